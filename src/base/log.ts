@@ -1,0 +1,49 @@
+import type { Clock } from "./clock.ts";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Log lines are a constant message and fields, so that they can be counted and searched. */
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** The same log for a part: its lines carry `part`. */
+  part(name: string): Log;
+}
+
+const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+/** Writes one JSON object a line to `write`, from `level` upwards. */
+export function jsonLog(options: {
+  readonly clock: Clock;
+  readonly level: LogLevel;
+  readonly write: (line: string) => void;
+  readonly part?: string;
+}): Log {
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}) => {
+      if (RANK[level] < RANK[options.level]) return;
+      const time = new globalThis.Date(options.clock.wallMs()).toISOString();
+      const part = options.part === undefined ? {} : { part: options.part };
+      options.write(`${JSON.stringify({ time, level, ...part, message, ...fields })}\n`);
+    };
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    part: (name) => jsonLog({ ...options, part: name }),
+  };
+}
+
+/** A log that forgets: for tests and for tools that print their own lines. */
+export const silentLog: Log = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  part: () => silentLog,
+};

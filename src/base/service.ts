@@ -1,0 +1,80 @@
+import type { Clock } from "./clock.ts";
+import { errorFields, FieldgateError } from "./errors.ts";
+import type { Log } from "./log.ts";
+
+/** A part with a life: constructed idle, started once, stopped once. */
+export interface Service {
+  readonly name: string;
+  /** Resolves when the part does its work. Must give up when the signal aborts. */
+  start(signal: AbortSignal): Promise<void>;
+  /** Resolves when nothing of the part is left running. Must be safe after a failed or partial start. */
+  stop(): Promise<void>;
+}
+
+export interface Deadlines {
+  readonly startMs: number;
+  readonly stopMs: number;
+}
+
+/**
+ * Starts services in order. When one fails or is late, those that had started, and the failed one itself,
+ * are stopped in reverse, and the first error is thrown.
+ */
+export async function startAll(
+  services: readonly Service[],
+  tools: { readonly clock: Clock; readonly log: Log; readonly deadlines: Deadlines },
+  signal: AbortSignal,
+): Promise<void> {
+  const begun: Service[] = [];
+  for (const service of services) {
+    begun.push(service);
+    try {
+      signal.throwIfAborted();
+      await inTime(service.start(signal), tools.clock, tools.deadlines.startMs, () => {
+        return new FieldgateError("ERR_START_TIMEOUT", `${service.name} did not start in time`, {
+          details: { service: service.name, deadlineMs: tools.deadlines.startMs },
+        });
+      });
+    } catch (error) {
+      tools.log.error("start failed", { service: service.name, ...errorFields(error) });
+      await stopAll(begun, tools);
+      throw error;
+    }
+  }
+}
+
+/** Stops services in reverse order. One that fails or is late is logged and does not keep the others from stopping. */
+export async function stopAll(
+  services: readonly Service[],
+  tools: { readonly clock: Clock; readonly log: Log; readonly deadlines: Deadlines },
+): Promise<void> {
+  for (const service of services.toReversed()) {
+    try {
+      await inTime(service.stop(), tools.clock, tools.deadlines.stopMs, () => {
+        return new FieldgateError("ERR_STOP_TIMEOUT", `${service.name} did not stop in time`, {
+          details: { service: service.name, deadlineMs: tools.deadlines.stopMs },
+        });
+      });
+    } catch (error) {
+      tools.log.error("stop failed", { service: service.name, ...errorFields(error) });
+    }
+  }
+}
+
+async function inTime<T>(
+  work: Promise<T>,
+  clock: Clock,
+  deadlineMs: number,
+  late: () => Error,
+): Promise<T> {
+  const done = new AbortController();
+  const timeout = clock.sleep(deadlineMs, done.signal).then(
+    () => Promise.reject(late()),
+    () => new Promise<never>(() => {}),
+  );
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    done.abort();
+  }
+}

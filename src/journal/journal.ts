@@ -1,0 +1,134 @@
+import type { Watchable } from "../base/watchable.ts";
+import type { Message } from "../mqtt/message.ts";
+
+/**
+ * Port: everything of a gateway that must survive, in one append-only journal with one group commit.
+ * Implementations pass test/contract/journal.ts.
+ *
+ * Appending is synchronous and cheap: it assigns a `seq` and joins the commit that is gathering. One commit is
+ * on its way to the disk at a time; while it is, the next one gathers. What one loop turn hands over (entries, rows,
+ * queue positions, cursors) is never split over two commits. After a commit, listeners are called in order.
+ */
+export interface Journal {
+  /** 32 hexadecimal digits, made once when the store was created. With `seq` the permanent identity of a message. */
+  readonly id: string;
+  /** The last seq that was given out, durable or not; 0 at first. */
+  readonly lastSeq: number;
+  /** Everything up to here would survive a power cut (under `durability: fast`: was written). */
+  readonly durableSeq: number;
+  /** Bytes taken in that are not durable yet. Whoever feeds the journal stops reading its sources beyond its bound. */
+  readonly pendingBytes: number;
+  readonly state: Watchable<JournalState>;
+
+  /**
+   * Takes a message and returns its seq. `lane` is 0 (no uplink) or 1 to 15; `queues` are those who wait for it.
+   * The bytes of the message are copied before this returns.
+   * @throws FieldgateError ERR_STORE_FULL when `bytesMax` is reached: nothing was taken.
+   */
+  append(message: Message, lane: number, wallMs: number, queues: readonly Queue[]): number;
+
+  /** Resolves when everything handed over up to now is durable. */
+  committed(): Promise<void>;
+  /** Calls `listener` after each commit, in the order of registration, until the returned function is called. */
+  onCommit(listener: (durableSeq: number) => void): () => void;
+
+  /** Durable entries after `afterSeq`, in order: those of one lane, or, without a lane, all. */
+  read(afterSeq: number, limits: ReadLimits, lane?: number): Promise<Entries>;
+  /** How many entries each lane (the index) has ever taken in this journal. */
+  readonly laneTotals: readonly number[];
+
+  /** A named reader's durable position. What all cursors and queues have passed is trimmed. */
+  cursor(name: string): Cursor;
+  /** Names of the cursors in the store, opened or not. */
+  cursorNames(): readonly string[];
+  forgetCursor(name: string): void;
+
+  /** The durable queue of that name (a session's), made when it is not there. */
+  queue(name: string): Queue;
+  queueNames(): readonly string[];
+
+  /** A key space of small rows that commit together with everything else. */
+  rows(space: string): Rows;
+
+  /** Bytes of the store on disk, as last measured (every few seconds). */
+  readonly storeBytes: number;
+}
+
+export type JournalState =
+  | { readonly at: "closed" }
+  | { readonly at: "open" }
+  /** A write failed. What is gathered stays, is not acknowledged, and is tried again after `retryAtMs` (monotonic). */
+  | { readonly at: "failed"; readonly error: Error; readonly retryAtMs: number };
+
+export interface Entry {
+  readonly seq: number;
+  readonly lane: number;
+  /** Wall time at which it was accepted, milliseconds since the epoch. */
+  readonly wallMs: number;
+  readonly message: Message;
+}
+
+export interface ReadLimits {
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+}
+
+export interface Entries {
+  readonly entries: readonly Entry[];
+  /** The reader has seen all that concerns it up to here, which may be beyond the last entry returned. */
+  readonly throughSeq: number;
+}
+
+/** Moves only forward. A move is durable with the next commit, within `cursorDelayMs` at the latest: after a crash it may stand earlier. */
+export interface Cursor {
+  readonly name: string;
+  readonly seq: number;
+  /** How many entries its reader has dealt with, since the cursor was made. */
+  readonly count: number;
+  /** @param count how many entries more were dealt with */
+  move(throughSeq: number, count: number): void;
+}
+
+/**
+ * References to entries, in order, numbered 1, 2, 3 … by `index`. The index outlives restarts and is never used twice:
+ * a session derives its packet identifiers from it. Payloads are stored once, in the entry.
+ */
+export interface Queue {
+  readonly name: string;
+  /** Everything up to here was acknowledged. */
+  readonly headIndex: number;
+  /** The index of the newest reference; equal to headIndex when the queue is empty. */
+  readonly tailIndex: number;
+  /** Payload and topic bytes that wait. */
+  readonly bytes: number;
+  /** Durable references after `afterIndex`. Empty when there are none. */
+  read(afterIndex: number, limits: ReadLimits): Promise<readonly Queued[]>;
+  /** Acknowledges everything up to `throughIndex`. Durable like a cursor's move. */
+  acknowledge(throughIndex: number): void;
+  /** Gives up the queue with all it holds; durable with the next commit. */
+  drop(): void;
+}
+
+export interface Queued {
+  readonly index: number;
+  readonly entry: Entry;
+}
+
+export interface Range {
+  readonly gte?: string;
+  readonly gt?: string;
+  readonly lt?: string;
+  readonly lte?: string;
+  readonly limit?: number;
+  readonly reverse?: boolean;
+}
+
+/** Reads see what is durable. A write resolves when it is. */
+export interface Rows {
+  get(key: string): Promise<Uint8Array | undefined>;
+  entries(range: Range): AsyncIterable<readonly [key: string, value: Uint8Array]>;
+  put(key: string, value: Uint8Array): Promise<void>;
+  del(key: string): Promise<void>;
+  /** Deletes what is in the range now, in the commit that is gathering when the range was read. */
+  clear(range: Range): Promise<void>;
+}

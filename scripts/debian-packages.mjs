@@ -1,0 +1,96 @@
+/**
+ * Brings the programs that the tests run against: real peers, not imitations. On Debian, as root, through apt-get;
+ * elsewhere it says what is missing and how to get it.
+ */
+import { spawnSync } from "node:child_process";
+import { accessSync, chmodSync, constants, existsSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fail } from "./node-modules.mjs";
+
+const POLICY = "/usr/sbin/policy-rc.d";
+
+/**
+ * @param needed package of Debian by the name of the program that it brings
+ *
+ * Ends the process with 1 when a program is missing and cannot be installed. `FIELDGATE_APT=no` never installs.
+ */
+export function ensureDebianPackages(needed) {
+  // Debian keeps daemons in /usr/sbin, which is not in the PATH of a user.
+  process.env["PATH"] = [process.env["PATH"], "/usr/local/sbin", "/usr/sbin", "/sbin"].join(
+    delimiter,
+  );
+  const absent = () => Object.keys(needed).filter((program) => !isInPath(program));
+  const programs = absent();
+  if (programs.length === 0) return;
+  const packages = [...new Set(programs.map((program) => needed[program]))];
+  if (!mayInstall()) fail(howToGet(programs, packages));
+  console.error(`installing Debian packages: ${packages.join(", ")} ...`);
+  withoutStartingServices(() => {
+    // Only when the lists lack a package or are old: an update takes longer than most installs.
+    if (aptGet(["install", ...packages]) === null) return;
+    aptGet(["update"]);
+    const output = aptGet(["install", ...packages]);
+    if (output !== null) fail(`apt-get install failed:\n${output}`);
+  });
+  if (absent().length > 0) fail(`${absent().join(", ")} is still missing after the installation.`);
+}
+
+function isInPath(program) {
+  return process.env["PATH"].split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function mayInstall() {
+  return (
+    process.env["FIELDGATE_APT"] !== "no" &&
+    process.getuid?.() === 0 &&
+    existsSync("/etc/debian_version") &&
+    isInPath("apt-get")
+  );
+}
+
+function howToGet(programs, packages) {
+  return [
+    `The tests need ${programs.join(", ")}.`,
+    `  Debian, Ubuntu, Raspberry Pi OS:  sudo apt-get install ${packages.join(" ")}`,
+    "  elsewhere: the packages mosquitto, etcd and socat of the system, in the PATH",
+  ].join("\n");
+}
+
+/** What apt-get printed when it failed, or null. */
+function aptGet(args) {
+  const flags = ["-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"];
+  const apt = spawnSync("apt-get", [...flags, ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (apt.error) return apt.error.message;
+  return apt.status === 0 ? null : `${apt.stdout}${apt.stderr}`;
+}
+
+/**
+ * The tests start their own servers, on ports of their own: those of the packages must not run. Debian asks policy-rc.d
+ * before it starts a service (101: forbidden). One that is there already is the owner's will and stays.
+ */
+function withoutStartingServices(install) {
+  const ours = !existsSync(POLICY);
+  if (ours) {
+    writeFileSync(POLICY, "#!/bin/sh\nexit 101\n");
+    chmodSync(POLICY, 0o755);
+  }
+  // On exit and not in a finally: fail() and a signal end the process without unwinding.
+  const cleanUp = () => {
+    if (ours) rmSync(POLICY, { force: true });
+  };
+  process.once("exit", cleanUp);
+  install();
+  process.off("exit", cleanUp);
+  cleanUp();
+}

@@ -1,0 +1,36 @@
+/**
+ * `npm test [-- [--long] [PART_OF_A_PATH ...]]`: installs what the tests need and runs them, or those whose path contains
+ * one of the arguments. `--long` sets FIELDGATE_TEST_LONG=1: more rounds, the same tests.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { runNode } from "./child.mjs";
+import { ensureDebianPackages } from "./debian-packages.mjs";
+import { ensureNodeModules, fail, root } from "./node-modules.mjs";
+
+const PROGRAMS = { mosquitto: "mosquitto", etcd: "etcd-server", socat: "socat" };
+const STOP_MS_MAX = 10_000;
+
+const flags = process.argv.slice(2).filter((argument) => argument.startsWith("--"));
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const unknown = flags.find((flag) => flag !== "--long");
+if (unknown !== undefined) fail(`unknown option ${unknown}; there is --long`);
+
+ensureNodeModules();
+ensureDebianPackages(PROGRAMS);
+const files = testFiles();
+if (files.length === 0) fail(`no test file's path contains ${wanted.join(" or ")}`);
+const long = flags.includes("--long") ? { FIELDGATE_TEST_LONG: "1" } : {};
+// The runner inherits the loader and hands it on to the process of each test file.
+process.exitCode = await runNode(["--import", "tsx", "scripts/run-tests.mjs", ...files], {
+  env: { ...process.env, ...long },
+  stopMsMax: STOP_MS_MAX,
+});
+
+function testFiles() {
+  return readdirSync(join(root, "test"), { recursive: true })
+    .map((path) => join("test", path))
+    .filter((path) => path.endsWith(".test.ts"))
+    .filter((path) => wanted.length === 0 || wanted.some((part) => path.includes(part)))
+    .sort();
+}

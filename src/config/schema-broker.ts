@@ -1,0 +1,128 @@
+import { bytes, choice, flag, name, section, text, whole } from "./schema-kinds.ts";
+
+export const store = section(
+  {
+    path: text({ default: "/var/lib/fieldgate", description: "Directory of the LevelDB store." }),
+    bytesMax: bytes({
+      default: 2 * 2 ** 30,
+      minimum: 2 ** 20,
+      description: "The journal takes no more when the store has this size.",
+      examples: [4 * 2 ** 30],
+    }),
+    durability: choice(["safe", "local", "fast"], {
+      default: "local",
+      description:
+        "What must have happened before a message is acknowledged: safe: synced here and on a peer; local: synced here; fast: written, not synced.",
+    }),
+    commitDelayMs: whole({
+      default: 0,
+      minimum: 0,
+      maximum: 1000,
+      description: "How long a commit waits for more company: costs latency, saves flash.",
+      unit: "ms",
+    }),
+    cursorDelayMs: whole({
+      default: 500,
+      minimum: 1,
+      maximum: 60_000,
+      description:
+        "The longest time until a moved cursor is on disk; what a crash repeats at most.",
+      unit: "ms",
+    }),
+    pendingBytesMax: bytes({
+      default: 8 * 2 ** 20,
+      minimum: 2 ** 16,
+      description: "Publishers are not read further while this much waits for the disk.",
+    }),
+  },
+  { default: {}, description: "What is kept, where and how safely." },
+);
+
+export const listener = section({
+  name: name({
+    description: "Name of the listener, unique; shown in status and logs.",
+    examples: ["lan"],
+  }),
+  type: choice(["tcp"], { default: "tcp", description: "Transport." }),
+  host: text({
+    default: "127.0.0.1",
+    description: "Address to listen on.",
+    examples: ["0.0.0.0"],
+  }),
+  port: whole({
+    default: 1883,
+    minimum: 0,
+    maximum: 65_535,
+    description: "Port; 0 takes a free one.",
+  }),
+  anonymous: flag({
+    default: false,
+    description:
+      "Accept clients without credentials beyond loopback. On loopback they are always accepted.",
+  }),
+});
+
+export const mqtt = section(
+  {
+    packetBytesMax: bytes({
+      default: 2 ** 20,
+      minimum: 128,
+      maximum: 268_435_455,
+      description: "Largest packet after CONNECT is accepted.",
+    }),
+    connectBytesMax: bytes({
+      default: 16 * 1024,
+      minimum: 128,
+      maximum: 268_435_455,
+      description: "Largest CONNECT.",
+    }),
+    connectTimeoutMs: whole({
+      default: 10_000,
+      minimum: 100,
+      maximum: 3_600_000,
+      description: "Time until CONNECT must be complete.",
+      unit: "ms",
+    }),
+    connectionsMax: whole({ default: 10_000, minimum: 1, description: "Connections at a time." }),
+    topicLevelsMax: whole({
+      default: 32,
+      minimum: 1,
+      maximum: 100,
+      description: "Levels of a topic or filter.",
+    }),
+    inflightMax: whole({
+      default: 32,
+      minimum: 1,
+      maximum: 65_535,
+      description: "QoS 1 and 2 messages in flight to one session.",
+    }),
+    inboundInflightMax: whole({
+      default: 1000,
+      minimum: 1,
+      maximum: 65_535,
+      description: "QoS 2 messages of one client that wait for PUBREL.",
+    }),
+    queueMessagesMax: whole({
+      default: 100_000,
+      minimum: 1,
+      description: "Messages that wait for one session.",
+    }),
+    queueBytesMax: bytes({
+      default: 64 * 2 ** 20,
+      minimum: 1024,
+      description: "Bytes that wait for one session.",
+    }),
+    queueWhenFull: choice(["drop-oldest", "drop-new", "disconnect"], {
+      default: "drop-oldest",
+      description: "What happens when a session's queue is full.",
+    }),
+    sessionsMax: whole({ default: 10_000, minimum: 1, description: "Persistent sessions." }),
+    subscriptionsMax: whole({
+      default: 1000,
+      minimum: 1,
+      description: "Subscriptions of one session.",
+    }),
+    retainedMax: whole({ default: 100_000, minimum: 0, description: "Retained messages." }),
+  },
+  { default: {}, description: "Limits of the broker." },
+);

@@ -1,0 +1,115 @@
+import * as Type from "typebox";
+import { bytes, choice, flag, name, oneOf, section, text, whole } from "./schema-kinds.ts";
+
+/** How bytes of a line become frames. check-devices.ts knows which keys belong to which type. */
+export const framing = section(
+  {
+    type: choice(["lines", "delimiter", "fixed", "length-prefix", "slip", "cobs"], {
+      default: "lines",
+      description: "How frames are told apart.",
+    }),
+    bytesMax: bytes({
+      default: 1024,
+      minimum: 1,
+      maximum: 65_536,
+      description: "Longest frame; a longer one is refused and the next one looked for.",
+    }),
+    timeoutMs: whole({
+      default: 1000,
+      minimum: 1,
+      maximum: 3_600_000,
+      description: "A frame that is not complete this long after its first byte is refused.",
+      unit: "ms",
+    }),
+    delimiter: Type.Optional(
+      text({
+        pattern: "^([0-9A-Fa-f]{2}){1,16}$",
+        expects: "pairs of hexadecimal digits, one a byte, at most 16 bytes, in quotes",
+        description: "For delimiter: the bytes that end a frame, in hexadecimal.",
+        examples: ["0d0a"],
+      }),
+    ),
+    length: Type.Optional(
+      bytes({
+        minimum: 1,
+        maximum: 65_536,
+        description: "For fixed: how long every frame is.",
+      }),
+    ),
+    prefixBytes: Type.Optional(
+      oneOf([1, 2, 4], { description: "For length-prefix: how many bytes the length takes." }),
+    ),
+    endian: Type.Optional(
+      choice(["big", "little"], {
+        description: "For length-prefix: order of the length's bytes.",
+      }),
+    ),
+    offset: Type.Optional(
+      whole({
+        minimum: -64,
+        maximum: 64,
+        description: "For length-prefix: added to the length to give the bytes that follow.",
+      }),
+    ),
+    check: choice(["none", "crc16-modbus", "crc16-ccitt", "crc32", "xor", "sum"], {
+      default: "none",
+      description: "Check value at the end of a frame; a frame with a wrong one is refused.",
+    }),
+  },
+  { default: {}, description: "How the bytes of the line become frames." },
+);
+
+export const decode = section(
+  {
+    type: choice(["raw", "text", "json", "csv", "key-value", "nmea"], {
+      default: "raw",
+      description: "What a frame means.",
+    }),
+    columns: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        minItems: 1,
+        maxItems: 256,
+        description: "For csv: names of the columns, in order.",
+        examples: [["temperature", "humidity"]],
+      }),
+    ),
+    units: Type.Optional(
+      Type.Record(Type.String(), Type.String({ minLength: 1 }), {
+        description: "Units by field. Not for raw and text, which have no fields.",
+        examples: [{ temperature: "°C" }],
+      }),
+    ),
+  },
+  { default: {}, description: "What the frames mean." },
+);
+
+export const device = section({
+  name: name({
+    description: "Name of the device, unique on the gateway; {device} in its topic.",
+    examples: ["boiler"],
+  }),
+  port: text({
+    description: "Serial port, or tcp://host:port of a serial server.",
+    examples: ["/dev/serial/by-id/usb-FTDI-if00-port0", "tcp://10.0.0.9:4001"],
+  }),
+  baudRate: whole({
+    default: 9600,
+    minimum: 50,
+    maximum: 4_000_000,
+    description: "Speed of the line.",
+    unit: "baud",
+  }),
+  dataBits: oneOf([5, 6, 7, 8], { default: 8, description: "Data bits of a character." }),
+  parity: choice(["none", "even", "odd"], { default: "none", description: "Parity." }),
+  stopBits: oneOf([1, 2], { default: 1, description: "Stop bits." }),
+  framing,
+  decode,
+  topic: text({
+    default: "devices/{gateway}/{device}",
+    description:
+      "Topic of its messages; {gateway}, {site}, {device} and {field} are filled in. With {field}, each field is a message.",
+    examples: ["plant/{gateway}/{device}/{field}"],
+  }),
+  qos: oneOf([0, 1, 2], { default: 1, description: "Quality of service of its messages." }),
+  retain: flag({ default: false, description: "Retain its messages." }),
+});

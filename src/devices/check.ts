@@ -1,0 +1,85 @@
+import { crc32 } from "node:zlib";
+import type { FramingConfig } from "../config/schema.ts";
+
+/** A value computed from a frame's bytes and sent behind them. Parameters and check values: docs/frame.md. */
+export interface Check {
+  readonly bytes: 1 | 2 | 4;
+  /** Order of the value's bytes where it is sent in binary. */
+  readonly endian: "big" | "little";
+  readonly compute: (bytes: Uint8Array) => number;
+}
+
+/** Reflected polynomial 0xA001: CRC-16/MODBUS. */
+const MODBUS = crcTable((crc) => ((crc & 1) === 1 ? (crc >>> 1) ^ 0xa001 : crc >>> 1));
+/** Polynomial 0x1021, most significant bit first: CRC-16/CCITT-FALSE, also called IBM-3740. */
+const CCITT = crcTable((crc) => ((crc & 0x8000) !== 0 ? (crc << 1) ^ 0x1021 : crc << 1), 8);
+
+const CHECKS: Record<Exclude<FramingConfig["check"], "none">, Check> = {
+  "crc16-modbus": { bytes: 2, endian: "little", compute: crc16Modbus },
+  "crc16-ccitt": { bytes: 2, endian: "big", compute: crc16CcittFalse },
+  crc32: { bytes: 4, endian: "little", compute: (bytes) => crc32(bytes) },
+  xor: { bytes: 1, endian: "big", compute: (bytes) => bytes.reduce((a, b) => a ^ b, 0) },
+  sum: { bytes: 1, endian: "big", compute: (bytes) => bytes.reduce((a, b) => a + b, 0) & 0xff },
+};
+
+/** The check of that name; null for none. */
+export function checkNamed(name: FramingConfig["check"]): Check | null {
+  return name === "none" ? null : CHECKS[name];
+}
+
+/** A copy of the bytes before the binary check value at the end; null when it is wrong or nothing is before it. */
+export function stripBinaryCheck(check: Check | null, wire: Uint8Array): Uint8Array | null {
+  if (check === null) return wire.slice();
+  const length = wire.length - check.bytes;
+  if (length < 1) return null;
+  let value = 0;
+  for (let i = 0; i < check.bytes; i++) {
+    const at = check.endian === "big" ? length + i : wire.length - 1 - i;
+    value = value * 256 + (wire[at] ?? 0);
+  }
+  const content = wire.slice(0, length);
+  return check.compute(content) === value ? content : null;
+}
+
+/** Characters that `*` and a check value in hexadecimal take at the end of a text frame. */
+export function textCheckBytes(check: Check | null): number {
+  return check === null ? 0 : 1 + 2 * check.bytes;
+}
+
+/**
+ * A copy of the bytes before `*` and the check value in hexadecimal digits, as NMEA 0183 writes it; null when it is
+ * wrong, missing or nothing is before it. A binary value could hold the delimiter, so text frames do not carry one.
+ */
+export function stripTextCheck(check: Check | null, wire: Uint8Array): Uint8Array | null {
+  if (check === null) return wire.slice();
+  const length = wire.length - textCheckBytes(check);
+  if (length < 1) return null;
+  const digits = Buffer.from(wire.subarray(length)).toString("latin1");
+  if (!/^\*[0-9A-Fa-f]+$/.test(digits)) return null;
+  const content = wire.slice(0, length);
+  return check.compute(content) === Number.parseInt(digits.slice(1), 16) ? content : null;
+}
+
+function crc16Modbus(bytes: Uint8Array): number {
+  let crc = 0xffff;
+  for (let i = 0; i < bytes.length; i++) {
+    crc = (crc >>> 8) ^ (MODBUS[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0);
+  }
+  return crc;
+}
+
+function crc16CcittFalse(bytes: Uint8Array): number {
+  let crc = 0xffff;
+  for (let i = 0; i < bytes.length; i++) {
+    crc = ((crc << 8) & 0xffff) ^ (CCITT[(crc >>> 8) ^ (bytes[i] ?? 0)] ?? 0);
+  }
+  return crc;
+}
+
+function crcTable(shift: (crc: number) => number, shiftedLeft = 0): Uint16Array {
+  return Uint16Array.from({ length: 256 }, (_, byte) => {
+    let crc = byte << shiftedLeft;
+    for (let bit = 0; bit < 8; bit++) crc = shift(crc);
+    return crc & 0xffff;
+  });
+}

@@ -1,0 +1,119 @@
+import type { FrameRefusal, Framer, FrameSink } from "./framer.ts";
+
+export interface WindowedRule {
+  /** Longest frame on the wire, with prefix and check value. */
+  readonly wireBytesMax: number;
+  readonly timeoutMs: number;
+  /** True when `finish` can tell a wrong frame: then frames are looked for at every byte. */
+  readonly checked: boolean;
+  /** Bytes of the frame that would begin at window[start]; 0 for "too early to say"; or why none can begin there. */
+  readonly measure: (window: Uint8Array, start: number, end: number) => number | FrameRefusal;
+  /** The frame's content, copied; null when the check value is wrong. */
+  readonly finish: (wire: Uint8Array) => Uint8Array | null;
+}
+
+/**
+ * Frames without a delimiter: fixed length, length prefix. A window slides over the bytes. Where no frame can begin, or
+ * its check value is wrong, the window moves by one byte and looks again, so that a good frame after noise is found
+ * even when the noise looked like the beginning of a longer one. One run of lost bytes is one refusal, whatever its length.
+ * Without a check value any bytes are a frame: then only silence of `timeoutMs` tells where the next one begins.
+ */
+export class WindowedFramer implements Framer {
+  readonly #rule: WindowedRule;
+  readonly #sink: FrameSink;
+  readonly #window: Uint8Array;
+  #start = 0;
+  #end = 0;
+  #lost = false;
+  #startMs = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
+
+  constructor(rule: WindowedRule, sink: FrameSink) {
+    this.#rule = rule;
+    this.#sink = sink;
+    // Twice the longest frame, so that bytes are moved to the front once a frame and not once a byte.
+    this.#window = new Uint8Array(2 * rule.wireBytesMax);
+  }
+
+  push(chunk: Uint8Array, nowMs: number): void {
+    if (chunk.length === 0) return;
+    this.expire(nowMs);
+    this.#lastMs = nowMs;
+    for (let from = 0; from < chunk.length; ) {
+      if (this.#end === this.#window.length) this.#moveToFront();
+      if (this.#start === this.#end) this.#startMs = nowMs;
+      const count = Math.min(chunk.length - from, this.#window.length - this.#end);
+      this.#window.set(chunk.subarray(from, from + count), this.#end);
+      this.#end += count;
+      from += count;
+      this.#scan(nowMs);
+    }
+  }
+
+  expire(nowMs: number): void {
+    if (this.#start === this.#end) return;
+    const silent = nowMs - this.#lastMs >= this.#rule.timeoutMs;
+    if (!silent && nowMs - this.#startMs < this.#rule.timeoutMs) return;
+    if (!this.#rule.checked) this.#drop("timeout");
+    // Within what only looked like the beginning of a frame there may be whole ones.
+    else if (silent) this.#giveUp("timeout", nowMs);
+    else this.#slide("timeout", nowMs);
+    if (silent) this.#lost = false;
+  }
+
+  reset(nowMs: number): void {
+    if (this.#rule.checked) this.#giveUp("incomplete", nowMs);
+    else this.#drop("incomplete");
+    this.#lost = false;
+    this.#lastMs = nowMs;
+  }
+
+  #scan(nowMs: number): void {
+    while (this.#start < this.#end) {
+      const bytes = this.#rule.measure(this.#window, this.#start, this.#end);
+      if (typeof bytes === "string") {
+        this.#lose(bytes, nowMs);
+        continue;
+      }
+      if (bytes === 0 || bytes > this.#end - this.#start) return;
+      const content = this.#rule.finish(this.#window.subarray(this.#start, this.#start + bytes));
+      if (content === null) {
+        this.#lose("checksum", nowMs);
+        continue;
+      }
+      this.#start += bytes;
+      this.#startMs = nowMs;
+      this.#lost = false;
+      this.#sink.frame(content);
+    }
+  }
+
+  /** No frame begins at the window's first byte. */
+  #lose(reason: FrameRefusal, nowMs: number): void {
+    if (!this.#lost) this.#sink.refuse(reason);
+    this.#lost = true;
+    this.#start += 1;
+    this.#startMs = nowMs;
+  }
+
+  #slide(reason: FrameRefusal, nowMs: number): void {
+    this.#lose(reason, nowMs);
+    this.#scan(nowMs);
+  }
+
+  #giveUp(reason: FrameRefusal, nowMs: number): void {
+    while (this.#start < this.#end) this.#slide(reason, nowMs);
+  }
+
+  #drop(reason: FrameRefusal): void {
+    if (this.#start < this.#end && !this.#lost) this.#sink.refuse(reason);
+    this.#start = 0;
+    this.#end = 0;
+  }
+
+  #moveToFront(): void {
+    this.#window.copyWithin(0, this.#start, this.#end);
+    this.#end -= this.#start;
+    this.#start = 0;
+  }
+}

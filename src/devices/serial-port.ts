@@ -1,0 +1,122 @@
+import type { SerialPort } from "serialport";
+import type { Clock } from "../base/clock.ts";
+import type { DeviceConfig } from "../config/schema.ts";
+import {
+  type OpenPort,
+  type Port,
+  type PortListener,
+  type PortTrouble,
+  portError,
+} from "./port.ts";
+
+export type SerialSettings = Pick<
+  DeviceConfig,
+  "port" | "baudRate" | "dataBits" | "parity" | "stopBits"
+>;
+
+/** How often a port is asked whether it is still there. */
+const PROBE_MS = 1000;
+/** What node-serialport reads ahead; while paused no more than this and the kernel's 4 KiB are kept. */
+const READ_AHEAD_BYTES = 4096;
+
+/**
+ * A serial port of this machine, held exclusively (flock) while it is open.
+ *
+ * node-serialport 13 notices a hang-up only while it waits for bytes: when it is reading at that moment, or paused, a read
+ * that returns 0 is repeated for ever, at full CPU, and no event is emitted. So the port is asked for its modem lines
+ * every second and before each resume; a terminal that was hung up answers EIO.
+ */
+export function serialPort(settings: SerialSettings, clock: Clock): Port {
+  return {
+    async open(listener, signal) {
+      // The native binding is loaded by those gateways that have a serial port, when they open it.
+      const { SerialPort } = await import("serialport");
+      signal.throwIfAborted();
+      const { port: path, baudRate, dataBits, parity, stopBits } = settings;
+      const port = new SerialPort({
+        path,
+        baudRate,
+        dataBits,
+        parity,
+        stopBits,
+        autoOpen: false,
+        lock: true,
+        highWaterMark: READ_AHEAD_BYTES,
+      });
+      port.pause();
+      await new Promise<void>((resolve, reject) => {
+        port.open((error) => {
+          if (error) reject(portError(openTrouble(error.message), path, error));
+          else resolve();
+        });
+      });
+      if (!signal.aborted) return opened(port, path, listener, clock);
+      await closed(port);
+      throw signal.reason;
+    },
+  };
+}
+
+function opened(port: SerialPort, path: string, listener: PortListener, clock: Clock): OpenPort {
+  let at: "open" | "ended" = "open";
+  const end = () => {
+    at = "ended";
+    stopProbing();
+  };
+  const lose = (cause: unknown) => {
+    if (at === "ended") return;
+    end();
+    listener.lost(portError("unplugged", path, cause));
+  };
+  const probe = (then: () => void) => {
+    port.get((error) => {
+      if (at === "ended") return;
+      if (error !== null && GONE.test(error.message)) lose(error);
+      else then();
+    });
+  };
+  const stopProbing = clock.every(PROBE_MS, () => probe(() => {}));
+  let wanted = false;
+  port.on("data", (chunk: Buffer) => {
+    if (at === "open") listener.data(chunk);
+  });
+  port.on("error", lose);
+  port.on("close", lose);
+  // Listening for data made it flow.
+  port.pause();
+  return {
+    pause() {
+      wanted = false;
+      port.pause();
+    },
+    resume() {
+      wanted = true;
+      probe(() => {
+        if (wanted) port.resume();
+      });
+    },
+    close() {
+      end();
+      return closed(port);
+    },
+  };
+}
+
+function closed(port: SerialPort): Promise<void> {
+  return new Promise((resolve) => {
+    // Closing reports an error when the port is closed already or gone: both are what was wanted.
+    port.close(() => resolve());
+  });
+}
+
+const GONE = /input\/output error|no such device|bad file descriptor|port is not open/i;
+
+function openTrouble(message: string): PortTrouble {
+  return OPEN_TROUBLES.find(([pattern]) => pattern.test(message))?.[1] ?? "failed";
+}
+
+const OPEN_TROUBLES: readonly (readonly [RegExp, PortTrouble])[] = [
+  [/no such file|no such device|not a directory/i, "no-such-port"],
+  [/permission denied|operation not permitted/i, "permission-denied"],
+  [/cannot lock port|device or resource busy/i, "busy"],
+];

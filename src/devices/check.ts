@@ -6,7 +6,8 @@ export interface Check {
   readonly bytes: 1 | 2 | 4;
   /** Order of the value's bytes where it is sent in binary. */
   readonly endian: "big" | "little";
-  readonly compute: (bytes: Uint8Array) => number;
+  /** The value for bytes[start] to bytes[end - 1]. */
+  readonly compute: (bytes: Uint8Array, start: number, end: number) => number;
 }
 
 /** Reflected polynomial 0xA001: CRC-16/MODBUS. */
@@ -17,9 +18,13 @@ const CCITT = crcTable((crc) => ((crc & 0x8000) !== 0 ? (crc << 1) ^ 0x1021 : cr
 const CHECKS: Record<Exclude<FramingConfig["check"], "none">, Check> = {
   "crc16-modbus": { bytes: 2, endian: "little", compute: crc16Modbus },
   "crc16-ccitt": { bytes: 2, endian: "big", compute: crc16CcittFalse },
-  crc32: { bytes: 4, endian: "little", compute: (bytes) => crc32(bytes) },
-  xor: { bytes: 1, endian: "big", compute: (bytes) => bytes.reduce((a, b) => a ^ b, 0) },
-  sum: { bytes: 1, endian: "big", compute: (bytes) => bytes.reduce((a, b) => a + b, 0) & 0xff },
+  crc32: {
+    bytes: 4,
+    endian: "little",
+    compute: (bytes, start, end) => crc32(bytes.subarray(start, end)),
+  },
+  xor: { bytes: 1, endian: "big", compute: xor },
+  sum: { bytes: 1, endian: "big", compute: sum },
 };
 
 /** The check of that name; null for none. */
@@ -27,18 +32,21 @@ export function checkNamed(name: FramingConfig["check"]): Check | null {
   return name === "none" ? null : CHECKS[name];
 }
 
-/** A copy of the bytes before the binary check value at the end; null when it is wrong or nothing is before it. */
-export function stripBinaryCheck(check: Check | null, wire: Uint8Array): Uint8Array | null {
-  if (check === null) return wire.slice();
-  const length = wire.length - check.bytes;
-  if (length < 1) return null;
+/** True when the last bytes of wire[start] to wire[end - 1] are the check value of those before, and there are some. */
+export function hasBinaryCheck(
+  check: Check | null,
+  wire: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  if (check === null) return true;
+  const contentEnd = end - check.bytes;
+  if (contentEnd <= start) return false;
   let value = 0;
   for (let i = 0; i < check.bytes; i++) {
-    const at = check.endian === "big" ? length + i : wire.length - 1 - i;
-    value = value * 256 + (wire[at] ?? 0);
+    value = value * 256 + (wire[check.endian === "big" ? contentEnd + i : end - 1 - i] ?? 0);
   }
-  const content = wire.slice(0, length);
-  return check.compute(content) === value ? content : null;
+  return check.compute(wire, start, contentEnd) === value;
 }
 
 /** Characters that `*` and a check value in hexadecimal take at the end of a text frame. */
@@ -56,24 +64,37 @@ export function stripTextCheck(check: Check | null, wire: Uint8Array): Uint8Arra
   if (length < 1) return null;
   const digits = Buffer.from(wire.subarray(length)).toString("latin1");
   if (!/^\*[0-9A-Fa-f]+$/.test(digits)) return null;
-  const content = wire.slice(0, length);
-  return check.compute(content) === Number.parseInt(digits.slice(1), 16) ? content : null;
+  const value = Number.parseInt(digits.slice(1), 16);
+  return check.compute(wire, 0, length) === value ? wire.slice(0, length) : null;
 }
 
-function crc16Modbus(bytes: Uint8Array): number {
+function crc16Modbus(bytes: Uint8Array, start: number, end: number): number {
   let crc = 0xffff;
-  for (let i = 0; i < bytes.length; i++) {
+  for (let i = start; i < end; i++) {
     crc = (crc >>> 8) ^ (MODBUS[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0);
   }
   return crc;
 }
 
-function crc16CcittFalse(bytes: Uint8Array): number {
+function crc16CcittFalse(bytes: Uint8Array, start: number, end: number): number {
   let crc = 0xffff;
-  for (let i = 0; i < bytes.length; i++) {
+  for (let i = start; i < end; i++) {
     crc = ((crc << 8) & 0xffff) ^ (CCITT[(crc >>> 8) ^ (bytes[i] ?? 0)] ?? 0);
   }
   return crc;
+}
+
+function xor(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0;
+  for (let i = start; i < end; i++) value ^= bytes[i] ?? 0;
+  return value;
+}
+
+/** Modulo 256, not complemented. */
+function sum(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0;
+  for (let i = start; i < end; i++) value += bytes[i] ?? 0;
+  return value & 0xff;
 }
 
 function crcTable(shift: (crc: number) => number, shiftedLeft = 0): Uint16Array {

@@ -1,12 +1,6 @@
 import { assertNever, FieldgateError } from "../base/errors.ts";
 import type { FramingConfig } from "../config/schema.ts";
-import {
-  type Check,
-  checkNamed,
-  stripBinaryCheck,
-  stripTextCheck,
-  textCheckBytes,
-} from "./check.ts";
+import { type Check, checkNamed, hasBinaryCheck, stripTextCheck, textCheckBytes } from "./check.ts";
 import { cobsBytesMax, uncobs } from "./framing/cobs.ts";
 import { DelimitedFramer, type DelimitedRule } from "./framing/delimited.ts";
 import type { FrameRefusal, Framer, FrameSink } from "./framing/framer.ts";
@@ -58,7 +52,8 @@ export function framerFor(config: FramingConfig, sink: FrameSink): Framer {
 /** The frame's length includes its check value. */
 function fixed(config: FramingConfig, check: Check | null, sink: FrameSink): Framer {
   const length = needed(config.length, "length", config);
-  const contentBytes = length - (check?.bytes ?? 0);
+  const checkBytes = check?.bytes ?? 0;
+  const contentBytes = length - checkBytes;
   if (contentBytes < 1 || contentBytes > config.bytesMax) {
     throw invalid("`length` without the check value must be between 1 and `bytesMax`", config);
   }
@@ -67,7 +62,9 @@ function fixed(config: FramingConfig, check: Check | null, sink: FrameSink): Fra
     timeoutMs: config.timeoutMs,
     checked: check !== null,
     measure: () => length,
-    finish: (wire: Uint8Array) => stripBinaryCheck(check, wire),
+    verify: hasBinaryCheckOf(check),
+    content: (window: Uint8Array, start: number, end: number) =>
+      window.slice(start, end - checkBytes),
   };
   return new WindowedFramer(rule, sink);
 }
@@ -93,9 +90,16 @@ function lengthPrefix(config: FramingConfig, check: Check | null, sink: FrameSin
     timeoutMs: config.timeoutMs,
     checked: check !== null,
     measure,
-    finish: (wire: Uint8Array) => stripBinaryCheck(check, wire)?.subarray(prefixBytes) ?? null,
+    verify: hasBinaryCheckOf(check),
+    content: (window: Uint8Array, start: number, end: number) =>
+      window.slice(start + prefixBytes, end - checkBytes),
   };
   return new WindowedFramer(rule, sink);
+}
+
+function hasBinaryCheckOf(check: Check | null) {
+  return (window: Uint8Array, start: number, end: number) =>
+    hasBinaryCheck(check, window, start, end);
 }
 
 function text(raw: Uint8Array, check: Check | null, bytesMax: number) {
@@ -111,7 +115,8 @@ function binary(
   if (raw.length === 0) return null;
   const bytes = unstuff(raw);
   if (bytes === null || bytes.length === 0) return "malformed";
-  return bounded(check === null ? bytes : stripBinaryCheck(check, bytes), bytesMax);
+  if (!hasBinaryCheck(check, bytes, 0, bytes.length)) return "checksum";
+  return bounded(bytes.subarray(0, bytes.length - (check?.bytes ?? 0)), bytesMax);
 }
 
 function bounded(content: Uint8Array | null, bytesMax: number): Uint8Array | FrameRefusal {

@@ -4,12 +4,14 @@ export interface WindowedRule {
   /** Longest frame on the wire, with prefix and check value. */
   readonly wireBytesMax: number;
   readonly timeoutMs: number;
-  /** True when `finish` can tell a wrong frame: then frames are looked for at every byte. */
+  /** True when there is a check value: then frames are looked for at every byte. */
   readonly checked: boolean;
   /** Bytes of the frame that would begin at window[start]; 0 for "too early to say"; or why none can begin there. */
   readonly measure: (window: Uint8Array, start: number, end: number) => number | FrameRefusal;
-  /** The frame's content, copied; null when the check value is wrong. */
-  readonly finish: (wire: Uint8Array) => Uint8Array | null;
+  /** True when the check value of the frame from `start` to `end` is right. */
+  readonly verify: (window: Uint8Array, start: number, end: number) => boolean;
+  /** A copy of that frame's content. */
+  readonly content: (window: Uint8Array, start: number, end: number) => Uint8Array;
 }
 
 /**
@@ -76,12 +78,13 @@ export class WindowedFramer implements Framer {
         continue;
       }
       if (bytes === 0 || bytes > this.#end - this.#start) return;
-      const content = this.#rule.finish(this.#window.subarray(this.#start, this.#start + bytes));
-      if (content === null) {
+      const next = this.#start + bytes;
+      if (!this.#rule.verify(this.#window, this.#start, next)) {
         this.#lose("checksum", nowMs);
         continue;
       }
-      this.#start += bytes;
+      const content = this.#rule.content(this.#window, this.#start, next);
+      this.#start = next;
       this.#startMs = nowMs;
       this.#lost = false;
       this.#sink.frame(content);

@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { root } from "./node-modules.mjs";
+import { fail, root } from "./node-modules.mjs";
 
 const DIST = join(root, "dist");
 const STAMP = join(DIST, "built-from");
@@ -30,9 +30,9 @@ await import("./main.js");
 `;
 
 /**
- * Builds when what is built from has changed: src/, the lock, this file. Needs node_modules.
+ * Builds when what is built from has changed: src/, package.json, the lock, this file. Needs node_modules. Ends the
+ * process when it cannot: esbuild has printed why.
  * @returns whether it built
- * @throws esbuild's error; it has printed the places
  */
 export async function bundle() {
   const hash = hashOfInputs();
@@ -40,8 +40,8 @@ export async function bundle() {
     return false;
   }
   rmSync(DIST, { recursive: true, force: true });
-  const esbuild = await import("esbuild");
-  await esbuild.build(options());
+  const { build } = await import("esbuild");
+  await build(options()).catch(() => fail("dist/fieldgate.js could not be built"));
   writeFileSync(program, ENTRY);
   chmodSync(program, 0o755);
   writeFileSync(STAMP, hash);
@@ -80,7 +80,8 @@ function hashOfInputs() {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
-  for (const file of [...sources, join(root, "package-lock.json"), import.meta.filename]) {
+  const others = ["package.json", "package-lock.json"].map((name) => join(root, name));
+  for (const file of [...sources, ...others, import.meta.filename]) {
     hash.update(`${file}\0`).update(readFileSync(file)).update("\0");
   }
   return hash.digest("hex");

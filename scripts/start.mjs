@@ -4,16 +4,12 @@
  */
 import { bundle, program } from "./bundle.mjs";
 import { runNode } from "./child.mjs";
-import { ensureNodeModules, fail } from "./node-modules.mjs";
+import { ensureNodeModules } from "./node-modules.mjs";
 
 const STOP_MS_MAX = 4500;
 
 ensureNodeModules();
-try {
-  if (await bundle()) console.error("built dist/fieldgate.js");
-} catch (error) {
-  fail(`the bundle could not be built: ${error.message}`);
-}
+if (await bundle()) console.error("built dist/fieldgate.js");
 const options = process.argv.slice(2);
 process.exitCode =
   options.length === 0

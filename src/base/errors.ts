@@ -10,6 +10,7 @@ export type ErrorCode =
   | "ERR_STORE_FULL"
   | "ERR_STORE_CLOSED"
   | "ERR_LISTEN"
+  | "ERR_TOPIC"
   | "ERR_FRAME_TOO_LONG"
   | "ERR_FRAME_CHECKSUM"
   | "ERR_FRAME_MALFORMED"

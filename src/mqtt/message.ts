@@ -10,3 +10,8 @@ export interface Message {
   /** MQTT 5 properties as they stand on the wire, without their length; null when there are none. */
   readonly properties: Uint8Array | null;
 }
+
+/** The QoS at which a message published with one leaves for a subscription granted the other [MQTT-3.8.4-6]. */
+export function lowerQoS(published: QoS, granted: QoS): QoS {
+  return published < granted ? published : granted;
+}

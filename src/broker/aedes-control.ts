@@ -1,0 +1,192 @@
+import { randomUUID } from "node:crypto";
+import { Aedes, type AedesOptions, type AuthenticateError, type Client } from "aedes";
+import { errorFields } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Message, QoS } from "../mqtt/message.ts";
+import { topicFilterError, topicLevels, topicNameError } from "../mqtt/topic.ts";
+import type { Connection } from "./connection.ts";
+import { ControlStream } from "./control-stream.ts";
+import type { ControlPersistence } from "./level-persistence.ts";
+
+/** CONNACK return codes (MQTT 3.1.1, table 3.1). */
+export type ReturnCode = 0 | 2 | 3 | 4 | 5;
+
+/** What aedes decides or needs to have decided about a connection's life. */
+export interface ControlWorld {
+  readonly topicLevelsMax: number;
+  readonly subscriptionsMax: number;
+  authenticate(connection: Connection, connect: ConnectClaims): ReturnCode;
+  /** The client is in, and an earlier connection of it is closed. Returns whether a session was there. */
+  registered(connection: Connection, clientId: string, clean: boolean): boolean;
+  /** CONNACK is written: messages may flow. */
+  ready(connection: Connection): void;
+  subscriptionCount(connection: Connection): number;
+  subscribed(connection: Connection, granted: readonly Granted[]): void;
+  unsubscribed(connection: Connection, filters: readonly string[]): void;
+  /** A will. Resolves when it is kept. */
+  publishWill(will: Message): Promise<void>;
+}
+
+export interface ConnectClaims {
+  readonly clientId: string;
+  readonly clean: boolean;
+  readonly username: string | undefined;
+  readonly password: Buffer | undefined;
+}
+
+export interface Granted {
+  readonly filter: string;
+  readonly qos: QoS;
+}
+
+/** The control plane: aedes, with its messages taken out. See docs/decisions for why. */
+export class AedesControl {
+  readonly #world: ControlWorld;
+  readonly #log: Log;
+  readonly #persistence: ControlPersistence;
+  #broker: Aedes | null = null;
+  #closing = false;
+
+  constructor(persistence: ControlPersistence, world: ControlWorld, log: Log) {
+    this.#persistence = persistence;
+    this.#world = world;
+    this.#log = log;
+  }
+
+  async start(): Promise<void> {
+    const broker = await Aedes.createBroker(this.#options());
+    broker.on("client", (client) => {
+      const connection = connectionOf(client);
+      if (connection === null) return;
+      connection.sessionPresent = this.#world.registered(connection, client.id, client.clean);
+    });
+    broker.on("clientReady", (client) => {
+      const connection = connectionOf(client);
+      if (connection !== null) this.#world.ready(connection);
+    });
+    broker.on("subscribe", (subscriptions, client) => {
+      const connection = connectionOf(client);
+      if (connection === null) return;
+      const granted = subscriptions
+        .filter(({ qos }) => qos <= 2)
+        .map(({ topic, qos }) => ({ filter: topic, qos: qos as QoS }));
+      this.#world.subscribed(connection, granted);
+      connection.proceed();
+    });
+    broker.on("unsubscribe", (filters, client) => {
+      const connection = connectionOf(client);
+      if (connection === null || client.closed) return;
+      this.#world.unsubscribed(connection, filters);
+      connection.proceed();
+    });
+    broker.on("clientError", (client, error) => this.#failed(client, error));
+    broker.on("connectionError", (client, error) => this.#failed(client, error));
+    this.#broker = broker;
+  }
+
+  /** Begins aedes' side of a connection. Its CONNECT is to be fed next. */
+  open(connection: Connection): ControlStream {
+    const stream = new ControlStream(connection);
+    if (this.#broker === null || this.#closing) stream.destroy();
+    else this.#broker.handle(stream);
+    return stream;
+  }
+
+  /** Closes all clients; wills of those who are connected are published. */
+  async stop(): Promise<void> {
+    const broker = this.#broker;
+    this.#broker = null;
+    this.#closing = true;
+    if (broker !== null) await new Promise<void>((resolve) => broker.close(resolve));
+  }
+
+  #options(): AedesOptions {
+    const world = this.#world;
+    return {
+      id: randomUUID(),
+      mq: this.#mq(),
+      persistence: this.#persistence,
+      concurrency: 1,
+      queueLimit: 8,
+      // Both are the connection's own: it sees messages, which aedes does not.
+      connectTimeout: 2_147_483_647,
+      drainTimeout: 0,
+      maxTopicLevels: world.topicLevelsMax,
+      preConnect: (client, packet, done) => {
+        const connection = connectionOf(client);
+        const wrong = packet.will ? willError(packet.will) : null;
+        if (connection === null || wrong !== null) return done(new Error(wrong ?? "gone"), false);
+        connection.silenceMsMax = (packet.keepalive ?? 0) * 1500;
+        packet.keepalive = 0;
+        const clientId = packet.clientId ?? "";
+        claims.set(client, {
+          clientId,
+          clean: packet.clean !== false,
+          username: undefined,
+          password: undefined,
+        });
+        if (clientId === "") packet.clientId = `auto-${randomUUID()}`;
+        done(null, true);
+      },
+      authenticate: (client, username, password, done) => {
+        const connection = connectionOf(client);
+        const claim = claims.get(client);
+        if (connection === null || claim === undefined) return done(refusal(3), false);
+        const code = world.authenticate(connection, { ...claim, username, password });
+        if (code !== 0) return done(refusal(code), false);
+        done(null, true);
+      },
+      authorizeSubscribe: (client, subscription, done) => {
+        const connection = connectionOf(client);
+        const { topic } = subscription;
+        const full =
+          connection !== null && world.subscriptionCount(connection) >= world.subscriptionsMax;
+        const refused =
+          topicFilterError(topic) !== null ||
+          topic.startsWith("$share/") ||
+          full ||
+          topicLevels(topic) > world.topicLevelsMax;
+        done(null, refused ? null : subscription);
+      },
+    };
+  }
+
+  /** aedes' emitter: routing is ours, so only what aedes itself publishes comes through here. */
+  #mq() {
+    return {
+      on(_topic: string, _listener: unknown, done?: () => void) {
+        done?.();
+      },
+      removeListener(_topic: string, _listener: unknown, done?: () => void) {
+        done?.();
+      },
+      emit: (packet: Message, done?: (error?: unknown) => void) => {
+        // Its notices to other aedes brokers: there are none.
+        if (packet.topic.startsWith("$SYS/")) done?.();
+        else this.#world.publishWill(packet).then(() => done?.(), done);
+      },
+      close(done: () => void) {
+        done();
+      },
+    };
+  }
+
+  #failed(client: Client, error: Error): void {
+    this.#log.debug("client failed", { clientId: client.id, ...errorFields(error) });
+  }
+}
+
+const claims = new WeakMap<Client, ConnectClaims>();
+
+function connectionOf(client: Client): Connection | null {
+  return client.conn instanceof ControlStream ? (client.conn.peer as Connection) : null;
+}
+
+function refusal(returnCode: ReturnCode): AuthenticateError {
+  return Object.assign(new Error("refused"), { returnCode }) as AuthenticateError;
+}
+
+function willError(will: { readonly topic: string; readonly qos?: number }): string | null {
+  if ((will.qos ?? 0) > 2) return "will with QoS 3"; // [MQTT-3.1.2-14]
+  return topicNameError(will.topic);
+}

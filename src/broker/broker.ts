@@ -1,0 +1,311 @@
+import type { Clock } from "../base/clock.ts";
+import { FieldgateError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Service } from "../base/service.ts";
+import { lowerQoS, type Message } from "../mqtt/message.ts";
+import { publishFrameOf } from "../mqtt/publish-frame.ts";
+import {
+  AedesControl,
+  type ConnectClaims,
+  type ControlWorld,
+  type Granted,
+  type ReturnCode,
+} from "./aedes-control.ts";
+import { Connection, type ConnectionWorld } from "./connection.ts";
+import { Counters } from "./counters.ts";
+import { Intake } from "./intake.ts";
+import { type ControlPersistence, levelPersistence } from "./level-persistence.ts";
+import { LocalPublisher } from "./local-publisher.ts";
+import { NetListener, type NetListenerOptions } from "./net-listener.ts";
+import { Turn } from "./outbox.ts";
+import type { BrokerJournal, Channel } from "./ports.ts";
+import { Retained } from "./retained.ts";
+import { Router } from "./router.ts";
+import type { Session, SessionLimits } from "./session.ts";
+import { Sessions } from "./sessions.ts";
+
+export interface BrokerOptions extends SessionLimits {
+  readonly listeners: readonly (NetListenerOptions & { readonly anonymous: boolean })[];
+  readonly packetBytesMax: number;
+  readonly connectBytesMax: number;
+  readonly connectTimeoutMs: number;
+  readonly connectionsMax: number;
+  readonly topicLevelsMax: number;
+  readonly inboundInflightMax: number;
+  readonly sessionsMax: number;
+  readonly subscriptionsMax: number;
+  readonly retainedMax: number;
+  /** Nobody is read further while the journal has this much that is not durable. */
+  readonly pendingBytesMax: number;
+}
+
+export interface BrokerTools {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly journal: BrokerJournal;
+  /** The lane of the uplink that carries a topic, 0 for none. */
+  readonly laneOf: (topic: string) => number;
+}
+
+/** What the broker looks like now. */
+export interface BrokerStatus {
+  readonly connections: number;
+  readonly sessions: number;
+  readonly retained: number;
+  readonly accepted: number;
+  readonly acceptedDurable: number;
+  readonly sent: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly closed: Readonly<Record<string, number>>;
+  readonly listeners: readonly { readonly name: string; readonly port: number }[];
+}
+
+const WATCH_MS = 1000;
+
+/** The MQTT broker: connections and their control through aedes, messages through a data plane of our own. */
+export class Broker implements Service, ConnectionWorld, ControlWorld {
+  readonly name = "broker";
+  readonly turn: Turn;
+  readonly packetBytesMax: number;
+  readonly connectBytesMax: number;
+  readonly inboundInflightMax: number;
+  readonly topicLevelsMax: number;
+  readonly subscriptionsMax: number;
+
+  readonly #options: BrokerOptions;
+  readonly #tools: BrokerTools;
+  readonly #counters = new Counters();
+  readonly #router: Router<Session>;
+  readonly #retained: Retained;
+  readonly #sessions: Sessions;
+  readonly #intake: Intake;
+  readonly #persistence: ControlPersistence;
+  readonly #control: AedesControl;
+  readonly #listeners: NetListener[] = [];
+  readonly #connections = new Set<Connection>();
+  readonly #paused = new Set<Connection>();
+  #stopWatching: () => void = () => {};
+  #unfollow: () => void = () => {};
+
+  constructor(options: BrokerOptions, tools: BrokerTools) {
+    const { journal, clock, log } = tools;
+    const counters = this.#counters;
+    this.#options = options;
+    this.#tools = tools;
+    this.packetBytesMax = options.packetBytesMax;
+    this.connectBytesMax = options.connectBytesMax;
+    this.inboundInflightMax = options.inboundInflightMax;
+    this.topicLevelsMax = options.topicLevelsMax;
+    this.subscriptionsMax = options.subscriptionsMax;
+    this.turn = new Turn((task) => clock.afterTurn(task));
+    this.#router = new Router(tools.laneOf, options.topicLevelsMax);
+    this.#retained = new Retained(journal.rows("retained"), options.retainedMax, counters);
+    this.#sessions = new Sessions(options, { journal, router: this.#router, counters, log });
+    this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
+    this.#persistence = levelPersistence(journal.rows("aedes"));
+    this.#control = new AedesControl(this.#persistence, this, log);
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const { clock, journal } = this.#tools;
+    this.#intake.open();
+    this.#unfollow = journal.onCommit(() => this.#resumeSome());
+    await this.#retained.load();
+    await this.#sessions.restore(this.#persistence);
+    await this.#publishWillsLeft();
+    await this.#control.start();
+    signal.throwIfAborted();
+    this.#stopWatching = clock.every(WATCH_MS, () => this.#watch());
+    for (const options of this.#options.listeners) {
+      const listener = new NetListener(options, (channel) =>
+        this.#accept(channel, options.anonymous),
+      );
+      this.#listeners.push(listener);
+      await listener.listen();
+      const { name, host } = options;
+      this.#tools.log.info("listening", { name, host, port: listener.port });
+    }
+  }
+
+  /** Takes nobody any more, publishes the wills of those connected, and lets go of all connections. */
+  async stop(): Promise<void> {
+    for (const listener of this.#listeners) listener.close();
+    this.#stopWatching();
+    await this.#control.stop();
+    await this.#tools.journal.committed().catch(() => {}); // the journal itself has said what is wrong
+    this.turn.flush();
+    await Promise.all(this.#listeners.map((listener) => listener.end()));
+    this.#listeners.length = 0;
+    this.#unfollow();
+    this.#intake.close();
+  }
+
+  /**
+   * Takes a message that did not come through a connection, from a device for example. Resolves when it is kept.
+   * @throws FieldgateError ERR_STORE_FULL, ERR_STORE_WRITE, or ERR_TOPIC when the topic is not one
+   */
+  publish(message: Message, publisher: LocalPublisher): Promise<void> {
+    const route = this.#router.route(message.topic);
+    if (route.refusal !== null) {
+      const details = { topic: message.topic };
+      return Promise.reject(new FieldgateError("ERR_TOPIC", route.refusal, { details }));
+    }
+    return publisher.publish((token) =>
+      this.#intake.admit(publishFrameOf(message), route, publisher, token),
+    );
+  }
+
+  status(): BrokerStatus {
+    const { accepted, acceptedDurable, sent, drops, closes } = this.#counters;
+    return {
+      connections: this.#connections.size,
+      sessions: this.#sessions.count,
+      retained: this.#retained.size,
+      accepted,
+      acceptedDurable,
+      sent,
+      dropped: Object.fromEntries(drops),
+      closed: Object.fromEntries(closes),
+      listeners: this.#listeners.map(({ options: { name }, port }) => ({ name, port })),
+    };
+  }
+
+  // ——— what connections ask for
+
+  nowMs(): number {
+    return this.#tools.clock.monotonicMs();
+  }
+  routeVersion(): number {
+    return this.#router.version;
+  }
+  route(topic: string) {
+    return this.#router.route(topic);
+  }
+  control(connection: Connection) {
+    return this.#control.open(connection);
+  }
+  admit(...message: Parameters<Intake["admit"]>): string | null {
+    return this.#intake.admit(...message);
+  }
+  keepReceived(session: Session, packetId: number): void {
+    this.#sessions.keepReceived(session, packetId);
+  }
+  forgetReceived(session: Session, packetId: number): Promise<void> {
+    return this.#sessions.forgetReceived(session, packetId);
+  }
+  refused(reason: string): void {
+    this.#counters.closed(reason);
+  }
+  unexpected(_connection: Connection, reason: string): void {
+    this.#counters.dropped(reason);
+  }
+
+  mustPause(connection: Connection): boolean {
+    if (this.#tools.journal.pendingBytes < this.#options.pendingBytesMax) return false;
+    this.#paused.add(connection);
+    return true;
+  }
+
+  ended(connection: Connection, reason: string): void {
+    this.#connections.delete(connection);
+    this.#paused.delete(connection);
+    const { session, channel } = connection;
+    if (session !== null) this.#sessions.left(session, connection);
+    this.#tools.log.debug("disconnected", {
+      remote: channel.remote,
+      clientId: session?.clientId,
+      reason,
+    });
+  }
+
+  // ——— what the control plane asks for
+
+  authenticate(connection: Connection, claims: ConnectClaims): ReturnCode {
+    if (claims.clientId === "" && !claims.clean) return 2; // [MQTT-3.1.3-8]
+    if (!connection.anonymous && !connection.channel.loopback) return 5;
+    const isNew = !claims.clean && this.#sessions.persistentOf(claims.clientId) === null;
+    return isNew && this.#sessions.count >= this.#options.sessionsMax ? 3 : 0;
+  }
+
+  registered(connection: Connection, clientId: string, clean: boolean): boolean {
+    const { session, present } = this.#sessions.open(clientId, clean, this.#tools.clock.wallMs());
+    session.link?.close("taken over");
+    connection.session = session;
+    return present;
+  }
+
+  ready(connection: Connection): void {
+    connection.session?.attach(connection);
+    connection.proceed();
+  }
+
+  subscriptionCount(connection: Connection): number {
+    return connection.session?.subscriptions.size ?? 0;
+  }
+
+  subscribed(connection: Connection, granted: readonly Granted[]): void {
+    const { session } = connection;
+    if (session === null) return;
+    for (const { filter, qos } of granted) {
+      this.#sessions.subscribe(session, filter, qos);
+      this.#retained.match(filter, (frame) => {
+        const least = lowerQoS(frame.qos, qos);
+        if (least === 0) session.deliverNow(frame, true);
+        else session.deliverFromMemory(frame, least, true);
+      });
+    }
+  }
+
+  unsubscribed(connection: Connection, filters: readonly string[]): void {
+    const { session } = connection;
+    if (session === null) return;
+    for (const filter of filters) this.#sessions.unsubscribe(session, filter);
+  }
+
+  publishWill(will: Message): Promise<void> {
+    return this.publish(will, new LocalPublisher());
+  }
+
+  // ——— its own
+
+  #accept(channel: Channel, anonymous: boolean): Connection | null {
+    if (this.#connections.size >= this.#options.connectionsMax) {
+      this.#counters.closed("too many connections");
+      return null;
+    }
+    const connection = new Connection(channel, anonymous, this);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** Closes who is silent for too long. Who is not read is not silent. */
+  #watch(): void {
+    const now = this.nowMs();
+    for (const connection of this.#connections) {
+      const { awaitsConnect, openedMs, lastSeenMs, silenceMsMax, paused } = connection;
+      if (awaitsConnect) {
+        if (now - openedMs > this.#options.connectTimeoutMs) connection.close("no CONNECT in time");
+      } else if (silenceMsMax > 0 && now - lastSeenMs > silenceMsMax && !paused) {
+        connection.close("keep-alive"); // [MQTT-3.1.2-24]
+      }
+    }
+    this.#resumeSome();
+  }
+
+  #resumeSome(): void {
+    if (this.#paused.size === 0) return;
+    if (this.#tools.journal.pendingBytes > this.#options.pendingBytesMax / 2) return;
+    const paused = [...this.#paused];
+    this.#paused.clear();
+    for (const connection of paused) connection.resume();
+  }
+
+  /** Those who were connected when the last process ended are gone: their wills are due [MQTT-3.1.2-8]. */
+  async #publishWillsLeft(): Promise<void> {
+    for await (const will of this.#persistence.streamWill()) {
+      const { clientId, topic, payload, qos, retain } = will;
+      await this.publishWill({ topic, payload, qos, retain, properties: null });
+      await this.#persistence.delWill({ id: clientId });
+    }
+  }
+}

@@ -1,0 +1,336 @@
+import { FRAME, FrameReader, MALFORMED, MORE } from "../mqtt/frame.ts";
+import type { QoS } from "../mqtt/message.ts";
+import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts";
+import type { ControlStream } from "./control-stream.ts";
+import type { Publisher } from "./intake.ts";
+import { Outbox, type Turn } from "./outbox.ts";
+import type { Channel, ChannelReceiver } from "./ports.ts";
+import type { Route } from "./router.ts";
+import type { Session, SessionLink } from "./session.ts";
+
+/** What a connection needs of the broker. */
+export interface ConnectionWorld {
+  readonly turn: Turn;
+  readonly packetBytesMax: number;
+  readonly connectBytesMax: number;
+  readonly inboundInflightMax: number;
+  nowMs(): number;
+  routeVersion(): number;
+  route(topic: string): Route<Session>;
+  /** Begins the control plane's side for a CONNECT that has come. */
+  control(connection: Connection): ControlStream;
+  admit(
+    frame: PublishFrame,
+    route: Route<Session>,
+    publisher: Publisher,
+    token: number,
+  ): string | null;
+  /** True when no more must be read for now; the broker resumes the connection. */
+  mustPause(connection: Connection): boolean;
+  /** Keeps that a QoS 2 message is held for the client, in the commit that gathers now; or forgets it. */
+  keepReceived(session: Session, packetId: number): void;
+  forgetReceived(session: Session, packetId: number): Promise<void>;
+  refused(reason: string): void;
+  unexpected(connection: Connection, reason: string): void;
+  ended(connection: Connection, reason: string): void;
+}
+
+/**
+ *   awaiting ──CONNECT──▶ held ──clientReady──▶ open ──SUBSCRIBE, UNSUBSCRIBE──▶ held ──answered──▶ open
+ *
+ *   any ── error, end of the channel, end of control ──▶ closed
+ *
+ * While held, nothing is parsed, so that control packets and messages take effect in the order in which they came.
+ * A channel that ends while held is closed only when what had come before is dealt with.
+ */
+type Phase = "awaiting" | "held" | "open" | "closed";
+
+/** One client's connection: splits its bytes into control packets, for aedes, and messages, for the data plane. */
+export class Connection implements ChannelReceiver, Publisher, SessionLink {
+  readonly channel: Channel;
+  readonly anonymous: boolean;
+  readonly outbox: Outbox;
+  lastSeq = 0;
+  session: Session | null = null;
+  /** 0: none. Set with CONNECT; one and a half times what the client asked for [MQTT-3.1.2-24]. */
+  silenceMsMax = 0;
+  lastSeenMs: number;
+  readonly openedMs: number;
+  /** For CONNACK: whether a session was there [MQTT-3.2.2-2]. aedes knows only of subscriptions. */
+  sessionPresent = false;
+
+  readonly #world: ConnectionWorld;
+  readonly #reader: FrameReader;
+  #phase: Phase = "awaiting";
+  #control: ControlStream | null = null;
+  #backlog: Buffer[] = [];
+  #paused = false;
+  #gone = false;
+  #connackBytes: number[] | null = [];
+  #route: Route<Session> | null = null;
+  #routeBytes: Buffer = NO_BYTES;
+
+  constructor(channel: Channel, anonymous: boolean, world: ConnectionWorld) {
+    this.channel = channel;
+    this.anonymous = anonymous;
+    this.#world = world;
+    this.outbox = new Outbox(channel, world.turn);
+    this.#reader = new FrameReader(world.connectBytesMax);
+    this.openedMs = world.nowMs();
+    this.lastSeenMs = this.openedMs;
+  }
+
+  get awaitsConnect(): boolean {
+    return this.#phase === "awaiting";
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  // ——— the channel's side
+
+  data(chunk: Buffer): void {
+    if (this.#phase === "closed") return;
+    this.lastSeenMs = this.#world.nowMs();
+    this.#backlog.push(chunk);
+    this.#advance();
+  }
+
+  drained(): void {}
+
+  closed(): void {
+    this.#gone = true;
+    if (this.#phase !== "held") this.#end("closed by the client");
+  }
+
+  // ——— the control plane's side
+
+  controlSays(bytes: Buffer): void {
+    if (this.#connackBytes === null) this.outbox.raw(bytes);
+    else this.#connack(this.#connackBytes, bytes);
+  }
+
+  controlEnded(): void {
+    this.#end("ended");
+  }
+
+  /** CONNECT was accepted and CONNACK is written, or SUBSCRIBE or UNSUBSCRIBE was answered. */
+  proceed(): void {
+    if (this.#phase !== "held") return;
+    this.#phase = "open";
+    this.#reader.bytesMax = this.#world.packetBytesMax;
+    this.#resumeChannel();
+    this.#advance();
+  }
+
+  // ——— the broker's side
+
+  /** PUBACK or PUBREC: the message is kept. */
+  accepted(packetId: number, qos: QoS): void {
+    if (qos === 1) {
+      this.outbox.acknowledge(PACKET.puback << 4, packetId);
+      return;
+    }
+    // After a reconnection the client waits for it on its new connection.
+    this.session?.received.set(packetId, true);
+    this.session?.link?.outbox.acknowledge(PACKET.pubrec << 4, packetId);
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#resumeChannel();
+    this.#advance();
+  }
+
+  /** Closes at once, with a reason that is counted. The client's will is published. */
+  close(reason: string): void {
+    this.#world.refused(reason);
+    this.#end(reason);
+  }
+
+  // ——— parsing
+
+  #advance(): void {
+    while (this.#phase === "awaiting" || this.#phase === "open") {
+      if (this.#paused) return;
+      const found = this.#reader.next();
+      if (found === FRAME) {
+        this.#frame(this.#reader);
+      } else if (found === MORE) {
+        const chunk = this.#backlog.shift();
+        if (chunk === undefined) break;
+        this.#reader.push(chunk);
+        this.#paused = this.#world.mustPause(this);
+        if (this.#paused) this.channel.pause();
+      } else {
+        this.close(found === MALFORMED ? "malformed length" : "packet too long");
+      }
+    }
+    if (this.#gone && this.#phase !== "held") this.#end("closed by the client");
+  }
+
+  #frame({ bytes, start, bodyStart, end }: FrameReader): void {
+    const header = bytes[start] as number;
+    const type = header >> 4;
+    if (this.#phase === "awaiting") {
+      if (header === PACKET.connect << 4) this.#connect(bytes.subarray(start, end));
+      else this.close("first packet is not CONNECT"); // [MQTT-3.1.0-1]
+    } else if (type === PACKET.publish) {
+      this.#publish(bytes, start, bodyStart, end);
+    } else if (header !== HEADERS[type]) {
+      this.close("packet not allowed, or with reserved flags"); // [MQTT-2.2.2-2]
+    } else if (type >= PACKET.puback && type <= PACKET.pubcomp) {
+      if (end - bodyStart !== 2) this.close("acknowledgement of a wrong length");
+      else this.#acknowledged(type, bytes.readUInt16BE(bodyStart));
+    } else {
+      if (type === PACKET.subscribe || type === PACKET.unsubscribe) this.#hold();
+      this.#control?.feed(Buffer.from(bytes.subarray(start, end)));
+    }
+  }
+
+  #connect(packet: Buffer): void {
+    this.#hold();
+    this.#control = this.#world.control(this);
+    this.#control.feed(Buffer.from(packet));
+  }
+
+  /** The first four bytes that aedes says, in whatever pieces. */
+  #connack(said: number[], bytes: Buffer): void {
+    said.push(...bytes);
+    if (said.length < 4) return;
+    this.#connackBytes = null;
+    if (said[3] === 0 && this.sessionPresent) said[2] = 1;
+    this.outbox.raw(Buffer.from(said));
+  }
+
+  #hold(): void {
+    this.#phase = "held";
+    this.channel.pause();
+  }
+
+  #publish(bytes: Buffer, start: number, bodyStart: number, end: number): void {
+    const topicEnd = publishTopicEnd(bytes, start, bodyStart, end);
+    if (typeof topicEnd === "string") {
+      this.close(topicEnd);
+      return;
+    }
+    const route = this.#routeOf(bytes, bodyStart + 2, topicEnd);
+    if (route === null || route.refusal !== null) {
+      this.close(route?.refusal ?? "topic is not well-formed UTF-8"); // [MQTT-3.3.2-1]
+      return;
+    }
+    const frame = new PublishFrame(bytes, start, bodyStart + 2, topicEnd, end, route.topic);
+    if (route.reserved) this.#acknowledgeUnkept(frame);
+    else if (frame.qos === 2) this.#publishTwice(frame, route);
+    else this.#world.admit(frame, route, this, frame.qos === 0 ? -1 : frame.packetId);
+  }
+
+  /** QoS 2: a packet identifier that is held already is not a new message [MQTT-4.3.3-2]. */
+  #publishTwice(frame: PublishFrame, route: Route<Session>): void {
+    const { session } = this;
+    const { packetId } = frame;
+    if (session === null) return;
+    const kept = session.received.get(packetId);
+    if (kept === true) this.outbox.acknowledge(PACKET.pubrec << 4, packetId);
+    if (kept !== undefined) return;
+    if (session.received.size >= this.#world.inboundInflightMax) {
+      this.close("too many QoS 2 messages wait for PUBREL");
+      return;
+    }
+    if (this.#world.admit(frame, route, this, packetId) !== null) return;
+    session.received.set(packetId, false);
+    if (session.persistent) this.#world.keepReceived(session, packetId);
+  }
+
+  /** A message that is not authorised is acknowledged all the same, and goes nowhere [MQTT-3.3.5-2]. */
+  #acknowledgeUnkept(frame: PublishFrame): void {
+    this.#world.unexpected(this, "topic is reserved");
+    if (frame.qos === 1) this.outbox.acknowledge(PACKET.puback << 4, frame.packetId);
+    if (frame.qos === 2) this.outbox.acknowledge(PACKET.pubrec << 4, frame.packetId);
+  }
+
+  #acknowledged(type: number, packetId: number): void {
+    const { session } = this;
+    if (session === null) return;
+    if (packetId === 0) this.close("packet identifier 0");
+    else if (type === PACKET.puback) {
+      if (!session.puback(packetId)) this.#world.unexpected(this, "acknowledgement of nothing");
+    } else if (type === PACKET.pubrec) session.pubrec(packetId);
+    else if (type === PACKET.pubcomp) session.pubcomp(packetId);
+    else this.#released(session, packetId);
+  }
+
+  /** PUBREL: PUBCOMP follows once the identifier is free for good. */
+  #released(session: Session, packetId: number): void {
+    const held = session.received.delete(packetId);
+    const complete = () => session.link?.outbox.acknowledge(PACKET.pubcomp << 4, packetId);
+    if (!held || !session.persistent) complete();
+    else
+      this.#world
+        .forgetReceived(session, packetId)
+        .then(complete, () => this.close("store failed"));
+  }
+
+  /** The route of a topic: the same as last time when the bytes are. Null for bytes that are not UTF-8. */
+  #routeOf(bytes: Buffer, topicStart: number, topicEnd: number): Route<Session> | null {
+    const last = this.#route;
+    if (
+      last !== null &&
+      last.version === this.#world.routeVersion() &&
+      sameBytes(this.#routeBytes, bytes, topicStart, topicEnd)
+    ) {
+      return last;
+    }
+    const topic = bytes.toString("utf8", topicStart, topicEnd);
+    const topicBytes = Buffer.from(topic);
+    if (!sameBytes(topicBytes, bytes, topicStart, topicEnd)) return null;
+    this.#routeBytes = topicBytes;
+    this.#route = this.#world.route(topic);
+    return this.#route;
+  }
+
+  #resumeChannel(): void {
+    if (!this.#paused && this.#phase !== "held") this.channel.resume();
+  }
+
+  #end(reason: string): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
+    this.#backlog = [];
+    this.session?.detach(this);
+    if (this.outbox.bytes > 0) this.outbox.flush();
+    this.channel.end();
+    this.#control?.destroy();
+    this.#world.ended(this, reason);
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** The first byte of each packet that a client may send after CONNECT, PUBLISH aside (table 2.2). */
+const HEADERS: readonly (number | undefined)[] = [
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  0x40,
+  0x50,
+  0x62,
+  0x70,
+  0x82,
+  undefined,
+  0xa2,
+  undefined,
+  0xc0,
+  undefined,
+  0xe0,
+];
+
+function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  if (known.length !== end - start) return false;
+  for (let i = 0; i < known.length; i++) {
+    if (known[i] !== bytes[start + i]) return false;
+  }
+  return true;
+}

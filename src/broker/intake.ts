@@ -1,0 +1,169 @@
+import type { Clock } from "../base/clock.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import { Fifo } from "../base/fifo.ts";
+import type { Log } from "../base/log.ts";
+import { lowerQoS, type QoS } from "../mqtt/message.ts";
+import type { PublishFrame } from "../mqtt/publish-frame.ts";
+import type { Counters } from "./counters.ts";
+import type { BrokerJournal } from "./ports.ts";
+import type { Retained } from "./retained.ts";
+import type { Route } from "./router.ts";
+import type { Session } from "./session.ts";
+
+/**
+ * Takes messages in: into the journal when they must be kept, then, once they are, on to everyone who gets them.
+ *
+ *   admit ── QoS 1, 2, retained, or an uplink lane ──▶ journal ── committed ──▶ sessions, acknowledgement
+ *         └─ QoS 0 otherwise ──▶ sessions, behind what the same publisher still has on its way to the disk
+ */
+export class Intake {
+  readonly #journal: BrokerJournal;
+  readonly #retained: Retained;
+  readonly #counters: Counters;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  /** In order of seq. */
+  readonly #uncommitted = new Fifo<Uncommitted>();
+  #unfollow: () => void = () => {};
+
+  constructor(
+    journal: BrokerJournal,
+    retained: Retained,
+    counters: Counters,
+    tools: { readonly clock: Clock; readonly log: Log },
+  ) {
+    this.#journal = journal;
+    this.#retained = retained;
+    this.#counters = counters;
+    this.#clock = tools.clock;
+    this.#log = tools.log;
+  }
+
+  open(): void {
+    this.#unfollow = this.#journal.onCommit((durableSeq) => this.#release(durableSeq));
+  }
+
+  close(): void {
+    this.#unfollow();
+  }
+
+  /**
+   * Takes a message whose topic is in order. Whoever publishes is told by `accepted` once it is kept: at once for
+   * QoS 0, never when it is refused.
+   * @returns the reason of a refusal, or null
+   */
+  admit(
+    frame: PublishFrame,
+    route: Route<Session>,
+    publisher: Publisher,
+    token: number,
+  ): string | null {
+    if (frame.qos === 0 && route.lane === 0 && !frame.retain) {
+      this.#counters.accepted++;
+      if (publisher.lastSeq > this.#journal.durableSeq) {
+        this.#uncommitted.push({
+          seq: publisher.lastSeq,
+          frame,
+          route,
+          indexes: null,
+          publisher,
+          token: -1,
+        });
+      } else {
+        deliver(frame, route, null);
+      }
+      return null;
+    }
+    return this.#keep(frame, route, publisher, token);
+  }
+
+  #keep(
+    frame: PublishFrame,
+    route: Route<Session>,
+    publisher: Publisher,
+    token: number,
+  ): string | null {
+    const targets = frame.qos === 0 ? NO_TARGETS : route.queued;
+    let queues = frame.qos === 0 ? NO_QUEUES : route.queues;
+    const refused = targets.filter(({ subscriber }) => !subscriber.hasRoom());
+    if (refused.length > 0) {
+      queues = queues.filter(
+        (queue) => !refused.some((target) => target.subscriber.queue === queue),
+      );
+    }
+    let seq: number;
+    try {
+      seq = this.#journal.append(frame, route.lane, this.#clock.wallMs(), queues);
+    } catch (error) {
+      if (!(error instanceof FieldgateError)) throw error;
+      this.#counters.dropped(error.code === "ERR_STORE_FULL" ? "store-full" : "store-failed");
+      return error.message;
+    }
+    if (frame.retain) this.#retained.keep(frame, (error) => this.#rowFailed(error));
+    this.#counters.accepted++;
+    this.#counters.acceptedDurable++;
+    publisher.lastSeq = seq;
+    const indexes = targets.map(({ subscriber: { queue } }) =>
+      queue !== null && queues.includes(queue) ? queue.tailIndex : 0,
+    );
+    this.#uncommitted.push({ seq, frame, route, indexes, publisher, token });
+    return null;
+  }
+
+  #release(durableSeq: number): void {
+    for (;;) {
+      const next = this.#uncommitted.peek();
+      if (next === undefined || next.seq > durableSeq) break;
+      this.#uncommitted.shift();
+      if (next.token >= 0) next.publisher.accepted(next.token, next.frame.qos);
+      deliver(next.frame, next.route, next.indexes);
+    }
+  }
+
+  #rowFailed(error: unknown): void {
+    this.#log.error("row not written", errorFields(error));
+  }
+}
+
+/** Someone from whom messages come, in order. */
+export interface Publisher {
+  /** The seq of its last message that went into the journal. */
+  lastSeq: number;
+  /** A message is kept: acknowledge it. */
+  accepted(token: number, qos: QoS): void;
+}
+
+interface Uncommitted {
+  readonly seq: number;
+  readonly frame: PublishFrame;
+  readonly route: Route<Session>;
+  /** For each of route.queued the index in its queue, 0 for a queue that did not take it; null for QoS 0. */
+  readonly indexes: readonly number[] | null;
+  readonly publisher: Publisher;
+  /** Given back to the publisher; negative when nobody waits. */
+  readonly token: number;
+}
+
+const NO_TARGETS: Route<Session>["queued"] = [];
+const NO_QUEUES: Route<Session>["queues"] = [];
+
+function deliver(
+  frame: PublishFrame,
+  route: Route<Session>,
+  indexes: readonly number[] | null,
+): void {
+  const { direct, queued } = route;
+  for (let i = 0; i < direct.length; i++) {
+    const target = direct[i] as Route<Session>["direct"][number];
+    const qos = lowerQoS(frame.qos, target.qos);
+    if (qos === 0) target.subscriber.deliverNow(frame, false);
+    else target.subscriber.deliverFromMemory(frame, qos, false);
+  }
+  for (let i = 0; i < queued.length; i++) {
+    const target = queued[i] as Route<Session>["queued"][number];
+    if (frame.qos === 0) target.subscriber.deliverNow(frame, false);
+    else if (indexes !== null && indexes[i] !== 0) {
+      target.subscriber.deliverQueued(indexes[i] as number, frame);
+    }
+  }
+}

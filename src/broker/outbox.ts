@@ -1,0 +1,206 @@
+import type { QoS } from "../mqtt/message.ts";
+import { lengthBytes, PACKET, type PublishFrame, writeLength } from "../mqtt/publish-frame.ts";
+import type { Channel } from "./ports.ts";
+
+/**
+ * What is to be sent to one connection in this turn of the loop; it leaves as one write at the end of the turn.
+ *
+ * Small packets are written one behind the other into a slab. A PUBLISH that leaves exactly as it came is not copied
+ * when it is long, or when it follows its predecessor in the same chunk: a burst from one publisher to one subscriber
+ * leaves as the piece of memory in which it arrived. Where the receiver is slow, everything is copied, so that no large
+ * chunk is kept alive by a small piece of it.
+ */
+export class Outbox {
+  /** Bytes gathered in this turn. */
+  bytes = 0;
+
+  readonly #channel: Channel;
+  readonly #turn: Turn;
+  #parts: Buffer[] = [];
+  #slabs: Buffer[] = [];
+  #slab: Buffer | null = null;
+  #slabFrom = 0;
+  #slabAt = 0;
+  #run: Buffer | null = null;
+  #runStart = 0;
+  #runEnd = 0;
+
+  constructor(channel: Channel, turn: Turn) {
+    this.#channel = channel;
+    this.#turn = turn;
+  }
+
+  /** Bytes that wait here or in the system's way. */
+  get pendingBytes(): number {
+    return this.bytes + this.#channel.pendingBytes;
+  }
+
+  /** A packet of four bytes: an acknowledgement of any kind. */
+  acknowledge(header: number, packetId: number): void {
+    const slab = this.#room(4);
+    const at = this.#slabAt;
+    slab[at] = header;
+    slab[at + 1] = 2;
+    slab[at + 2] = packetId >> 8;
+    slab[at + 3] = packetId & 255;
+    this.#slabAt = at + 4;
+    this.#grew(4);
+  }
+
+  /** Whole packets as they are. */
+  raw(bytes: Buffer): void {
+    const slab = this.#room(bytes.length);
+    bytes.copy(slab, this.#slabAt);
+    this.#slabAt += bytes.length;
+    this.#grew(bytes.length);
+  }
+
+  /** A PUBLISH at `qos`, which is at most that of the frame. */
+  publish(
+    frame: PublishFrame,
+    qos: QoS,
+    retain: boolean,
+    duplicate: boolean,
+    packetId: number,
+  ): void {
+    const header = (PACKET.publish << 4) | (duplicate ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
+    if (qos === 0 && frame.bytes[frame.start] === header) this.#pass(frame);
+    else if (qos === 0 && frame.qos !== 0) this.#withoutPacketId(frame, header);
+    else this.#patched(frame, header, packetId);
+  }
+
+  /** Sends what was gathered. Called by the turn. */
+  flush(): void {
+    this.#endRun();
+    this.#endSlabPart();
+    this.bytes = 0;
+    const parts = this.#parts;
+    const slabs = this.#slabs;
+    this.#parts = [];
+    this.#slabs = [];
+    this.#slab = null;
+    this.#channel.write(parts, () => {
+      for (const slab of slabs) this.#turn.slabs.give(slab);
+    });
+  }
+
+  #pass(frame: PublishFrame): void {
+    const length = frame.end - frame.start;
+    if (this.#run === frame.bytes && this.#runEnd === frame.start) {
+      this.#runEnd = frame.end;
+    } else {
+      this.#endRun();
+      this.#run = frame.bytes;
+      this.#runStart = frame.start;
+      this.#runEnd = frame.end;
+    }
+    this.#grew(length);
+  }
+
+  #patched(frame: PublishFrame, header: number, packetId: number): void {
+    const length = frame.end - frame.start;
+    const slab = this.#room(length);
+    const at = this.#slabAt;
+    frame.bytes.copy(slab, at, frame.start, frame.end);
+    slab[at] = header;
+    if (packetId !== 0) {
+      const idAt = at + frame.topicEnd - frame.start;
+      slab[idAt] = packetId >> 8;
+      slab[idAt + 1] = packetId & 255;
+    }
+    this.#slabAt = at + length;
+    this.#grew(length);
+  }
+
+  #withoutPacketId(frame: PublishFrame, header: number): void {
+    const topic = frame.topicEnd - frame.topicStart + 2;
+    const length = topic + frame.end - frame.payloadStart;
+    const total = 1 + lengthBytes(length) + length;
+    const slab = this.#room(total);
+    slab[this.#slabAt] = header;
+    let at = writeLength(slab, this.#slabAt + 1, length);
+    at += frame.bytes.copy(slab, at, frame.topicStart - 2, frame.topicEnd);
+    at += frame.bytes.copy(slab, at, frame.payloadStart, frame.end);
+    this.#slabAt = at;
+    this.#grew(total);
+  }
+
+  #grew(count: number): void {
+    if (this.bytes === 0) this.#turn.gathered(this);
+    this.bytes += count;
+  }
+
+  /** A slab with room for `count` bytes at #slabAt. */
+  #room(count: number): Buffer {
+    this.#endRun();
+    if (this.#slab !== null && this.#slabAt + count <= this.#slab.length) return this.#slab;
+    this.#endSlabPart();
+    this.#slab = this.#turn.slabs.take(count);
+    this.#slabs.push(this.#slab);
+    this.#slabFrom = 0;
+    this.#slabAt = 0;
+    return this.#slab;
+  }
+
+  #endSlabPart(): void {
+    if (this.#slab === null || this.#slabAt === this.#slabFrom) return;
+    this.#parts.push(this.#slab.subarray(this.#slabFrom, this.#slabAt));
+    this.#slabFrom = this.#slabAt;
+  }
+
+  #endRun(): void {
+    const run = this.#run;
+    if (run === null) return;
+    this.#run = null;
+    const length = this.#runEnd - this.#runStart;
+    if (length >= PASS_BYTES_MIN && this.#channel.pendingBytes === 0) {
+      this.#endSlabPart();
+      this.#parts.push(run.subarray(this.#runStart, this.#runEnd));
+      return;
+    }
+    const slab = this.#room(length);
+    run.copy(slab, this.#slabAt, this.#runStart, this.#runEnd);
+    this.#slabAt += length;
+  }
+}
+
+/** Below this a copy costs less than one more part of a write. */
+const PASS_BYTES_MIN = 4096;
+const SLAB_BYTES = 65_536;
+const SLABS_KEPT_MAX = 64;
+
+/** One turn of the loop: who has gathered something to send. */
+export class Turn {
+  readonly slabs = new Slabs();
+  readonly #afterTurn: (task: () => void) => void;
+  #outboxes: Outbox[] = [];
+
+  constructor(afterTurn: (task: () => void) => void) {
+    this.#afterTurn = afterTurn;
+  }
+
+  gathered(outbox: Outbox): void {
+    if (this.#outboxes.length === 0) this.#afterTurn(() => this.flush());
+    this.#outboxes.push(outbox);
+  }
+
+  flush(): void {
+    const outboxes = this.#outboxes;
+    this.#outboxes = [];
+    for (const outbox of outboxes) outbox.flush();
+  }
+}
+
+/** Memory for what is being sent, used again and again. */
+class Slabs {
+  readonly #free: Buffer[] = [];
+
+  take(bytesMin: number): Buffer {
+    if (bytesMin > SLAB_BYTES) return Buffer.allocUnsafeSlow(bytesMin);
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+  }
+
+  give(slab: Buffer): void {
+    if (slab.length === SLAB_BYTES && this.#free.length < SLABS_KEPT_MAX) this.#free.push(slab);
+  }
+}

@@ -1,0 +1,78 @@
+import type { Message } from "../mqtt/message.ts";
+
+/** What the broker needs of others. gateway.ts introduces them. */
+
+/** The part of the journal that the broker uses; see journal/journal.ts for what each call promises. */
+export interface BrokerJournal {
+  readonly lastSeq: number;
+  readonly durableSeq: number;
+  readonly pendingBytes: number;
+  append(message: Message, lane: number, wallMs: number, queues: readonly SessionQueue[]): number;
+  committed(): Promise<void>;
+  onCommit(listener: (durableSeq: number) => void): () => void;
+  queue(name: string): SessionQueue;
+  queueNames(): readonly string[];
+  rows(space: string): Rows;
+}
+
+export interface SessionQueue {
+  readonly name: string;
+  readonly headIndex: number;
+  readonly tailIndex: number;
+  readonly bytes: number;
+  read(
+    afterIndex: number,
+    limits: { readonly messagesMax: number; readonly bytesMax: number },
+  ): Promise<readonly Queued[]>;
+  acknowledge(throughIndex: number): void;
+  drop(): void;
+}
+
+export interface Queued {
+  readonly index: number;
+  readonly entry: { readonly seq: number; readonly message: Message };
+}
+
+export interface Range {
+  readonly gte?: string;
+  readonly gt?: string;
+  readonly lt?: string;
+  readonly lte?: string;
+  readonly limit?: number;
+  readonly reverse?: boolean;
+}
+
+export interface Rows {
+  get(key: string): Promise<Uint8Array | undefined>;
+  entries(range: Range): AsyncIterable<readonly [key: string, value: Uint8Array]>;
+  put(key: string, value: Uint8Array): Promise<void>;
+  del(key: string): Promise<void>;
+  clear(range: Range): Promise<void>;
+}
+
+/** A connection's bytes, whatever carries them (TCP today). */
+export interface Channel {
+  /** Who is at the other end, for logs: "10.0.0.5:49152". */
+  readonly remote: string;
+  readonly loopback: boolean;
+  /** Bytes written that the system has not taken yet. */
+  readonly pendingBytes: number;
+  /** Sends the parts in order, as one. `done` is called when their memory is free again, sent or not. */
+  write(parts: readonly Buffer[], done: () => void): void;
+  pause(): void;
+  resume(): void;
+  /** Sends what was written, then closes. */
+  end(): void;
+  /** Closes at once. */
+  destroy(): void;
+  /** The one who is told; set before the first byte is read. */
+  receiver: ChannelReceiver;
+}
+
+export interface ChannelReceiver {
+  data(chunk: Buffer): void;
+  /** What was pending has been taken. */
+  drained(): void;
+  /** Nothing comes any more. Called once. */
+  closed(): void;
+}

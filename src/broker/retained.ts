@@ -1,0 +1,62 @@
+import type { Message, QoS } from "../mqtt/message.ts";
+import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
+import { TopicTree } from "../mqtt/topic-tree.ts";
+import type { Counters } from "./counters.ts";
+import type { Rows } from "./ports.ts";
+
+/**
+ * Retained messages: in memory by topic, and as rows that commit together with the message itself.
+ * A row's key is the topic; its value one byte of QoS and the payload.
+ */
+export class Retained {
+  readonly #rows: Rows;
+  readonly #max: number;
+  readonly #counters: Counters;
+  readonly #tree = new TopicTree<PublishFrame>();
+
+  constructor(rows: Rows, max: number, counters: Counters) {
+    this.#rows = rows;
+    this.#max = max;
+    this.#counters = counters;
+  }
+
+  get size(): number {
+    return this.#tree.size;
+  }
+
+  async load(): Promise<void> {
+    for await (const [topic, value] of this.#rows.entries({})) {
+      const message = { topic, payload: value.subarray(1), retain: true, properties: null };
+      this.#tree.set(topic, publishFrameOf({ ...message, qos: value[0] as number as QoS }));
+    }
+  }
+
+  /**
+   * Keeps a message as the last of its topic; an empty payload takes the last one away [MQTT-3.3.1-10].
+   * Its row joins the commit that gathers now. `failed` is told when the row could not be written.
+   */
+  keep(message: Message, failed: (error: unknown) => void): void {
+    const { topic, payload, qos } = message;
+    if (payload.length === 0) {
+      if (this.#tree.delete(topic)) this.#rows.del(topic).catch(failed);
+      return;
+    }
+    if (this.#tree.size >= this.#max && this.#tree.get(topic) === undefined) {
+      this.#counters.dropped("retained-full");
+      return;
+    }
+    const copy = Buffer.from(payload);
+    this.#tree.set(
+      topic,
+      publishFrameOf({ topic, payload: copy, qos, retain: true, properties: null }),
+    );
+    const value = Buffer.allocUnsafe(1 + copy.length);
+    value[0] = qos;
+    copy.copy(value, 1);
+    this.#rows.put(topic, value).catch(failed);
+  }
+
+  match(filter: string, found: (frame: PublishFrame) => void): void {
+    this.#tree.match(filter, found);
+  }
+}

@@ -1,0 +1,110 @@
+import { FilterTree } from "../mqtt/filter-tree.ts";
+import type { QoS } from "../mqtt/message.ts";
+import { topicLevels, topicNameError } from "../mqtt/topic.ts";
+import type { SessionQueue } from "./ports.ts";
+
+/** What the router must know of a session. */
+export interface Subscriber {
+  /** Where messages of QoS 1 and 2 wait when the session is persistent; null for a clean session. */
+  readonly queue: SessionQueue | null;
+}
+
+export interface Subscription {
+  readonly filter: string;
+  readonly qos: QoS;
+}
+
+export interface Target<S> {
+  readonly subscriber: S;
+  /** The highest QoS granted among the subscriber's filters that match [MQTT-3.3.5-1]. */
+  readonly qos: QoS;
+}
+
+/** All that is decided by a message's topic alone. */
+export interface Route<S> {
+  readonly topic: string;
+  /** Of the router when this was worked out; an older one must be worked out again. */
+  readonly version: number;
+  /** Why nobody may publish to this topic, or null. */
+  readonly refusal: string | null;
+  /** The broker's own topics: clients read them, and do not write them. */
+  readonly reserved: boolean;
+  /** The lane of the uplink that carries the topic, 0 for none. */
+  readonly lane: number;
+  /** Everyone who gets it. */
+  readonly targets: readonly Target<S>[];
+  /** Those of the targets who get it through their durable queue when its QoS is 1 or 2. */
+  readonly queued: readonly Target<S>[];
+  readonly queues: readonly SessionQueue[];
+  /** The others. */
+  readonly direct: readonly Target<S>[];
+}
+
+const ROUTES_KEPT_MAX = 20_000;
+
+/** Who gets a message: the subscriptions of all sessions, and the routes of the topics seen lately. */
+export class Router<S extends Subscriber> {
+  /** Grows with every change of a subscription. */
+  version = 1;
+  readonly #tree = new FilterTree<S, Subscription>();
+  readonly #routes = new Map<string, Route<S>>();
+  readonly #laneOf: (topic: string) => number;
+  readonly #topicLevelsMax: number;
+
+  constructor(laneOf: (topic: string) => number, topicLevelsMax: number) {
+    this.#laneOf = laneOf;
+    this.#topicLevelsMax = topicLevelsMax;
+  }
+
+  subscribe(subscriber: S, subscription: Subscription): void {
+    this.#tree.set(subscription.filter, subscriber, subscription);
+    this.#changed();
+  }
+
+  unsubscribe(subscriber: S, filter: string): void {
+    this.#tree.delete(filter, subscriber);
+    this.#changed();
+  }
+
+  route(topic: string): Route<S> {
+    const known = this.#routes.get(topic);
+    if (known !== undefined) return known;
+    const route = this.#workOut(topic);
+    if (this.#routes.size >= ROUTES_KEPT_MAX) this.#routes.clear();
+    this.#routes.set(topic, route);
+    return route;
+  }
+
+  #changed(): void {
+    this.version++;
+    this.#routes.clear();
+  }
+
+  #workOut(topic: string): Route<S> {
+    const version = this.version;
+    const refusal = this.#refusal(topic);
+    const reserved = topic.startsWith("$SYS/");
+    const nobody = { lane: 0, targets: [], queued: [], queues: [], direct: [] };
+    if (refusal !== null) return { topic, version, refusal, reserved, ...nobody };
+    const granted = new Map<S, QoS>();
+    this.#tree.match(topic, (subscriber, subscription) => {
+      const before = granted.get(subscriber);
+      if (before === undefined || before < subscription.qos) {
+        granted.set(subscriber, subscription.qos);
+      }
+    });
+    const targets = [...granted].map(([subscriber, qos]) => ({ subscriber, qos }));
+    const queued = targets.filter(({ subscriber, qos }) => subscriber.queue !== null && qos > 0);
+    const direct = targets.filter((target) => !queued.includes(target));
+    const queues = queued.map(({ subscriber }) => subscriber.queue as SessionQueue);
+    const lane = reserved ? 0 : this.#laneOf(topic);
+    return { topic, version, refusal, reserved, lane, targets, queued, queues, direct };
+  }
+
+  #refusal(topic: string): string | null {
+    const error = topicNameError(topic);
+    if (error !== null) return `topic ${error}`;
+    if (topicLevels(topic) > this.#topicLevelsMax) return "topic has too many levels";
+    return null;
+  }
+}

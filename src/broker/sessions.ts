@@ -1,0 +1,185 @@
+import { errorFields } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { QoS } from "../mqtt/message.ts";
+import type { Counters } from "./counters.ts";
+import type { ControlPersistence } from "./level-persistence.ts";
+import type { BrokerJournal, Rows } from "./ports.ts";
+import type { Router } from "./router.ts";
+import { Session, type SessionLimits, type SessionLink, type SessionWorld } from "./session.ts";
+
+/**
+ * All sessions by client id, and what of them must survive, in three spaces of rows:
+ *
+ *   session   client id              → JSON { createdMs }
+ *   received  client id NUL packet   → (empty)   a QoS 2 message came and was not released yet
+ *   released  client id NUL index    → (empty)   the client has a QoS 2 message; PUBREL is to be completed
+ *
+ * Subscriptions are kept by the control plane, queues by the journal.
+ */
+export class Sessions implements SessionWorld {
+  readonly limits: SessionLimits;
+  readonly counters: Counters;
+  readonly #journal: BrokerJournal;
+  readonly #router: Router<Session>;
+  readonly #log: Log;
+  readonly #rows: { readonly session: Rows; readonly received: Rows; readonly released: Rows };
+  readonly #byClient = new Map<string, Session>();
+
+  constructor(
+    limits: SessionLimits,
+    tools: {
+      readonly journal: BrokerJournal;
+      readonly router: Router<Session>;
+      readonly counters: Counters;
+      readonly log: Log;
+    },
+  ) {
+    this.limits = limits;
+    this.counters = tools.counters;
+    this.#journal = tools.journal;
+    this.#router = tools.router;
+    this.#log = tools.log;
+    this.#rows = {
+      session: tools.journal.rows("session"),
+      received: tools.journal.rows("received"),
+      released: tools.journal.rows("released"),
+    };
+  }
+
+  /** Sessions that exist, connected or not. */
+  get count(): number {
+    return this.#byClient.size;
+  }
+
+  get all(): Iterable<Session> {
+    return this.#byClient.values();
+  }
+
+  persistentOf(clientId: string): Session | null {
+    const session = this.#byClient.get(clientId);
+    return session?.persistent ? session : null;
+  }
+
+  /** Takes up the sessions that an earlier process has left. */
+  async restore(persistence: ControlPersistence): Promise<void> {
+    const known = new Set<string>();
+    for await (const [clientId] of this.#rows.session.entries({})) known.add(clientId);
+    for (const clientId of known) {
+      const session = await this.#load(clientId);
+      this.#byClient.set(clientId, session);
+      for (const { topic, qos } of await persistence.subscriptionsByClient({ id: clientId })) {
+        this.subscribe(session, topic, qos);
+      }
+    }
+    for (const name of this.#journal.queueNames()) {
+      if (!known.has(name)) this.#journal.queue(name).drop();
+    }
+  }
+
+  /** The session of a client that has just connected, and whether it was there [MQTT-3.1.2-4, MQTT-3.1.2-6]. */
+  open(clientId: string, clean: boolean, nowMs: number): { session: Session; present: boolean } {
+    const old = this.#byClient.get(clientId);
+    if (old?.persistent && !clean) return { session: old, present: true };
+    if (old !== undefined) this.#discard(old);
+    const queue = clean ? null : this.#journal.queue(clientId);
+    const session = new Session(clientId, queue, new Set(), this);
+    this.#byClient.set(clientId, session);
+    if (!clean) {
+      const row = Buffer.from(JSON.stringify({ createdMs: nowMs }));
+      this.#rows.session.put(clientId, row).catch((error) => this.failed(session, error));
+    }
+    return { session, present: false };
+  }
+
+  /** The connection is gone: so is a clean session. */
+  left(session: Session, link: SessionLink): void {
+    if (session.link !== null && session.link !== link) return;
+    if (!session.persistent && this.#byClient.get(session.clientId) === session) {
+      this.#discard(session);
+    }
+  }
+
+  subscribe(session: Session, filter: string, qos: QoS): void {
+    const subscription = { filter, qos };
+    session.subscriptions.set(filter, subscription);
+    this.#router.subscribe(session, subscription);
+  }
+
+  unsubscribe(session: Session, filter: string): void {
+    if (session.subscriptions.delete(filter)) this.#router.unsubscribe(session, filter);
+  }
+
+  // ——— what a session asks for
+
+  granted(session: Session, topic: string): QoS {
+    const { queued } = this.#router.route(topic);
+    return queued.find(({ subscriber }) => subscriber === session)?.qos ?? 2;
+  }
+
+  keepReleased(session: Session, index: number): Promise<void> {
+    return this.#rows.released.put(rowKey(session.clientId, index), EMPTY);
+  }
+
+  forgetReleased(session: Session, index: number): void {
+    const forgotten = this.#rows.released.del(rowKey(session.clientId, index));
+    forgotten.catch((error) => this.failed(session, error));
+  }
+
+  failed(session: Session, error: unknown): void {
+    this.#log.error("session failed", { clientId: session.clientId, ...errorFields(error) });
+    session.link?.close("store failed");
+  }
+
+  // ——— what a connection asks for
+
+  keepReceived(session: Session, packetId: number): void {
+    const kept = this.#rows.received.put(rowKey(session.clientId, packetId), EMPTY);
+    kept.catch((error) => this.failed(session, error));
+  }
+
+  forgetReceived(session: Session, packetId: number): Promise<void> {
+    return this.#rows.received.del(rowKey(session.clientId, packetId));
+  }
+
+  async #load(clientId: string): Promise<Session> {
+    const released = new Set(await this.#numbers(this.#rows.released, clientId));
+    const session = new Session(clientId, this.#journal.queue(clientId), released, this);
+    for (const packetId of await this.#numbers(this.#rows.received, clientId)) {
+      session.received.set(packetId, true);
+    }
+    return session;
+  }
+
+  async #numbers(rows: Rows, clientId: string): Promise<number[]> {
+    const numbers: number[] = [];
+    for await (const [key] of rows.entries(rowsOf(clientId))) {
+      numbers.push(Number(key.slice(clientId.length + 1)));
+    }
+    return numbers;
+  }
+
+  #discard(session: Session): void {
+    this.#byClient.delete(session.clientId);
+    for (const filter of session.subscriptions.keys()) this.#router.unsubscribe(session, filter);
+    session.subscriptions.clear();
+    if (session.queue === null) return;
+    session.queue.drop();
+    const range = rowsOf(session.clientId);
+    Promise.all([
+      this.#rows.session.del(session.clientId),
+      this.#rows.received.clear(range),
+      this.#rows.released.clear(range),
+    ]).catch((error) => this.failed(session, error));
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** NUL cannot be part of a client id [MQTT-1.5.3-2], so that no client's rows are within another's. */
+function rowKey(clientId: string, number: number): string {
+  return `${clientId}\0${number}`;
+}
+
+function rowsOf(clientId: string): { gte: string; lt: string } {
+  return { gte: `${clientId}\0`, lt: `${clientId}\x01` };
+}

@@ -1,0 +1,15 @@
+/** What the command line says, options already read. */
+export interface Invocation {
+  readonly configPath: string;
+  /** The control socket, when it was given. */
+  readonly socket: string | null;
+  readonly json: boolean;
+  /** Words after the command's name. */
+  readonly rest: readonly string[];
+}
+
+export interface Command {
+  readonly help: string;
+  /** Resolves with the exit code: 0 fine, 1 warning, 2 critical, 3 unknown. */
+  run(invocation: Invocation): Promise<number>;
+}

@@ -1,0 +1,22 @@
+/** The first page of help. */
+export function helpText(): string {
+  return `fieldgate: MQTT broker for gateways at the edge
+
+Usage: fieldgate COMMAND [ARGUMENTS] [OPTIONS]
+
+Commands:
+  run              run the gateway in the foreground
+  status           what a running gateway does, on one screen
+  config check     check a configuration file
+  config show      show a configuration with all defaults, without secrets
+
+Options:
+  -c, --config FILE   configuration (default /etc/fieldgate/fieldgate.yaml)
+      --socket PATH   control socket of the gateway to ask (default: that of the configuration)
+      --json          machine-readable output
+  -h, --help          help, also of a command: fieldgate status --help
+      --version       version
+
+Exit codes: 0 fine, 1 warning, 2 critical, 3 unknown
+`;
+}

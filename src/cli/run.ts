@@ -1,0 +1,46 @@
+import { errorFields } from "../base/errors.ts";
+import { jsonLog } from "../base/log.ts";
+import { systemClock } from "../base/system-clock.ts";
+import { loadConfig } from "../config/yaml-load.ts";
+import { Gateway } from "../gateway.ts";
+import type { Command } from "./command.ts";
+
+export const command: Command = {
+  help: `fieldgate run [--config FILE]   run the gateway in the foreground
+
+Log lines go to standard error, one JSON object each. SIGTERM or SIGINT ends it: what was accepted is written, messages
+in flight to the cloud are waited for, then it exits with 0. A second signal ends it at once.
+
+Exit codes: 0 ended by a signal, 2 it could not start
+`,
+
+  async run({ configPath }) {
+    const config = await loadConfig(configPath);
+    const clock = systemClock;
+    const write = (line: string) => process.stderr.write(line);
+    const log = jsonLog({ clock, level: config.log.level, write });
+    const stop = new AbortController();
+    const gateway = new Gateway(config, { clock, log, random: Math.random });
+    const ended = new Promise<NodeJS.Signals>((resolve) => {
+      for (const signal of ["SIGTERM", "SIGINT"] as const) {
+        process.on(signal, () => {
+          if (stop.signal.aborted) process.exit(1);
+          stop.abort(new Error(`ended by ${signal}`));
+          resolve(signal);
+        });
+      }
+    });
+    try {
+      await gateway.start(stop.signal);
+    } catch (error) {
+      if (stop.signal.aborted) return 0;
+      log.error("gateway did not start", errorFields(error));
+      throw error;
+    }
+    log.info("ready", { gateway: config.gateway.id, site: config.gateway.site });
+    log.info("stopping", { signal: await ended });
+    await gateway.stop();
+    log.info("stopped");
+    return 0;
+  },
+};

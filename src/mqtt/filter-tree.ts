@@ -1,0 +1,82 @@
+/**
+ * Topic filters as a tree of levels, each holding values by key: who subscribed to what.
+ * A topic is matched in time that grows with its levels, not with the number of filters.
+ */
+export class FilterTree<Key, Value> {
+  readonly #root = new Node<Key, Value>();
+
+  /** Sets the value that `key` has at `filter`, in place of an earlier one. The filter must be valid. */
+  set(filter: string, key: Key, value: Value): void {
+    let node = this.#root;
+    for (const level of filter.split("/")) {
+      node.children ??= new Map();
+      let child = node.children.get(level);
+      if (child === undefined) {
+        child = new Node();
+        node.children.set(level, child);
+      }
+      node = child;
+    }
+    node.values ??= new Map();
+    node.values.set(key, value);
+  }
+
+  /** Removes the value of `key` at `filter`, and levels that nobody needs any more. */
+  delete(filter: string, key: Key): void {
+    const levels = filter.split("/");
+    const path = [this.#root];
+    for (const level of levels) {
+      const child = path.at(-1)?.children?.get(level);
+      if (child === undefined) return;
+      path.push(child);
+    }
+    path.at(-1)?.values?.delete(key);
+    for (let depth = levels.length; depth > 0; depth--) {
+      if (!path[depth]?.isEmpty()) return;
+      path[depth - 1]?.children?.delete(levels[depth - 1] as string);
+    }
+  }
+
+  /** Calls `found` for every value whose filter matches the topic [MQTT-4.7]; one key may be found several times. */
+  match(topic: string, found: (key: Key, value: Value) => void): void {
+    const levels = topic.split("/");
+    const hidden = topic.startsWith("$"); // no wildcard stands for a first level that begins with $ [MQTT-4.7.2-1]
+    walk(this.#root, levels, 0, hidden, found);
+  }
+}
+
+class Node<Key, Value> {
+  children: Map<string, Node<Key, Value>> | null = null;
+  values: Map<Key, Value> | null = null;
+
+  isEmpty(): boolean {
+    return (this.children?.size ?? 0) === 0 && (this.values?.size ?? 0) === 0;
+  }
+}
+
+function walk<Key, Value>(
+  node: Node<Key, Value>,
+  levels: readonly string[],
+  depth: number,
+  hidden: boolean,
+  found: (key: Key, value: Value) => void,
+): void {
+  const wildcards = !(hidden && depth === 0);
+  if (wildcards) tell(node.children?.get("#"), found); // "a/#" matches "a" too [MQTT-4.7.1-2]
+  if (depth === levels.length) {
+    tell(node, found);
+    return;
+  }
+  const level = levels[depth] as string;
+  const exact = node.children?.get(level);
+  if (exact !== undefined) walk(exact, levels, depth + 1, false, found);
+  const any = wildcards ? node.children?.get("+") : undefined;
+  if (any !== undefined) walk(any, levels, depth + 1, false, found);
+}
+
+function tell<Key, Value>(
+  node: Node<Key, Value> | undefined,
+  found: (key: Key, value: Value) => void,
+): void {
+  if (node?.values) for (const [key, value] of node.values) found(key, value);
+}

@@ -1,6 +1,11 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "./node-modules.mjs";
+
+/** What a child started may end a moment after it, as esbuild's service does. */
+const LEFTOVERS_MS_MAX = 500;
 
 /**
  * Runs Node with `args` in the foreground until it ends, and everything that it started with it.
@@ -10,7 +15,7 @@ import { root } from "./node-modules.mjs";
  *
  * @returns its exit code; 128 and the number of the signal when one ended it
  */
-export function runNode(args, { cwd = root, env = process.env, stopMsMax }) {
+export async function runNode(args, { cwd = root, env = process.env, stopMsMax }) {
   const child = spawn(process.execPath, args, {
     cwd,
     env,
@@ -23,24 +28,28 @@ export function runNode(args, { cwd = root, env = process.env, stopMsMax }) {
     child.kill(signal);
     deadline = setTimeout(() => {
       console.error(`not ended ${stopMsMax} ms after ${signal}: killed`);
-      killSession(child.pid);
+      signalSession(child.pid, "SIGKILL");
     }, stopMsMax);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, passOn);
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code, signal) => {
-      clearTimeout(deadline);
-      if (killSession(child.pid)) console.error("it left processes behind: killed");
-      resolve(code ?? 128 + constants.signals[signal]);
-    });
-  });
+  const [code, signal] = await once(child, "exit");
+  clearTimeout(deadline);
+  await endLeftovers(child.pid);
+  return code ?? 128 + constants.signals[signal];
 }
 
-/** Whether there was anything to kill. */
-function killSession(leader) {
+async function endLeftovers(leader) {
+  for (let waitedMs = 0; waitedMs < LEFTOVERS_MS_MAX; waitedMs += 20) {
+    if (!signalSession(leader, 0)) return;
+    await sleep(20);
+  }
+  if (signalSession(leader, "SIGKILL")) console.error("it left processes behind: killed");
+}
+
+/** Whether there was anyone in the session to receive the signal; 0 only asks. */
+function signalSession(leader, signal) {
   try {
-    process.kill(-leader, "SIGKILL");
+    process.kill(-leader, signal);
     return true;
   } catch (error) {
     if (error.code === "ESRCH") return false;

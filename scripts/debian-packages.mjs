@@ -59,7 +59,7 @@ function howToGet(programs, packages) {
   return [
     `The tests need ${programs.join(", ")}.`,
     `  Debian, Ubuntu, Raspberry Pi OS:  sudo apt-get install ${packages.join(" ")}`,
-    "  elsewhere: the packages mosquitto, etcd and socat of the system, in the PATH",
+    `  elsewhere: ${programs.join(", ")} in the PATH, from the packages of the system`,
   ].join("\n");
 }
 
@@ -85,12 +85,15 @@ function withoutStartingServices(install) {
     writeFileSync(POLICY, "#!/bin/sh\nexit 101\n");
     chmodSync(POLICY, 0o755);
   }
-  // On exit and not in a finally: fail() and a signal end the process without unwinding.
+  // On exit and not in a finally: fail() ends the process without unwinding, and so does a signal.
   const cleanUp = () => {
     if (ours) rmSync(POLICY, { force: true });
   };
+  const end = () => process.exit(1);
   process.once("exit", cleanUp);
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, end);
   install();
   process.off("exit", cleanUp);
+  for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, end);
   cleanUp();
 }

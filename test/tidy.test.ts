@@ -101,7 +101,7 @@ describe("the tree", () => {
 
   it("names every benchmark in the README", () => {
     const readme = read("README.md");
-    const unnamed = TREE.map(({ path }) => /^bench\/([^/]+)\.ts$/.exec(path)?.[1])
+    const unnamed = TREE.map(({ path }) => /^bench\/([^/.]+)\.ts$/.exec(path)?.[1])
       .filter((name) => name !== undefined)
       .filter((name) => !readme.includes(`bench/${name}`) && !readme.includes(`bench -- ${name}`));
     assert.deepEqual(unnamed, []);

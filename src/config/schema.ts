@@ -3,6 +3,7 @@ import { listener, mqtt, store } from "./schema-broker.ts";
 import { type decode, device, type framing } from "./schema-devices.ts";
 import { choice, name, section, text, whole } from "./schema-kinds.ts";
 import { uplink, type uplinkRule } from "./schema-uplink.ts";
+import type { Shape } from "./shape.ts";
 
 /**
  * The configuration, declared once. Types, defaults, the JSON Schema and docs/config.md come from here;
@@ -103,6 +104,9 @@ export const configSchema = section({
   control,
   log,
 });
+
+/** The same schema as its walkers see it. */
+export const configShape = configSchema as unknown as Shape;
 
 export type Config = Type.Static<typeof configSchema>;
 export type DeviceConfig = Type.Static<typeof device>;

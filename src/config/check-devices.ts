@@ -1,0 +1,125 @@
+import { checkTwice, conflict } from "./check-twice.ts";
+import { endpointMistake } from "./endpoint.ts";
+import { either } from "./expectation.ts";
+import { type Finding, keyPath } from "./mistake.ts";
+import { nearest } from "./nearest.ts";
+import { checkTemplate, placeholdersIn } from "./placeholders.ts";
+import type { Config, DecodeConfig, DeviceConfig, FramingConfig } from "./schema.ts";
+
+type FramingKey = "delimiter" | "length" | "prefixBytes" | "endian" | "offset";
+
+/** The keys that belong to some types of framing only: those they need, and those they may have. */
+const framingKeys: Readonly<
+  Record<FramingConfig["type"], { needs: readonly FramingKey[]; takes: readonly FramingKey[] }>
+> = {
+  lines: { needs: [], takes: [] },
+  delimiter: { needs: ["delimiter"], takes: [] },
+  fixed: { needs: ["length"], takes: [] },
+  "length-prefix": { needs: ["prefixBytes"], takes: ["endian", "offset"] },
+  slip: { needs: [], takes: [] },
+  cobs: { needs: [], takes: [] },
+};
+
+/** Names, ports, framing, decoding and topics of the devices. */
+export function* checkDevices(config: Config): Generator<Finding> {
+  const { devices } = config;
+  yield* checkTwice(
+    devices,
+    (device) => device.name,
+    (index) => `devices[${index}].name`,
+    (first) => `is taken by ${first}: every device needs its own name`,
+  );
+  yield* checkTwice(
+    devices,
+    (device) => (device.port.includes("://") ? null : device.port),
+    (index) => `devices[${index}].port`,
+    (first) => `is read by ${first} already: a serial port has one reader`,
+  );
+  for (const [index, device] of devices.entries()) {
+    const path = `devices[${index}]`;
+    yield* checkPort(device.port, `${path}.port`);
+    yield* checkFraming(device.framing, `${path}.framing`);
+    yield* checkDecode(device.decode, `${path}.decode`);
+    yield* checkTopic(device, path);
+  }
+}
+
+function* checkPort(port: string, path: string): Generator<Finding> {
+  if (!port.includes("://")) return;
+  const message = port.startsWith("tcp://")
+    ? (endpointMistake(port) ?? (new URL(port).port === "" ? "has no port: tcp://host:port" : null))
+    : "must be a serial port such as /dev/ttyUSB0, or tcp://host:port";
+  if (message !== null) yield { path, code: "pattern", message };
+}
+
+function* checkFraming(framing: FramingConfig, path: string): Generator<Finding> {
+  const { needs, takes } = framingKeys[framing.type];
+  const rest = [`${path}.type`];
+  for (const key of needs) {
+    if (framing[key] !== undefined) continue;
+    const message = `is missing: framing ${framing.type} needs it`;
+    yield { path: `${path}.${key}`, code: "missing", message, restsOn: rest };
+  }
+  for (const key of ["delimiter", "length", "prefixBytes", "endian", "offset"] as const) {
+    if (framing[key] === undefined || needs.includes(key) || takes.includes(key)) continue;
+    const owner = Object.entries(framingKeys).find(([, keys]) =>
+      [...keys.needs, ...keys.takes].includes(key),
+    );
+    const message = `does not belong to framing ${framing.type}, only to ${owner?.[0]}`;
+    yield conflict(`${path}.${key}`, message, rest);
+  }
+  const { length, bytesMax } = framing;
+  if (length !== undefined && length > bytesMax) {
+    const message = `must not be more than bytesMax (${bytesMax}): every frame would be refused`;
+    yield conflict(`${path}.length`, message, [...rest, `${path}.bytesMax`]);
+  }
+}
+
+function* checkDecode(decode: DecodeConfig, path: string): Generator<Finding> {
+  const { type, columns, units } = decode;
+  const rest = [`${path}.type`];
+  if (type === "csv" && !columns) {
+    const message = "is missing: decode csv needs the names of the columns";
+    yield { path: `${path}.columns`, code: "missing", message, restsOn: rest };
+  }
+  if (type !== "csv" && columns) {
+    yield conflict(`${path}.columns`, `does not belong to decode ${type}, only to csv`, rest);
+  }
+  yield* checkTwice(
+    columns ?? [],
+    (column) => column,
+    (index) => `${path}.columns[${index}]`,
+    (first) => `is the same as ${first}: the fields could not be told apart`,
+  );
+  if (units && hasNoFields(decode)) {
+    const message = `does not belong to decode ${type}, which has no fields`;
+    yield conflict(`${path}.units`, message, rest);
+  }
+  for (const field of type === "csv" && columns ? Object.keys(units ?? {}) : []) {
+    if (columns?.includes(field)) continue;
+    const likely = nearest(field, columns ?? []);
+    const hint = likely === null ? either(columns ?? [], "and") : `did you mean "${likely}"?`;
+    const at = keyPath(`${path}.units`, field);
+    yield conflict(at, `is not one of the columns: ${hint}`, [...rest, `${path}.columns`]);
+  }
+}
+
+function* checkTopic(device: DeviceConfig, path: string): Generator<Finding> {
+  const at = `${path}.topic`;
+  yield* checkTemplate(device.topic, ["gateway", "site", "device", "field"], at);
+  if (device.topic.startsWith("$")) {
+    yield {
+      path: at,
+      code: "topic",
+      message: "begins with $, which is kept for the broker itself",
+    };
+  }
+  if (placeholdersIn(device.topic).includes("field") && hasNoFields(device.decode)) {
+    const message = `has {field}, but decode ${device.decode.type} has no fields`;
+    yield conflict(at, message, [`${path}.decode.type`]);
+  }
+}
+
+function hasNoFields(decode: DecodeConfig): boolean {
+  return decode.type === "raw" || decode.type === "text";
+}

@@ -1,0 +1,296 @@
+import { Socket } from "node:net";
+import { connect, type IClientOptions, type MqttClient, type Packet } from "mqtt";
+import type { Clock } from "../base/clock.ts";
+import { assert, FieldgateError } from "../base/errors.ts";
+import type { UplinkConfig } from "../config/schema.ts";
+import type { CloudListener, CloudTerms, DropReason } from "./cloud.ts";
+import type { Address } from "./endpoints.ts";
+import type { Credentials } from "./file-credentials.ts";
+import { IdentityProperties } from "./identity-properties.ts";
+import { PacketIds } from "./packet-ids.ts";
+import { PacketWriter, publishSize, REMAINING_BYTES_MAX } from "./packet-writer.ts";
+import { forwardedProperties } from "./properties.ts";
+import { refusesVersion, verdictOf } from "./reasons.ts";
+import type { GatewayIdentity } from "./rules.ts";
+import type { SourceEntry } from "./source.ts";
+
+export interface MqttClientSetup {
+  readonly address: Address;
+  readonly protocol: "5" | "3.1.1";
+  readonly credentials: Credentials;
+  readonly options: UplinkConfig;
+  readonly clock: Clock;
+  readonly identity: GatewayIdentity;
+  readonly journal: { readonly id: string };
+}
+
+export interface MqttClientListener extends Omit<CloudListener, "closed"> {
+  /** `notUnderstood`: whether the server turned away the version of the protocol rather than us. */
+  closed(error: FieldgateError, notUnderstood: "said so" | "hung up" | "no"): void;
+}
+
+/**
+ * One MQTT connection to the cloud, by the package `mqtt`: it owns the socket, CONNECT, keep-alive and DISCONNECT.
+ *
+ * PUBLISH packets are written to its stream by ourselves, and acknowledgements are taken from its parsed packets. Its own
+ * `publish` clones, stores and writes every message in a handful of pieces, and would keep a second memory of what is in
+ * flight beside the journal. Both ends that we use, `stream` and the event `packetreceive`, are part of its typed
+ * interface; it ignores acknowledgements of packets that it did not send. Identifiers come from one place for both.
+ */
+export class MqttCloudClient {
+  readonly #setup: MqttClientSetup;
+  readonly #listener: MqttClientListener;
+  readonly #ids = new PacketIds();
+  readonly #writer: PacketWriter;
+  readonly #properties: IdentityProperties;
+  readonly #gone = new Gate();
+  #client: MqttClient | null = null;
+  #state: "connecting" | "open" | "over" = "connecting";
+  #cause: Error | null = null;
+  #packetBytesMax = REMAINING_BYTES_MAX;
+  #qosMax = 2;
+  #mayRetain = true;
+  #corked = false;
+
+  constructor(setup: MqttClientSetup, listener: MqttClientListener) {
+    this.#setup = setup;
+    this.#listener = listener;
+    this.#writer = new PacketWriter((bytes) => this.#write(bytes));
+    this.#properties = new IdentityProperties(setup.journal.id, setup.identity);
+  }
+
+  connect(): void {
+    const client = connect(clientOptions(this.#setup, this.#ids));
+    this.#client = client;
+    // A turn's messages leave as one write already; waiting for its acknowledgement by TCP would idle up to 40 ms.
+    if (client.stream instanceof Socket) client.stream.setNoDelay(true);
+    client.on("packetreceive", (packet) => this.#received(packet));
+    client.on("error", (error) => {
+      this.#cause ??= error;
+      if (this.#state === "connecting") client.stream.destroy();
+    });
+    client.on("close", () => {
+      this.#gone.open();
+      this.#fail(this.#closeError());
+    });
+  }
+
+  send(token: number, entry: SourceEntry, topic: string, qos: 1 | 2): number | DropReason {
+    const { message } = entry;
+    const properties = this.#propertiesOf(entry);
+    if (properties === "expired") return "expired";
+    const size = publishSize(topic, properties, message.payload.length);
+    if (size.bytes > this.#packetBytesMax) return "packet-too-large";
+    const packetId = this.#ids.take(token);
+    assert(packetId !== null, "more messages in flight than there are packet identifiers");
+    this.#writer.publish({
+      topic,
+      packetId,
+      qos: qos > this.#qosMax ? 1 : qos,
+      retain: message.retain && this.#mayRetain,
+      properties,
+      payload: message.payload,
+      size,
+    });
+    return size.bytes;
+  }
+
+  flush(): void {
+    this.#writer.flush();
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#client?.stream.uncork();
+  }
+
+  /** Resolves when the socket is gone. Politely: with a DISCONNECT, if the other side takes it in time. */
+  async close(how: "politely" | "at once"): Promise<void> {
+    const polite = how === "politely" && this.#state === "open";
+    this.#state = "over";
+    const client = this.#client;
+    if (client === null) return;
+    if (polite) {
+      const late = new AbortController();
+      client.end();
+      await Promise.race([this.#gone.passed, this.#late(late.signal)]);
+      late.abort();
+    }
+    client.stream.destroy();
+    await this.#gone.passed;
+  }
+
+  #propertiesOf(entry: SourceEntry): readonly Uint8Array[] | "expired" | null {
+    if (this.#setup.protocol === "3.1.1") return null;
+    const own = this.#properties.of(entry);
+    const given = entry.message.properties;
+    if (given === null || given.length === 0) return [own];
+    const forwarded = forwardedProperties(given, this.#setup.clock.wallMs() - entry.wallMs);
+    return forwarded === "expired" ? "expired" : [forwarded, own];
+  }
+
+  #received(packet: Packet): void {
+    if (this.#state === "over") return;
+    switch (packet.cmd) {
+      case "connack":
+        this.#accepted(packet.reasonCode ?? packet.returnCode ?? 0, packet.properties ?? {});
+        break;
+      case "puback":
+      case "pubcomp":
+        this.#settled(packet.messageId ?? 0, packet.reasonCode ?? 0);
+        break;
+      case "pubrec":
+        this.#halfway(packet.messageId ?? 0, packet.reasonCode ?? 0);
+        break;
+      case "disconnect":
+        this.#cause = reasonError("the cloud ended the connection", packet.reasonCode ?? 0);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #accepted(code: number, granted: Granted): void {
+    if (code !== 0 || this.#state !== "connecting") return;
+    if (granted.maximumQoS === 0) {
+      const error = new FieldgateError("ERR_UPLINK_REFUSED", "the cloud takes QoS 0 only");
+      this.#cause = error;
+      this.#fail(error);
+      return;
+    }
+    this.#qosMax = granted.maximumQoS ?? 2;
+    this.#mayRetain = granted.retainAvailable ?? true;
+    this.#packetBytesMax = granted.maximumPacketSize ?? REMAINING_BYTES_MAX;
+    this.#state = "open";
+    const { protocol } = this.#setup;
+    const receiveMax = Math.min(granted.receiveMaximum ?? INFLIGHT_MAX, INFLIGHT_MAX);
+    const terms: CloudTerms = { protocol, receiveMax };
+    // The client counts itself connected, and may be ended politely, only once it has dealt with this packet.
+    this.#setup.clock.afterTurn(() => {
+      if (this.#state === "open") this.#listener.opened(terms);
+    });
+  }
+
+  #settled(packetId: number, code: number): void {
+    const token = this.#ids.tokenOf(packetId);
+    if (token === null || token === CLIENTS_OWN) return;
+    const verdict = code === PACKET_ID_NOT_FOUND ? "taken" : verdictOf(code);
+    if (verdict === "try again") {
+      this.#fail(reasonError("the cloud did not take a message", code));
+      return;
+    }
+    this.#ids.release(packetId);
+    if (verdict === "taken") this.#listener.acknowledged(token);
+    else this.#listener.refused(token, verdict);
+  }
+
+  /** PUBREC: the cloud owns the message now; PUBREL lets it forget the identifier [MQTT-4.3.3-1]. */
+  #halfway(packetId: number, code: number): void {
+    if (verdictOf(code) !== "taken") {
+      this.#settled(packetId, code);
+      return;
+    }
+    this.#writer.pubrel(packetId);
+    this.#setup.clock.afterTurn(() => {
+      if (this.#state === "open") this.flush();
+    });
+  }
+
+  #write(bytes: Uint8Array): void {
+    const stream = this.#client?.stream;
+    if (stream === undefined || stream.destroyed) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      stream.cork();
+    }
+    stream.write(bytes);
+  }
+
+  #fail(error: FieldgateError): void {
+    if (this.#state === "over") return;
+    const notUnderstood = this.#state === "open" ? "no" : turnedAway(this.#cause);
+    this.#state = "over";
+    this.#client?.stream.destroy();
+    this.#listener.closed(error, notUnderstood);
+  }
+
+  #closeError(): FieldgateError {
+    const cause = this.#cause === null ? {} : { cause: this.#cause };
+    if (this.#state === "open") {
+      return new FieldgateError("ERR_UPLINK_CLOSED", "the connection to the cloud was lost", cause);
+    }
+    return new FieldgateError(
+      "ERR_UPLINK_REFUSED",
+      "the cloud did not accept the connection",
+      cause,
+    );
+  }
+
+  #late(signal: AbortSignal): Promise<void> {
+    return this.#setup.clock.sleep(DISCONNECT_MS_MAX, signal).catch(() => undefined);
+  }
+}
+
+/** Something that is waited for and happens once. */
+class Gate {
+  open: () => void = () => {};
+  readonly passed = new Promise<void>((resolve) => {
+    this.open = resolve;
+  });
+}
+
+type Granted = NonNullable<Extract<Packet, { cmd: "connack" }>["properties"]>;
+
+/** Leaves some of the 65,535 packet identifiers to the client's own packets. */
+const INFLIGHT_MAX = 65_000;
+/** The token of identifiers that the client takes for its own packets. */
+const CLIENTS_OWN = 0x7fffffff;
+const PACKET_ID_NOT_FOUND = 0x92;
+/** How long a polite end may take, in ms. */
+const DISCONNECT_MS_MAX = 500;
+/** The client's own timeouts are out of the way: ours run on the Clock. */
+const NEVER_MS = 2 ** 31 - 1;
+
+function clientOptions(setup: MqttClientSetup, ids: PacketIds): IClientOptions {
+  const { address, options, credentials, identity } = setup;
+  return {
+    protocol: address.tls ? "mqtts" : "mqtt",
+    host: address.host,
+    port: address.port,
+    protocolVersion: setup.protocol === "5" ? 5 : 4,
+    clientId: options.clientId ?? `${identity.site}-${identity.gateway}`,
+    clean: true,
+    keepalive: options.keepaliveSeconds,
+    reconnectPeriod: 0,
+    connectTimeout: NEVER_MS,
+    resubscribe: false,
+    messageIdProvider: {
+      allocate: () => ids.take(CLIENTS_OWN),
+      getLastAllocated: () => ids.last,
+      register: () => false,
+      deallocate: (id) => ids.release(id),
+      clear() {},
+    },
+    ...(options.username === undefined ? {} : { username: options.username }),
+    ...(credentials.password === null ? {} : { password: credentials.password }),
+    ...(address.tls ? tlsOptions(credentials) : {}),
+  };
+}
+
+function tlsOptions({ ca, cert, key }: Credentials): IClientOptions {
+  return {
+    rejectUnauthorized: true,
+    ...(ca === null ? {} : { ca }),
+    ...(cert === null ? {} : { cert }),
+    ...(key === null ? {} : { key }),
+  };
+}
+
+/** What a failure before the CONNACK says of the protocol's version. */
+function turnedAway(cause: Error | null): "said so" | "hung up" | "no" {
+  const code: unknown = cause !== null && "code" in cause ? cause.code : null;
+  if (typeof code === "number") return refusesVersion(code) ? "said so" : "no";
+  return code === null || code === "ECONNRESET" || code === "EPIPE" ? "hung up" : "no";
+}
+
+function reasonError(what: string, reasonCode: number): FieldgateError {
+  return new FieldgateError("ERR_UPLINK_REFUSED", what, { details: { reasonCode } });
+}

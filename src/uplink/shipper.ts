@@ -1,0 +1,156 @@
+import { assert } from "../base/errors.ts";
+import type { SourceCursor, SourceEntries, SourceEntry } from "./source.ts";
+import { Window } from "./window.ts";
+
+/**
+ * One lane on its way to the other side, without I/O: what was read ahead, what is in flight, and up to where the
+ * cursor may move.
+ *
+ *   journal ──took──▶ ahead ──sent──▶ window ──acknowledged──▶ settle: the cursor's next move
+ *
+ * The cursor moves through the longest run of messages that are done, never past one that is not. After any failure
+ * everything here is forgotten and read again from the cursor: the journal is the only memory. A message may therefore
+ * be sent twice, but its first arrival is in order.
+ */
+export class Shipper {
+  readonly lane: number;
+  readonly window: Window;
+  readonly #cursor: SourceCursor;
+  readonly #aheadMax: number;
+
+  #ahead: readonly SourceEntry[] = [];
+  #next = 0;
+  #waiting: readonly SourceEntry[] | null = null;
+  /** Everything of the lane up to here was taken from the journal. */
+  #readSeq: number;
+  /** The journal had nothing more when it stood here. */
+  #drySeq = -1;
+  #reading: "no" | "yes" | "forgotten" = "no";
+  /** Since when the other side has owed an acknowledgement. */
+  #owedSinceMs = 0;
+
+  /** @param aheadMax reads ahead while fewer messages than this are waiting */
+  constructor(lane: number, cursor: SourceCursor, windowMax: number, aheadMax: number) {
+    this.lane = lane;
+    this.window = new Window(windowMax);
+    this.#cursor = cursor;
+    this.#aheadMax = aheadMax;
+    this.#readSeq = cursor.seq;
+  }
+
+  /** The next message to send, or null when there is none or the window is full. */
+  peek(): SourceEntry | null {
+    return this.window.full ? null : (this.#ahead[this.#next] ?? null);
+  }
+
+  /** The message that `peek` gave was sent. */
+  sent(bytes: number, nowMs: number): void {
+    if (this.window.inflight === 0) this.#owedSinceMs = nowMs;
+    this.window.sent(this.#shift().seq, bytes);
+  }
+
+  /** The message that `peek` gave is not sent at all. */
+  skipped(): void {
+    this.window.skipped(this.#shift().seq);
+  }
+
+  /** The message in this slot is done with. False when it was already. */
+  finished(slot: number, nowMs: number): boolean {
+    const news = this.window.finish(slot);
+    if (news) this.#owedSinceMs = nowMs;
+    return news;
+  }
+
+  /** Moves the cursor as far as it may. Call it once for many acknowledgements. */
+  settle(): void {
+    const { count, lastSeq } = this.window.retire();
+    const throughSeq = this.#held === 0 ? Math.max(this.#readSeq, lastSeq) : lastSeq;
+    if (throughSeq > this.#cursor.seq) this.#cursor.move(throughSeq, count);
+  }
+
+  /**
+   * Passes by what the lane provably has no part in: every entry that it ever took is accounted for. Spares a read on
+   * every commit that concerns other lanes only, and keeps an idle lane's cursor from holding the journal.
+   */
+  advance(durableSeq: number, laneTotal: number): void {
+    if (this.#reading === "no" && this.#cursor.count + this.#held === laneTotal) {
+      this.#readSeq = Math.max(this.#readSeq, durableSeq);
+    }
+  }
+
+  /**
+   * After which seq to read, or null when nothing should be read now. Each answer but null must be followed by `took`
+   * or `readFailed`.
+   */
+  beginRead(durableSeq: number): number | null {
+    if (this.#reading !== "no" || this.#waiting !== null) return null;
+    if (durableSeq <= this.#readSeq || durableSeq === this.#drySeq) return null;
+    if (this.#ahead.length - this.#next >= this.#aheadMax) return null;
+    this.#reading = "yes";
+    return this.#readSeq;
+  }
+
+  /** What was read, when the journal was durable up to `durableSeq`. Ignored when the lane was reset meanwhile. */
+  took(read: SourceEntries, durableSeq: number): void {
+    const current = this.#reading === "yes";
+    this.#reading = "no";
+    if (!current) return;
+    const last = read.entries.at(-1)?.seq ?? 0;
+    const throughSeq = Math.max(read.throughSeq, last);
+    this.#drySeq = throughSeq > this.#readSeq ? -1 : durableSeq;
+    this.#readSeq = Math.max(this.#readSeq, throughSeq);
+    if (read.entries.length === 0) return;
+    if (this.#next === this.#ahead.length) {
+      this.#ahead = read.entries;
+      this.#next = 0;
+    } else {
+      assert(this.#waiting === null, "a lane read twice ahead");
+      this.#waiting = read.entries;
+    }
+  }
+
+  readFailed(): void {
+    this.#reading = "no";
+  }
+
+  /** By when the other side must acknowledge something, or null when it owes nothing. */
+  dueMs(acknowledgeTimeoutMs: number): number | null {
+    return this.window.inflight === 0 ? null : this.#owedSinceMs + acknowledgeTimeoutMs;
+  }
+
+  /** Forgets everything: the next read begins at the cursor. */
+  reset(): void {
+    this.window.clear();
+    this.#ahead = [];
+    this.#waiting = null;
+    this.#next = 0;
+    this.#readSeq = this.#cursor.seq;
+    this.#drySeq = -1;
+    if (this.#reading === "yes") this.#reading = "forgotten";
+  }
+
+  get cursorSeq(): number {
+    return this.#cursor.seq;
+  }
+
+  /** Messages of the lane that wait in the journal, given how many it ever took. */
+  queued(laneTotal: number): number {
+    return Math.max(0, laneTotal - this.#cursor.count);
+  }
+
+  /** Messages taken from the journal that the cursor has not passed. */
+  get #held(): number {
+    return this.window.span + this.#ahead.length - this.#next + (this.#waiting?.length ?? 0);
+  }
+
+  #shift(): SourceEntry {
+    const entry = this.#ahead[this.#next++];
+    assert(entry !== undefined, "sent what was not there");
+    if (this.#next === this.#ahead.length) {
+      this.#ahead = this.#waiting ?? [];
+      this.#waiting = null;
+      this.#next = 0;
+    }
+    return entry;
+  }
+}

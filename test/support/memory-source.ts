@@ -1,0 +1,110 @@
+import type { Source, SourceCursor, SourceEntries, SourceEntry } from "../../src/uplink/source.ts";
+
+/** What a test wants to happen on the way: reads that take a while, or fail. */
+export interface SourceWeather {
+  readonly beforeRead?: () => Promise<void>;
+}
+
+/** The part of a journal that the uplink reads, in memory. Everything is durable once `commit` was called. */
+export class MemorySource implements Source {
+  readonly id = "0123456789abcdef0123456789abcdef";
+  readonly laneTotals: number[] = [0, 0, 0, 0];
+  readonly cursors = new Map<string, MemoryCursor>();
+  durableSeq = 0;
+  readonly #lanes: SourceEntry[][] = [[], [], [], []];
+  readonly #listeners = new Set<() => void>();
+  readonly #weather: SourceWeather;
+  #lastSeq = 0;
+
+  constructor(weather: SourceWeather = {}) {
+    this.#weather = weather;
+  }
+
+  append(
+    lane: number,
+    topic: string,
+    payload: string | Uint8Array,
+    more: Partial<SourceEntry["message"]> & { readonly wallMs?: number } = {},
+  ): number {
+    const seq = ++this.#lastSeq;
+    const { wallMs = 1_700_000_000_000 + seq, ...rest } = more;
+    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
+    const message = {
+      topic,
+      payload: bytes,
+      qos: 1,
+      retain: false,
+      properties: null,
+      ...rest,
+    } as const;
+    this.#lanes[lane]?.push({ seq, wallMs, message });
+    this.laneTotals[lane] = (this.laneTotals[lane] ?? 0) + 1;
+    return seq;
+  }
+
+  commit(): void {
+    this.durableSeq = this.#lastSeq;
+    for (const listener of this.#listeners) listener();
+  }
+
+  onCommit(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async read(
+    afterSeq: number,
+    limits: { readonly messagesMax: number; readonly bytesMax: number },
+    lane: number,
+  ): Promise<SourceEntries> {
+    await this.#weather.beforeRead?.();
+    const all = this.#lanes[lane] ?? [];
+    const first = firstAfter(all, afterSeq);
+    let end = first;
+    let bytes = 0;
+    for (; end < all.length && end - first < limits.messagesMax; end++) {
+      const entry = all[end] as SourceEntry;
+      bytes += entry.message.payload.length;
+      if (entry.seq > this.durableSeq || (bytes > limits.bytesMax && end > first)) break;
+    }
+    const entries = all.slice(first, end);
+    const more = (all[end]?.seq ?? Number.POSITIVE_INFINITY) <= this.durableSeq;
+    return { entries, throughSeq: more ? (entries.at(-1)?.seq ?? afterSeq) : this.durableSeq };
+  }
+
+  cursor(name: string): MemoryCursor {
+    const cursor = this.cursors.get(name) ?? new MemoryCursor(name);
+    this.cursors.set(name, cursor);
+    return cursor;
+  }
+}
+
+class MemoryCursor implements SourceCursor {
+  readonly name: string;
+  seq = 0;
+  count = 0;
+  moves = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  move(throughSeq: number, count: number): void {
+    if (throughSeq <= this.seq) throw new Error(`${this.name} moved back to ${throughSeq}`);
+    this.seq = throughSeq;
+    this.count += count;
+    this.moves++;
+  }
+}
+
+/** Index of the first entry with a greater seq. */
+function firstAfter(entries: readonly SourceEntry[], afterSeq: number): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((entries[middle] as SourceEntry).seq <= afterSeq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,22 @@
+import type { UplinkConfig } from "../../src/config/schema.ts";
+
+/** A complete configuration of an uplink for tests, with short timings. */
+export function uplinkOptions(changes: Partial<UplinkConfig> = {}): UplinkConfig {
+  return {
+    endpoints: ["mqtt://127.0.0.1:1"],
+    rules: [
+      { match: "alarm/#", lane: "alarm", remoteTopic: "cloud/{topic}", qos: 1 },
+      { match: "bulk/#", lane: "bulk", remoteTopic: "cloud/{topic}", qos: 1 },
+      { match: "twice/#", lane: "telemetry", remoteTopic: "cloud/{topic}", qos: 2 },
+      { match: "plant/#", lane: "telemetry", remoteTopic: "cloud/{topic}", qos: 1 },
+    ],
+    windowMax: 256,
+    acknowledgeTimeoutMs: 1000,
+    connectTimeoutMs: 1000,
+    keepaliveSeconds: 30,
+    backoffFirstMs: 20,
+    backoffMaxMs: 100,
+    stableMs: 60_000,
+    ...changes,
+  };
+}

@@ -1,11 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "./node-modules.mjs";
-
-/** What a child started may end a moment after it, as esbuild's service does. */
-const LEFTOVERS_MS_MAX = 500;
 
 /**
  * Runs Node with `args` in the foreground until it ends, and everything that it started with it.
@@ -28,31 +24,20 @@ export async function runNode(args, { cwd = root, env = process.env, stopMsMax }
     child.kill(signal);
     deadline = setTimeout(() => {
       console.error(`not ended ${stopMsMax} ms after ${signal}: killed`);
-      signalSession(child.pid, "SIGKILL");
+      killSession(child.pid);
     }, stopMsMax);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, passOn);
   const [code, signal] = await once(child, "exit");
   clearTimeout(deadline);
-  await endLeftovers(child.pid);
+  killSession(child.pid);
   return code ?? 128 + constants.signals[signal];
 }
 
-async function endLeftovers(leader) {
-  for (let waitedMs = 0; waitedMs < LEFTOVERS_MS_MAX; waitedMs += 20) {
-    if (!signalSession(leader, 0)) return;
-    await sleep(20);
-  }
-  if (signalSession(leader, "SIGKILL")) console.error("it left processes behind: killed");
-}
-
-/** Whether there was anyone in the session to receive the signal; 0 only asks. */
-function signalSession(leader, signal) {
+function killSession(leader) {
   try {
-    process.kill(-leader, signal);
-    return true;
+    process.kill(-leader, "SIGKILL");
   } catch (error) {
-    if (error.code === "ESRCH") return false;
-    throw error;
+    if (error.code !== "ESRCH") throw error;
   }
 }

@@ -6,7 +6,7 @@ import { bundle, program } from "./bundle.mjs";
 import { runNode } from "./child.mjs";
 import { ensureNodeModules } from "./node-modules.mjs";
 
-const STOP_MS_MAX = 4500;
+const STOP_MS_MAX = 4000;
 
 ensureNodeModules();
 if (await bundle()) console.error("built dist/fieldgate.js");

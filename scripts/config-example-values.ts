@@ -1,0 +1,53 @@
+/** What deploy/fieldgate.example.yaml shows with a value; its shape is held to the schema by the loader in a test. */
+export const chosen = {
+  gateway: { id: "gw-a", site: "plant-7" },
+  store: { path: "/var/lib/fieldgate", bytesMax: 2 * 2 ** 30, durability: "local" },
+  listeners: [{ name: "lan", host: "0.0.0.0", port: 1883 }],
+  devices: [
+    {
+      name: "boiler",
+      port: "/dev/serial/by-id/usb-FTDI-if00-port0",
+      framing: { type: "lines" },
+      decode: { type: "key-value", units: { temperature: "°C", pressure: "bar" } },
+      topic: "plant/{gateway}/{device}/{field}",
+    },
+    {
+      name: "press",
+      port: "tcp://10.0.0.9:4001",
+      framing: { type: "delimiter", delimiter: "0d" },
+      decode: { type: "csv", columns: ["force", "stroke"], units: { force: "kN", stroke: "mm" } },
+    },
+    {
+      name: "scale",
+      port: "/dev/serial/by-id/usb-scale-if00-port0",
+      framing: { type: "fixed", length: 8, check: "xor" },
+      qos: 2,
+    },
+    {
+      name: "pump",
+      port: "/dev/serial/by-id/usb-pump-if00-port0",
+      baudRate: 115_200,
+      framing: {
+        type: "length-prefix",
+        prefixBytes: 2,
+        endian: "little",
+        offset: 2,
+        check: "crc16-modbus",
+      },
+    },
+  ],
+  uplink: {
+    endpoints: ["mqtts://cloud-1:8883", "mqtts://cloud-2:8883"],
+    rules: [
+      { match: "plant/+/+/alarm", lane: "alarm", remoteTopic: "sites/{site}/{topic}", qos: 2 },
+      { match: "plant/#" },
+      { match: "devices/#", lane: "bulk" },
+    ],
+    username: "gw-a",
+    passwordFile: "/etc/fieldgate/cloud.password",
+    caFile: "/etc/fieldgate/cloud-ca.pem",
+    certFile: "/etc/fieldgate/gw-a.pem",
+    keyFile: "/etc/fieldgate/gw-a.key",
+  },
+  cluster: { endpoints: ["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"] },
+};

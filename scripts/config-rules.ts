@@ -1,0 +1,30 @@
+/** The last part of docs/config.md: what src/config/check*.ts checks, in words. */
+export const configRules = `## Rules between keys
+
+A file is also refused when
+
+- two listeners or two devices have one name, two listeners take one port of one address, or two devices read one
+  serial port;
+- \`store.durability\` is \`safe\` and there is no \`cluster\` section: there would be no peer to keep a copy;
+- \`cluster.primaryTtlSeconds\` is more than \`cluster.registrationTtlSeconds\`;
+- \`control.socket\` is longer than 107 bytes, the most that a Unix socket can have;
+- an endpoint is anything but scheme, host, port, user and password, or is listed twice;
+- a framing has a key of another one, or lacks its own: \`delimiter\` needs \`delimiter\`, \`fixed\` needs \`length\`,
+  \`length-prefix\` needs \`prefixBytes\` and takes \`endian\` and \`offset\`; or \`length\` is more than \`bytesMax\`;
+- \`decode\` is \`csv\` without \`columns\`, has \`columns\` without being \`csv\`, names a column twice, gives a unit to a
+  column that is not there, or has \`units\` although it is \`raw\` or \`text\`, which have no fields;
+- a topic has a wildcard or a placeholder that is not known there, begins with \`$\`, or has \`{field}\` although its
+  frames have no fields; a filter of a rule is not valid;
+- a rule of the uplink can never be reached, because a rule before it matches the same or everything;
+- \`uplink.certFile\` and \`uplink.keyFile\` are not there together, or they or \`uplink.caFile\` are there and no endpoint
+  begins with \`mqtts://\`; there is a \`passwordFile\` without a user, or a user both in a URL and in \`username\`;
+- \`uplink.backoffFirstMs\` is more than \`uplink.backoffMaxMs\`.
+
+## Limits of the file
+
+It has at most 1 MiB, 200,000 words and marks, and 50,000 values, those that aliases (\`*name\`) repeat counted each time.
+Tags (\`!name\`), directives (\`%\`), merge keys (\`<<\`) and a second document mean nothing here and are mistakes. At most 100
+mistakes are listed; the last line says how many there are.
+
+Passwords belong into a file of their own, \`uplink.passwordFile\`. One that stands in a URL is hidden wherever the
+configuration is shown.`;

@@ -1,6 +1,5 @@
 import { formatByteSize } from "../src/config/byte-size.ts";
 import { kindOf, type Shape } from "../src/config/shape.ts";
-import { toYaml } from "../src/config/yaml-write.ts";
 import { chosen } from "./config-example-values.ts";
 
 type Values = Readonly<Record<string, unknown>>;
@@ -13,9 +12,9 @@ export function configExample(shape: Shape): string {
   const kind = kindOf(shape);
   if (kind.is !== "section") throw new Error("the file is a section");
   const sections = Object.entries(kind.keys).map(([key, inner]) =>
-    entry(key, inner, (chosen as Values)[key], "", new Set()).join("\n"),
+    [banner, ...entry(key, inner, (chosen as Values)[key], "", new Set())].join("\n"),
   );
-  return `${[intro, ...sections].join("\n\n")}\n`;
+  return `${[intro, ...sections].join("\n")}\n`;
 }
 
 const intro = `# yaml-language-server: $schema=./fieldgate.schema.json
@@ -23,6 +22,9 @@ const intro = `# yaml-language-server: $schema=./fieldgate.schema.json
 # An example of /etc/fieldgate/fieldgate.yaml with every section. All keys: docs/config.md.
 # A key behind "#" has the default that stands there: remove the "#" to change it.
 # Check the file with: fieldgate config check --config FILE`;
+
+/** Sets the sections apart. Biome's formatter takes an empty line behind a comment away. */
+const banner = `# ${"-".repeat(78)}`;
 
 /** The lines of a key. `told` holds the descriptions that stand above already: nothing is explained twice. */
 function entry(
@@ -71,13 +73,14 @@ function listItem(shape: Shape, value: unknown, indent: string, told: Set<string
 }
 
 function inline(value: unknown, shape: Shape): string {
-  if (shape.unit === "bytes") return formatByteSize(Number(value));
+  if (shape.unit === "bytes" && Number(value) % 1024 === 0) return formatByteSize(Number(value));
   if (Array.isArray(value)) return `[${value.map((item) => inline(item, {})).join(", ")}]`;
   if (typeof value === "object" && value !== null) {
     const entries = Object.entries(value).map(([key, item]) => `${key}: ${inline(item, {})}`);
     return `{ ${entries.join(", ")} }`;
   }
-  return typeof value === "string" ? JSON.stringify(value) : toYaml(value).trimEnd();
+  const isWord = typeof value === "string" && /^[A-Za-z][A-Za-z0-9._-]*$/.test(value);
+  return isWord ? value : JSON.stringify(value);
 }
 
 function wrapped(text: string, indent: string, told: Set<string>): string[] {

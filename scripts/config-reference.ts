@@ -17,7 +17,7 @@ mistake. \`fieldgate config check\` names every mistake at once, each with its l
 \`fieldgate config show\` prints the configuration with all defaults and without passwords.
 [deploy/fieldgate.example.yaml](../deploy/fieldgate.example.yaml) is a start, and
 [deploy/fieldgate.schema.json](../deploy/fieldgate.schema.json) lets an editor complete and check while you type: begin
-the file with \`# yaml-language-server: $schema=/usr/share/fieldgate/fieldgate.schema.json\`, or wherever it lies.
+the file with \`# yaml-language-server: $schema=\` and its path or address.
 
 A size is a whole number of bytes, or text with a unit: \`B\`, \`kB\`, \`MB\`, \`GB\` count in thousands, \`KiB\`, \`MiB\`, \`GiB\`
 in 1024s. Times are whole numbers of the unit in the name of the key. A section, a list or a map that is written without
@@ -94,7 +94,9 @@ function rangeText(shape: Shape): string {
     return `${least}at most ${shape.maxItems}`;
   }
   return kind.is === "whole" || kind.is === "bytes"
-    ? range({ ...shape, ...(kind.is === "whole" && { unit: "" }) }).trim()
+    ? range({ ...shape, ...(kind.is === "whole" && { unit: "" }) })
+        .trim()
+        .replace(/^of /, "")
     : "";
 }
 

@@ -1,6 +1,6 @@
 const WIDTH = 100;
 
-/** JSON as biome formats it: lists of plain values in one line where they fit, everything else one to a line. */
+/** JSON as biome formats it: lists without objects in one line where they fit, everything else one to a line. */
 export function jsonText(value: unknown): string {
   return `${rendered(value, "", 0)}\n`;
 }
@@ -9,8 +9,8 @@ export function jsonText(value: unknown): string {
 function rendered(value: unknown, indent: string, taken: number): string {
   const inner = `${indent}  `;
   if (Array.isArray(value)) {
-    const short = `[${value.map((item) => JSON.stringify(item)).join(", ")}]`;
-    const isPlain = value.every((item) => typeof item !== "object" || item === null);
+    const short = oneLine(value);
+    const isPlain = value.flat(Number.POSITIVE_INFINITY).every((item) => typeof item !== "object");
     if (isPlain && taken + short.length < WIDTH) return short;
     const items = value.map((item) => inner + rendered(item, inner, inner.length));
     return `[\n${items.join(",\n")}\n${indent}]`;
@@ -21,4 +21,8 @@ function rendered(value: unknown, indent: string, taken: number): string {
     return head + rendered(item, inner, head.length);
   });
   return entries.length === 0 ? "{}" : `{\n${entries.join(",\n")}\n${indent}}`;
+}
+
+function oneLine(value: unknown): string {
+  return Array.isArray(value) ? `[${value.map(oneLine).join(", ")}]` : JSON.stringify(value);
 }

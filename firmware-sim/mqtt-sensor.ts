@@ -1,0 +1,226 @@
+import { connect, type Socket } from "node:net";
+import {
+  type Answer,
+  answersIn,
+  connectPacket,
+  DISCONNECT,
+  PINGREQ,
+  publishPacket,
+} from "./encode/mqtt.ts";
+import type { Random } from "./random.ts";
+import {
+  type MqttSpec,
+  NO_COUNTS,
+  type Observed,
+  type Sensor,
+  type SensorCounts,
+} from "./sensor.ts";
+
+/** A sample that the broker has not acknowledged. */
+interface Owed {
+  readonly n: number;
+  readonly packetId: number;
+  readonly payload: Uint8Array;
+  sent: boolean;
+}
+
+type Link =
+  | { readonly at: "off" }
+  | { readonly at: "waiting"; readonly timer: NodeJS.Timeout }
+  | { readonly at: "connecting" | "connected"; readonly socket: Socket };
+
+const CONNECT_MS_MAX = 5000;
+const BACKOFF_MS_MAX = 30_000;
+
+/**
+ * A sensor that speaks MQTT 3.1.1 over TCP: QoS 1, at most `windowMax` unacknowledged, in order, and after a reconnect all
+ * that is unacknowledged again, with DUP. It forgets a sample only when its PUBACK has come.
+ */
+export class MqttSensor implements Sensor {
+  readonly name: string;
+  readonly kind = "mqtt";
+  readonly port = null;
+  readonly #spec: MqttSpec;
+  readonly #random: Random;
+  readonly #observe: (seen: Observed) => void;
+  readonly #outbox: Owed[] = [];
+  #link: Link = { at: "off" };
+  #attempt = 0;
+  #openings = 0;
+  #packetId = 0;
+  #powered: boolean;
+  #pulled = false;
+  #sampling: NodeJS.Timeout | null = null;
+  #counts = { ...NO_COUNTS };
+  #temperature = 20;
+
+  constructor(spec: MqttSpec, random: Random, observe: (seen: Observed) => void) {
+    this.name = spec.name;
+    this.#spec = spec;
+    this.#random = random;
+    this.#observe = observe;
+    this.#powered = spec.powered ?? true;
+  }
+
+  async start(): Promise<void> {
+    if (this.#powered) this.power(true);
+  }
+
+  async stop(): Promise<void> {
+    const socket = "socket" in this.#link ? this.#link.socket : null;
+    if (this.#link.at === "connected") socket?.write(DISCONNECT);
+    this.power(false);
+    if (socket !== null && !socket.closed) {
+      await new Promise((resolve) => socket.once("close", resolve));
+    }
+  }
+
+  power(on: boolean): void {
+    this.#powered = on;
+    if (this.#sampling !== null) clearTimeout(this.#sampling);
+    this.#sampling = null;
+    if (on) {
+      this.#sampleSoon();
+      this.#connect();
+    } else this.#disconnect();
+  }
+
+  async pull(): Promise<void> {
+    this.#pulled = true;
+    this.#disconnect();
+  }
+
+  async plugIn(): Promise<void> {
+    this.#pulled = false;
+    this.#connect();
+  }
+
+  counts(): SensorCounts {
+    return { ...this.#counts, reconnects: Math.max(0, this.#openings - 1) };
+  }
+
+  #sampleSoon(): void {
+    const done = this.#counts.sampled >= (this.#spec.count ?? Number.POSITIVE_INFINITY);
+    if (done || !this.#powered) return;
+    this.#sampling = setTimeout(() => {
+      this.#sample();
+      this.#sampleSoon();
+    }, this.#spec.intervalMs ?? 1000);
+  }
+
+  #sample(): void {
+    if (this.#outbox.length >= (this.#spec.outboxMax ?? 1000)) return;
+    const n = this.#counts.sampled + 1;
+    this.#counts.sampled = n;
+    this.#temperature += this.#random() - 0.5;
+    const sample = { id: this.name, n, T: Number(this.#temperature.toFixed(1)) };
+    this.#packetId = (this.#packetId % 65_535) + 1;
+    const payload = Buffer.from(JSON.stringify(sample));
+    this.#outbox.push({ n, packetId: this.#packetId, payload, sent: false });
+    this.#observe({ sensor: this.name, n, damaged: false });
+    this.#fill();
+  }
+
+  #connect(): void {
+    if (!this.#powered || this.#pulled || "socket" in this.#link) return;
+    if (this.#link.at === "waiting") clearTimeout(this.#link.timer);
+    this.#attempt += 1;
+    const socket = connect({ host: this.#spec.host ?? "127.0.0.1", port: this.#spec.port });
+    this.#link = { at: "connecting", socket };
+    socket.setNoDelay(true);
+    socket.setTimeout(CONNECT_MS_MAX, () => socket.destroy());
+    let rest: Uint8Array = new Uint8Array(0);
+    socket.on("connect", () => {
+      this.#write(socket, connectPacket(this.name, this.#keepAliveSeconds()));
+    });
+    socket.on("data", (chunk) => {
+      const { answers, rest: left } = answersIn(Buffer.concat([rest, chunk]));
+      rest = left;
+      for (const answer of answers) this.#hear(answer, socket);
+    });
+    socket.on("error", () => {}); // Followed by close.
+    socket.on("close", () => this.#lost(socket));
+  }
+
+  #hear(answer: Answer, socket: Socket): void {
+    if (!("socket" in this.#link) || this.#link.socket !== socket) return;
+    if (answer.is === "connack" && answer.code === 0) this.#connected(socket);
+    else if (answer.is === "puback") this.#acknowledged(answer.packetId);
+    else if (answer.is !== "pingresp") socket.destroy();
+  }
+
+  #connected(socket: Socket): void {
+    this.#link = { at: "connected", socket };
+    this.#openings += 1;
+    this.#attempt = 0;
+    const keepAliveMs = this.#keepAliveSeconds() * 1000;
+    const pinging = setInterval(() => this.#write(socket, PINGREQ), keepAliveMs / 2);
+    socket.once("close", () => clearInterval(pinging));
+    // A broker that answers neither pings nor messages for so long is gone.
+    socket.setTimeout(keepAliveMs * 1.5);
+    for (const owed of this.#window()) {
+      if (!owed.sent) continue;
+      this.#counts.repeated += 1;
+      this.#publish(socket, owed, true);
+    }
+    this.#fill();
+  }
+
+  #acknowledged(packetId: number): void {
+    const at = this.#window().findIndex((owed) => owed.sent && owed.packetId === packetId);
+    if (at === -1) return;
+    this.#outbox.splice(at, 1);
+    this.#counts.acknowledged += 1;
+    this.#fill();
+  }
+
+  /** Sends what the window has room for and was never sent. */
+  #fill(): void {
+    if (this.#link.at !== "connected") return;
+    for (const owed of this.#window()) {
+      if (owed.sent) continue;
+      owed.sent = true;
+      this.#publish(this.#link.socket, owed, false);
+    }
+  }
+
+  #window(): Owed[] {
+    return this.#outbox.slice(0, this.#spec.windowMax ?? 8);
+  }
+
+  #publish(socket: Socket, owed: Owed, again: boolean): void {
+    const topic = this.#spec.topic ?? `sensors/${this.name}`;
+    this.#counts.sent += 1;
+    this.#write(socket, publishPacket(topic, owed.payload, owed.packetId, again));
+  }
+
+  #write(socket: Socket, bytes: Uint8Array): void {
+    this.#counts.bytes += bytes.length;
+    socket.write(bytes);
+  }
+
+  #lost(socket: Socket): void {
+    if (!("socket" in this.#link) || this.#link.socket !== socket) return;
+    const first = this.#spec.backoffFirstMs ?? 200;
+    const ceilingMs = Math.min(BACKOFF_MS_MAX, first * 2 ** Math.min(this.#attempt, 20));
+    const retry = () => {
+      this.#link = { at: "off" };
+      this.#connect();
+    };
+    this.#link = { at: "waiting", timer: setTimeout(retry, this.#random() * ceilingMs) };
+  }
+
+  #disconnect(): void {
+    const link = this.#link;
+    this.#link = { at: "off" };
+    if (link.at === "waiting") clearTimeout(link.timer);
+    if (!("socket" in link)) return;
+    // The last packets first, but not for longer than the broker takes to close.
+    if (this.#pulled) link.socket.destroy();
+    else link.socket.destroySoon();
+  }
+
+  #keepAliveSeconds(): number {
+    return this.#spec.keepAliveSeconds ?? 30;
+  }
+}

@@ -184,7 +184,18 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       if (end - bodyStart !== 2) this.close("acknowledgement of a wrong length");
       else this.#acknowledged(type, bytes.readUInt16BE(bodyStart));
     } else {
-      if (type === PACKET.subscribe || type === PACKET.unsubscribe) this.#hold();
+      this.#controlPacket(type, bytes, start, bodyStart, end);
+    }
+  }
+
+  #controlPacket(type: number, bytes: Buffer, start: number, bodyStart: number, end: number): void {
+    const hasFilters = type === PACKET.subscribe || type === PACKET.unsubscribe;
+    if (hasFilters && end - bodyStart < FILTERS_BYTES_MIN) {
+      this.close("no topic filter"); // [MQTT-3.8.3-3, MQTT-3.10.3-2]
+    } else if (hasFilters && bytes.readUInt16BE(bodyStart) === 0) {
+      this.close("packet identifier 0"); // [MQTT-2.3.1-1]
+    } else {
+      if (hasFilters) this.#hold();
       this.#control?.feed(Buffer.from(bytes.subarray(start, end)));
     }
   }
@@ -305,6 +316,9 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.#world.ended(this, reason);
   }
 }
+
+/** A packet identifier and a filter of one character. */
+const FILTERS_BYTES_MIN = 5;
 
 const NO_BYTES = Buffer.alloc(0);
 

@@ -70,33 +70,7 @@ describe("topic filters", () => {
 describe("the trees", () => {
   it("find what topicMatches finds, over random filters and topics, also after deletions", () => {
     for (let seed = 1; seed <= 200; seed++) {
-      const random = seededRandom(seed);
-      const words = ["a", "b", "", "$x", "+", "#"];
-      const pick = (from: readonly string[]) => from[Math.floor(random() * from.length)] as string;
-      const text = (from: readonly string[]) =>
-        Array.from({ length: 1 + Math.floor(random() * 4) }, () => pick(from)).join("/");
-      const filters = new Set<string>();
-      const topics = new Set<string>();
-      const filterTree = new FilterTree<string, number>();
-      const topicTree = new TopicTree<string>();
-      for (let i = 0; i < 60; i++) {
-        const filter = text(words);
-        if (topicFilterError(filter) === null) {
-          if (random() < 0.7) filters.add(filter);
-          else filters.delete(filter);
-        }
-        const topic = text(words.slice(0, 4));
-        if (topicNameError(topic) === null) {
-          if (random() < 0.7) topics.add(topic);
-          else topics.delete(topic);
-        }
-        for (const known of [filter]) {
-          if (filters.has(known)) filterTree.set(known, known, 1);
-          else filterTree.delete(known, known);
-        }
-        if (topics.has(topic)) topicTree.set(topic, topic);
-        else topicTree.delete(topic);
-      }
+      const { filters, topics, filterTree, topicTree } = grow(seed);
       for (const topic of topics) {
         const found: string[] = [];
         filterTree.match(topic, (filter) => found.push(filter));
@@ -113,6 +87,40 @@ describe("the trees", () => {
     }
   });
 });
+
+/** Both trees after 60 random settings and deletions, and the sets of what must be in them. */
+function grow(seed: number) {
+  const random = seededRandom(seed);
+  const text = (words: readonly string[]) => {
+    const pick = () => words[Math.floor(random() * words.length)] as string;
+    return Array.from({ length: 1 + Math.floor(random() * 4) }, pick).join("/");
+  };
+  const filters = new Set<string>();
+  const topics = new Set<string>();
+  const filterTree = new FilterTree<string, number>();
+  const topicTree = new TopicTree<string>();
+  for (let i = 0; i < 60; i++) {
+    const filter = text(["a", "b", "", "$x", "+", "#"]);
+    const topic = text(["a", "b", "", "$x"]);
+    const keep = random() < 0.7;
+    if (topicFilterError(filter) === null) {
+      if (keep) filterTree.set(filter, filter, 1);
+      else filterTree.delete(filter, filter);
+      note(filters, filter, keep);
+    }
+    if (topicNameError(topic) === null) {
+      if (keep) topicTree.set(topic, topic);
+      else topicTree.delete(topic);
+      note(topics, topic, keep);
+    }
+  }
+  return { filters, topics, filterTree, topicTree };
+}
+
+function note(set: Set<string>, text: string, keep: boolean): void {
+  if (keep) set.add(text);
+  else set.delete(text);
+}
 
 function check(
   reason: (text: string) => string | null,

@@ -1,0 +1,117 @@
+import { loadConfig } from "../config/yaml-load.ts";
+import { ask } from "../control/control-client.ts";
+import type { GatewayStatus } from "../gateway.ts";
+import type { Command } from "./command.ts";
+
+export const command: Command = {
+  help: `fieldgate status [--config FILE | --socket PATH] [--json]   what a running gateway does, on one screen
+
+Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no gateway answers
+`,
+
+  async run({ configPath, socket, json }) {
+    const path = socket ?? (await loadConfig(configPath)).control.socket;
+    let status: GatewayStatus;
+    try {
+      status = (await ask(path, "status")) as GatewayStatus;
+    } catch (error) {
+      process.stderr.write(`fieldgate: ${error instanceof Error ? error.message : error}\n`);
+      return 3;
+    }
+    const verdict = judge(status);
+    process.stdout.write(
+      json ? `${JSON.stringify({ ...status, ...verdict })}\n` : screen(status, verdict),
+    );
+    return verdict.exit;
+  },
+};
+
+export interface Verdict {
+  readonly exit: 0 | 1 | 2;
+  readonly reasons: readonly string[];
+}
+
+/** What is wrong with a gateway, worst first. */
+export function judge({ journal, uplink, devices }: GatewayStatus): Verdict {
+  const critical: string[] = [];
+  const warning: string[] = [];
+  if (journal.state !== "open")
+    critical.push(`store ${journal.state}: ${journal.error ?? "not open"}`);
+  if (uplink !== null && uplink.state !== "connected") {
+    const why = uplink.lastError?.["error"];
+    warning.push(`uplink ${uplink.state}${typeof why === "string" ? `: ${why}` : ""}`);
+  }
+  for (const { name, state, reason } of devices) {
+    if (state !== "open") warning.push(`device ${name} ${state}${reason ? `: ${reason}` : ""}`);
+  }
+  return {
+    exit: critical.length > 0 ? 2 : warning.length > 0 ? 1 : 0,
+    reasons: [...critical, ...warning],
+  };
+}
+
+/** The screen of `fieldgate status`. */
+export function screen(status: GatewayStatus, { reasons }: Verdict): string {
+  const { broker, journal, uplink, ledger, devices } = status;
+  const lines = [
+    `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
+    ...reasons.map((reason) => `  ! ${reason}`),
+    row(
+      "clients",
+      `${broker.connections} connected, ${broker.sessions} sessions, ${broker.retained} retained`,
+    ),
+    row(
+      "messages",
+      `${count(broker.accepted)} accepted since start, ${count(broker.sent)} sent to clients`,
+    ),
+    row(
+      "store",
+      `${journal.state}, ${size(journal.storeBytes)}, seq ${journal.durableSeq} on disk of ${journal.lastSeq}`,
+    ),
+    row(
+      "uplink",
+      uplink === null
+        ? "none"
+        : `${uplink.state}, ${uplink.endpoint}, MQTT ${uplink.protocol ?? "?"}, ${uplink.inflight} in flight`,
+    ),
+  ];
+  for (const [lane, { accepted, settled, queued }] of Object.entries(ledger)) {
+    if (accepted > 0)
+      lines.push(
+        row(
+          `  ${lane}`,
+          `${count(accepted)} accepted = ${count(settled)} delivered or dropped + ${count(queued)} queued`,
+        ),
+      );
+  }
+  for (const { name, state, counters } of devices) {
+    lines.push(
+      row(
+        `device ${name}`,
+        `${state}, ${count(counters.frames)} frames, ${count(counters.accepted)} accepted`,
+      ),
+    );
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function row(name: string, text: string): string {
+  return `  ${name.padEnd(20)} ${text}`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+function size(bytes: number): string {
+  return bytes < 2 ** 20
+    ? `${Math.round(bytes / 1024)} KiB`
+    : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+function duration(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 1) return `${Math.floor(ms / 1000)} s`;
+  if (minutes < 120) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h`;
+}

@@ -1,0 +1,161 @@
+import type { Clock } from "./base/clock.ts";
+import type { Log } from "./base/log.ts";
+import type { Random } from "./base/random.ts";
+import { type Service, startAll, stopAll } from "./base/service.ts";
+import { Broker, type BrokerOptions, type BrokerStatus } from "./broker/broker.ts";
+import { LocalPublisher } from "./broker/local-publisher.ts";
+import type { Config } from "./config/schema.ts";
+import { ControlServer } from "./control/control-server.ts";
+import { type Device, type DeviceStatus, device } from "./devices/device.ts";
+import type { JournalState } from "./journal/journal.ts";
+import { levelJournal } from "./journal/level-journal.ts";
+import { mqttCloud } from "./uplink/mqtt-cloud.ts";
+import { compileRules, LANES, type LaneName } from "./uplink/rules.ts";
+import { type Uplink, type UplinkStatus, uplink } from "./uplink/uplink.ts";
+
+export interface GatewayTools {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+}
+
+/** What the gateway is and does now. The control socket tells it; `fieldgate status` shows it. */
+export interface GatewayStatus {
+  readonly gateway: string;
+  readonly site: string;
+  readonly uptimeMs: number;
+  readonly journal: {
+    readonly id: string;
+    readonly state: JournalState["at"];
+    readonly error: string | null;
+    readonly lastSeq: number;
+    readonly durableSeq: number;
+    readonly storeBytes: number;
+    readonly pendingBytes: number;
+  };
+  readonly broker: BrokerStatus;
+  readonly devices: readonly DeviceStatus[];
+  readonly uplink: UplinkStatus | null;
+  readonly ledger: Readonly<Record<LaneName, LaneBalance>>;
+}
+
+/** accepted = delivered + dropped + queued, for each lane, since the journal began. */
+export interface LaneBalance {
+  readonly accepted: number;
+  /** Dealt with by the uplink: acknowledged by the cloud, or given up with a counted reason. */
+  readonly settled: number;
+  readonly queued: number;
+}
+
+const DEADLINES = { startMs: 30_000, stopMs: 3000 };
+
+/**
+ * Composition root: what is wired to what. Parts start from the disk outwards and stop the other way round: first
+ * nothing comes in any more, then what is under way to the cloud is waited for, last the journal is closed.
+ */
+export class Gateway {
+  readonly #config: Config;
+  readonly #tools: GatewayTools;
+  readonly #journal: ReturnType<typeof levelJournal>;
+  readonly #broker: Broker;
+  readonly #devices: readonly Device[];
+  readonly #uplink: Uplink | null;
+  readonly #services: readonly Service[];
+  readonly #startedMs: number;
+
+  constructor(config: Config, tools: GatewayTools) {
+    const { clock, log, random } = tools;
+    const identity = { gateway: config.gateway.id, site: config.gateway.site };
+    const { path, bytesMax, durability, commitDelayMs, cursorDelayMs } = config.store;
+    this.#config = config;
+    this.#tools = tools;
+    this.#startedMs = clock.monotonicMs();
+    this.#journal = levelJournal(
+      { path, bytesMax, durability, commitDelayMs, cursorDelayMs },
+      { clock, log: log.part("journal"), random },
+    );
+    const route = compileRules(config.uplink?.rules ?? [], identity);
+    this.#broker = new Broker(brokerOptions(config), {
+      clock,
+      log: log.part("broker"),
+      journal: this.#journal,
+      laneOf: (topic) => route(topic)?.lane ?? 0,
+    });
+    this.#uplink = config.uplink
+      ? uplink(config.uplink, {
+          clock,
+          log,
+          random,
+          journal: this.#journal,
+          cloud: mqttCloud(config.uplink, { clock, identity, journal: this.#journal }),
+          route,
+        })
+      : null;
+    this.#devices = config.devices.map((each) => {
+      const publisher = new LocalPublisher();
+      const sink = {
+        admit: (message: Parameters<Broker["publish"]>[0]) =>
+          this.#broker.publish(message, publisher),
+      };
+      return device(each, { clock, log, random, identity, sink });
+    });
+    const control = new ControlServer(
+      config.control.socket,
+      { status: () => this.status() },
+      log.part("control"),
+    );
+    const outward = this.#uplink === null ? [] : [this.#uplink];
+    this.#services = [this.#journal, ...outward, this.#broker, ...this.#devices, control];
+  }
+
+  /** Rejects with the first error, after everything that had started was stopped again. */
+  async start(signal: AbortSignal): Promise<void> {
+    await startAll(this.#services, this.#tooling(), signal);
+  }
+
+  async stop(): Promise<void> {
+    await stopAll(this.#services, this.#tooling());
+  }
+
+  status(): GatewayStatus {
+    const journal = this.#journal;
+    const state = journal.state.get();
+    return {
+      gateway: this.#config.gateway.id,
+      site: this.#config.gateway.site,
+      uptimeMs: Math.round(this.#tools.clock.monotonicMs() - this.#startedMs),
+      journal: {
+        id: journal.id,
+        state: state.at,
+        error: state.at === "failed" ? state.error.message : null,
+        lastSeq: journal.lastSeq,
+        durableSeq: journal.durableSeq,
+        storeBytes: journal.storeBytes,
+        pendingBytes: journal.pendingBytes,
+      },
+      broker: this.#broker.status(),
+      devices: this.#devices.map((each) => each.status()),
+      uplink: this.#uplink?.status() ?? null,
+      ledger: {
+        alarm: this.#balance("alarm"),
+        telemetry: this.#balance("telemetry"),
+        bulk: this.#balance("bulk"),
+      },
+    };
+  }
+
+  #balance(lane: LaneName): LaneBalance {
+    const accepted = this.#journal.laneTotals[LANES[lane]] ?? 0;
+    const queued = this.#uplink?.status().lanes[lane].queued ?? accepted;
+    return { accepted, settled: accepted - queued, queued };
+  }
+
+  #tooling() {
+    return { clock: this.#tools.clock, log: this.#tools.log, deadlines: DEADLINES };
+  }
+}
+
+function brokerOptions(config: Config): BrokerOptions {
+  const { mqtt, store, listeners } = config;
+  return { ...mqtt, listeners, pendingBytesMax: store.pendingBytesMax };
+}

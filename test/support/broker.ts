@@ -1,0 +1,99 @@
+import { silentLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { Broker, type BrokerOptions } from "../../src/broker/broker.ts";
+import { type MemoryJournal, memoryJournal } from "../../src/journal/memory-journal.ts";
+
+const OPTIONS: BrokerOptions = {
+  listeners: [{ name: "test", host: "127.0.0.1", port: 0, anonymous: false }],
+  packetBytesMax: 2 ** 20,
+  connectBytesMax: 16_384,
+  connectTimeoutMs: 10_000,
+  connectionsMax: 1000,
+  topicLevelsMax: 32,
+  inflightMax: 32,
+  inboundInflightMax: 100,
+  queueMessagesMax: 100_000,
+  queueBytesMax: 2 ** 26,
+  queueWhenFull: "drop-oldest",
+  outputBytesMax: 2 ** 20,
+  sessionsMax: 1000,
+  subscriptionsMax: 1000,
+  retainedMax: 1000,
+  pendingBytesMax: 2 ** 23,
+};
+
+/** A broker on a journal in memory. */
+export class TestSite {
+  broker: Broker;
+  readonly #options: BrokerOptions;
+  #journal: MemoryJournal;
+
+  constructor(options: Partial<BrokerOptions>) {
+    this.#options = { ...OPTIONS, ...options };
+    const tools = { clock: systemClock, log: silentLog, random: Math.random };
+    this.#journal = memoryJournal({ retry: { firstMs: 1, maxMs: 5 } }, tools);
+    this.broker = this.#brokerOn(this.#journal);
+  }
+
+  get port(): number {
+    return this.broker.status().listeners[0]?.port ?? 0;
+  }
+
+  /** Lets no commit through until the returned function is called. */
+  hold(): () => void {
+    this.#journal.onWrite = () => {
+      throw new Error("held by the test");
+    };
+    return () => {
+      this.#journal.onWrite = () => {};
+    };
+  }
+
+  async start(): Promise<void> {
+    await this.#journal.start(new AbortController().signal);
+    await this.broker.start(new AbortController().signal);
+  }
+
+  async stop(): Promise<void> {
+    await this.broker.stop();
+    await this.#journal.stop();
+  }
+
+  /** The broker ends and another one starts on what is left: all after a stop, what was synced after a crash. */
+  async restart(how: "stop" | "crash" = "stop"): Promise<void> {
+    let next: MemoryJournal;
+    if (how === "crash") {
+      next = await this.#journal.crash();
+      await this.broker.stop();
+    } else {
+      await this.stop();
+      next = this.#journal.reopened();
+    }
+    this.#journal = next;
+    this.broker = this.#brokerOn(next);
+    await this.start();
+  }
+
+  #brokerOn(journal: MemoryJournal): Broker {
+    return new Broker(this.#options, {
+      clock: systemClock,
+      log: silentLog,
+      journal,
+      laneOf: () => 0,
+    });
+  }
+}
+
+/** Runs a test against a broker, which is stopped afterwards whatever happened. */
+export async function withBroker(
+  test: (site: TestSite) => Promise<void>,
+  options: Partial<BrokerOptions> = {},
+): Promise<void> {
+  const site = new TestSite(options);
+  await site.start();
+  try {
+    await test(site);
+  } finally {
+    await site.stop();
+  }
+}

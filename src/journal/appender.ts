@@ -1,0 +1,95 @@
+import type { Message } from "../mqtt/message.ts";
+import type { Batch, Contributor } from "./batch.ts";
+import { type Block, LANES } from "./block.ts";
+import { BlockWriter } from "./block-writer.ts";
+import type { JournalCounters } from "./counters.ts";
+import { blockKey } from "./keys.ts";
+
+/** Where the journal stood when it was opened. */
+export interface Position {
+  readonly lastSeq: number;
+  /** Seqs to leave out before the next entry. */
+  readonly skip: number;
+  readonly laneTotals: readonly number[];
+  /** Bytes of all blocks that were ever written. */
+  readonly bytes: number;
+}
+
+/** Gives out seqs and gathers entries into blocks. */
+export class Appender implements Contributor {
+  readonly #writer = new BlockWriter();
+  readonly #blockBytesMax: number;
+  readonly #counters: JournalCounters;
+  /** Told of each block before it is written, and again once it is durable. */
+  readonly #blocks: { sealed(block: Block): void; durable(block: Block): void };
+  #sealed: Block[] = [];
+  #unsettledBytes = 0;
+  #skip = 0;
+  #bytes = 0;
+
+  lastSeq = 0;
+  durableSeq = 0;
+  laneTotals: number[] = new Array(LANES).fill(0);
+
+  constructor(
+    blockBytesMax: number,
+    counters: JournalCounters,
+    blocks: { sealed(block: Block): void; durable(block: Block): void },
+  ) {
+    this.#blockBytesMax = blockBytesMax;
+    this.#counters = counters;
+    this.#blocks = blocks;
+  }
+
+  begin(at: Position): void {
+    this.lastSeq = at.lastSeq;
+    this.durableSeq = at.lastSeq;
+    this.laneTotals = [...at.laneTotals];
+    this.#skip = at.skip;
+    this.#bytes = at.bytes;
+  }
+
+  /** Bytes taken in that are not durable. */
+  get pendingBytes(): number {
+    return this.#writer.bytes + this.#unsettledBytes;
+  }
+  /** Place in the gathering block of the entry that was added last, from 0. */
+  get position(): number {
+    return this.#writer.count - 1;
+  }
+
+  append(message: Message, lane: number, wallMs: number): number {
+    if (this.#writer.bytes >= this.#blockBytesMax) this.#seal();
+    this.#writer.add(message, lane, wallMs);
+    this.laneTotals[lane] = (this.laneTotals[lane] ?? 0) + 1;
+    if (this.#skip > 0 && this.#writer.count === 1) this.lastSeq += this.#skip;
+    return ++this.lastSeq;
+  }
+
+  contribute(batch: Batch): void {
+    if (this.#writer.count > 0) this.#seal();
+    const sealed = this.#sealed;
+    this.#sealed = [];
+    for (const block of sealed) batch.put(blockKey(block.firstSeq), block.value);
+    batch.settled.push(() => {
+      for (const block of sealed) this.#settle(block);
+    });
+  }
+
+  #seal(): void {
+    const firstSeq = this.lastSeq - this.#writer.count + 1;
+    const block = this.#writer.seal(firstSeq, this.#skip, this.#bytes, this.laneTotals);
+    this.#skip = 0;
+    this.#bytes += block.value.length;
+    this.#unsettledBytes += block.value.length;
+    this.#sealed.push(block);
+    this.#blocks.sealed(block);
+  }
+
+  #settle(block: Block): void {
+    this.#unsettledBytes -= block.value.length;
+    this.durableSeq = block.lastSeq;
+    this.#counters.entries += block.lastSeq - block.firstSeq + 1;
+    this.#blocks.durable(block);
+  }
+}

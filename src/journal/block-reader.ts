@@ -1,0 +1,212 @@
+import type { Log } from "../base/log.ts";
+import { type Block, EntryWalk, openBlock } from "./block.ts";
+import type { BlockTail } from "./block-tail.ts";
+import type { JournalCounters } from "./counters.ts";
+import type { Entries, Entry, ReadLimits } from "./journal.ts";
+import { above, blockKey, blockKeySeq, KEY, kindKey } from "./keys.ts";
+import type { JournalOptions } from "./options.ts";
+import type { Store, StoreRow } from "./store.ts";
+
+const PAGE_BLOCKS = 64;
+const KNOWN_DAMAGE_MAX = 1000;
+
+/** Where the journal begins and ends for a reader. */
+export interface Bounds {
+  readonly durableSeq: number;
+  /** Everything up to here was trimmed: that it is not there is no damage. */
+  readonly trimmedSeq: number;
+}
+
+/**
+ * Finds blocks, in memory or on disk, in the order of their seqs, and skips what is damaged. A block says which seq came
+ * before it, so a block that vanished without a trace is found out too.
+ */
+export class BlockReader {
+  readonly #store: Store;
+  readonly #tail: BlockTail;
+  readonly #options: JournalOptions;
+  readonly #counters: JournalCounters;
+  readonly #log: Log;
+  readonly #bounds: Bounds;
+  readonly #knownDamage = new Set<number>();
+  readonly #cache = new Map<number, Block>();
+  #cacheBytes = 0;
+
+  constructor(
+    parts: { store: Store; tail: BlockTail; bounds: Bounds; log: Log },
+    options: JournalOptions,
+    counters: JournalCounters,
+  ) {
+    this.#store = parts.store;
+    this.#tail = parts.tail;
+    this.#bounds = parts.bounds;
+    this.#log = parts.log;
+    this.#options = options;
+    this.#counters = counters;
+  }
+
+  /** Durable entries after `afterSeq`, of one lane or of all: as many as the limits allow, the first one always. */
+  async read(afterSeq: number, limits: ReadLimits, lane?: number): Promise<Entries> {
+    const durableSeq = this.#bounds.durableSeq;
+    const found = new Collector(limits, lane);
+    let throughSeq = Math.max(afterSeq, Math.min(this.#bounds.trimmedSeq, durableSeq));
+    let scanned = 0;
+    while (throughSeq < durableSeq && scanned < this.#options.scanBytesMax) {
+      const blocks = await this.#blocksFrom(throughSeq + 1, durableSeq);
+      if (blocks.length === 0) {
+        this.#reportMissing(durableSeq + 1, throughSeq, durableSeq);
+        return { entries: found.entries, throughSeq: durableSeq };
+      }
+      for (const block of blocks) {
+        this.#reportMissing(block.firstSeq, throughSeq, block.firstSeq - 1 - block.skipped);
+        const lastSeen = found.take(block, throughSeq);
+        throughSeq = Math.max(throughSeq, lastSeen);
+        if (found.full) {
+          if (lastSeen < block.lastSeq) this.#remember(block);
+          return { entries: found.entries, throughSeq };
+        }
+        scanned += block.value.length;
+      }
+    }
+    return { entries: found.entries, throughSeq };
+  }
+
+  /** The block that begins at `firstSeq`; null when it is damaged or not there. */
+  async block(firstSeq: number): Promise<Block | null> {
+    const near = this.#tail.at(firstSeq) ?? this.#cache.get(firstSeq);
+    if (near) return near;
+    const value = await this.#store.get(blockKey(firstSeq));
+    const block = value === undefined ? null : this.#open(firstSeq, value);
+    if (block) this.#remember(block);
+    return block;
+  }
+
+  /** The block that holds `seq`, or else the first one behind it. */
+  async blockAround(seq: number): Promise<Block | null> {
+    const blocks = await this.#blocksFrom(seq, this.#bounds.durableSeq);
+    return blocks[0] ?? null;
+  }
+
+  async #blocksFrom(seq: number, durableSeq: number): Promise<readonly Block[]> {
+    const near = this.#tail.from(seq) ?? this.#cached(seq);
+    if (near) return near;
+    const blocks = this.#openAll(await this.#page(seq), durableSeq);
+    const first = blocks[0];
+    if (first && first.firstSeq - first.skipped <= seq) return blocks;
+    const oldest = this.#bounds.trimmedSeq + 1;
+    if (seq <= oldest) return blocks;
+    const around = await this.#store.page({
+      gte: blockKey(oldest),
+      lt: blockKey(seq),
+      rowsMax: 1,
+      bytesMax: 0,
+      reverse: true,
+    });
+    const before = this.#openAll(around, durableSeq)[0];
+    return before && before.lastSeq >= seq ? [before, ...blocks] : blocks;
+  }
+
+  async #page(seq: number): Promise<StoreRow[]> {
+    return await this.#store.page({
+      gte: blockKey(Math.max(seq, this.#bounds.trimmedSeq + 1)),
+      lt: above(kindKey(KEY.block)),
+      rowsMax: PAGE_BLOCKS,
+      bytesMax: this.#options.scanBytesMax / 4,
+    });
+  }
+
+  #openAll(rows: readonly StoreRow[], durableSeq: number): Block[] {
+    const blocks: Block[] = [];
+    for (const [key, value] of rows) {
+      const firstSeq = blockKeySeq(key);
+      if (firstSeq > durableSeq) break;
+      const block = this.#open(firstSeq, value);
+      if (block) blocks.push(block);
+    }
+    return blocks;
+  }
+
+  #open(firstSeq: number, value: Buffer): Block | null {
+    const block = openBlock(value, firstSeq);
+    if (block === null && this.#isNews(firstSeq)) {
+      this.#counters.damagedBlocks++;
+      this.#log.error("a block is damaged: its entries are lost", { firstSeq });
+    }
+    return block;
+  }
+
+  /** Counts what should stand between `seenSeq` and the block at `firstSeq`, once. */
+  #reportMissing(firstSeq: number, seenSeq: number, shouldReachSeq: number): void {
+    const missing = shouldReachSeq - Math.max(seenSeq, this.#bounds.trimmedSeq);
+    if (missing <= 0 || !this.#isNews(-firstSeq)) return;
+    this.#counters.missingEntries += missing;
+    this.#log.error("entries are missing: damage to the store", {
+      afterSeq: shouldReachSeq - missing,
+      entries: missing,
+    });
+  }
+
+  #isNews(what: number): boolean {
+    if (this.#knownDamage.has(what)) return false;
+    if (this.#knownDamage.size >= KNOWN_DAMAGE_MAX) this.#knownDamage.clear();
+    this.#knownDamage.add(what);
+    return true;
+  }
+
+  #cached(seq: number): Block[] | null {
+    for (const block of this.#cache.values()) {
+      if (block.firstSeq <= seq && seq <= block.lastSeq) return [block];
+    }
+    return null;
+  }
+
+  #remember(block: Block): void {
+    if (this.#tail.at(block.firstSeq) || this.#cache.has(block.firstSeq)) return;
+    this.#cache.set(block.firstSeq, block);
+    this.#cacheBytes += block.value.length;
+    for (const [firstSeq, old] of this.#cache) {
+      if (this.#cacheBytes <= this.#options.readCacheBytesMax || this.#cache.size === 1) break;
+      this.#cache.delete(firstSeq);
+      this.#cacheBytes -= old.value.length;
+    }
+  }
+}
+
+/** Takes entries from blocks until the limits are reached. */
+class Collector {
+  readonly entries: Entry[] = [];
+  full = false;
+  readonly #limits: ReadLimits;
+  readonly #lane: number | undefined;
+  #bytes = 0;
+
+  constructor(limits: ReadLimits, lane: number | undefined) {
+    this.#limits = limits;
+    this.#lane = lane;
+  }
+
+  /** Returns the last seq of the block that was looked at. */
+  take(block: Block, afterSeq: number): number {
+    if (this.#lane !== undefined && (block.lanes & (1 << this.#lane)) === 0) return block.lastSeq;
+    const walk = new EntryWalk(block);
+    let seen = afterSeq;
+    while (walk.next()) {
+      if (walk.seq <= afterSeq) continue;
+      if (this.#lane === undefined || walk.lane === this.#lane) {
+        if (!this.#fits(walk.bytes)) {
+          this.full = true;
+          return seen;
+        }
+        this.entries.push(walk.entry());
+        this.#bytes += walk.bytes;
+      }
+      seen = walk.seq;
+    }
+    return seen;
+  }
+
+  #fits(bytes: number): boolean {
+    if (this.entries.length >= this.#limits.messagesMax) return false;
+    return this.entries.length === 0 || this.#bytes + bytes <= this.#limits.bytesMax;
+  }
+}

@@ -1,0 +1,146 @@
+import { crc32 } from "node:zlib";
+import type { Message, QoS } from "../mqtt/message.ts";
+import { ByteReader } from "./byte-reader.ts";
+import type { Entry } from "./journal.ts";
+
+/**
+ * A block: the entries of one commit under one key. docs/journal-format.md has it to the byte.
+ *
+ *      0  u16 magic "FG"    8  u64 first seq    24  u16 lanes of its entries   34  u48 bytes of all blocks before
+ *      2  u8  version      16  u32 count        26  u16 lanes ever used        40  u32 seqs skipped before it
+ *      3  u8  0            20  u32 body length  28  u48 wall ms of entry 1     44  entries, then lane totals
+ *      4  u32 CRC-32 of everything else
+ */
+export const BLOCK_MAGIC = 0x4647;
+export const BLOCK_VERSION = 1;
+export const BLOCK_HEADER_BYTES = 44;
+export const LANES = 16;
+
+export interface Block {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** Seqs that were left out on purpose before the first one. */
+  readonly skipped: number;
+  /** Bytes of all blocks that were ever written before this one. */
+  readonly bytesBefore: number;
+  /** Bit n: there is an entry of lane n. */
+  readonly lanes: number;
+  readonly baseWallMs: number;
+  readonly value: Buffer;
+}
+
+/** The block in `value`, or null when it is not, to the bit, the one that was written under `firstSeq`. */
+export function openBlock(value: Buffer, firstSeq: number): Block | null {
+  if (value.length < BLOCK_HEADER_BYTES) return null;
+  if (value.readUInt16BE(0) !== BLOCK_MAGIC || value[2] !== BLOCK_VERSION) return null;
+  if (value.readUInt32BE(4) !== blockChecksum(value, value.length)) return null;
+  const block = describeBlock(value);
+  return block.firstSeq === firstSeq ? block : null;
+}
+
+/** The block in a value that is known to be good. */
+export function describeBlock(value: Buffer): Block {
+  const firstSeq = value.readUInt32BE(8) * 2 ** 32 + value.readUInt32BE(12);
+  return {
+    firstSeq,
+    lastSeq: firstSeq + value.readUInt32BE(16) - 1,
+    skipped: value.readUInt32BE(40),
+    bytesBefore: value.readUIntBE(34, 6),
+    lanes: value.readUInt16BE(24),
+    baseWallMs: value.readUIntBE(28, 6),
+    value,
+  };
+}
+
+export function blockChecksum(bytes: Buffer, length: number): number {
+  return crc32(bytes.subarray(8, length), crc32(bytes.subarray(0, 4)));
+}
+
+/** Entries that each lane has taken since the journal began, this block included. */
+export function laneTotalsOf(block: Block): number[] {
+  const { value } = block;
+  const used = value.readUInt16BE(26);
+  const reader = new ByteReader(value, BLOCK_HEADER_BYTES + value.readUInt32BE(20));
+  return Array.from({ length: LANES }, (_, lane) => (used & (1 << lane) ? reader.varint() : 0));
+}
+
+/** Entries that the journal has taken up to and with this block. */
+export function entriesThrough(block: Block): number {
+  return laneTotalsOf(block).reduce((sum, total) => sum + total, 0);
+}
+
+/** Walks the entries of a block, and decodes only those that are asked for. */
+export class EntryWalk {
+  readonly #block: Block;
+  readonly #reader: ByteReader;
+  #position = -1;
+  #flags = 0;
+  #wallOffset = 0;
+  #topicEnd = 0;
+  #topicBytes = 0;
+  #propertyEnd = 0;
+  #propertyBytes = 0;
+  #payloadBytes = 0;
+
+  constructor(block: Block) {
+    this.#block = block;
+    this.#reader = new ByteReader(block.value, BLOCK_HEADER_BYTES);
+  }
+
+  /** Place of the current entry in the block, from 0. */
+  get position(): number {
+    return this.#position;
+  }
+  get seq(): number {
+    return this.#block.firstSeq + this.#position;
+  }
+  get lane(): number {
+    return this.#flags >> 4;
+  }
+  /** Bytes of topic, properties and payload. */
+  get bytes(): number {
+    return this.#topicBytes + this.#propertyBytes + this.#payloadBytes;
+  }
+
+  /** Steps to the next entry; false behind the last one. */
+  next(): boolean {
+    if (this.seq >= this.#block.lastSeq) return false;
+    const reader = this.#reader;
+    this.#position++;
+    this.#flags = reader.bytes[reader.at++] ?? 0;
+    this.#wallOffset = reader.varint();
+    this.#topicBytes = reader.varint();
+    this.#topicEnd = reader.at + this.#topicBytes;
+    reader.at = this.#topicEnd;
+    this.#propertyBytes = this.#flags & 8 ? reader.varint() : 0;
+    this.#propertyEnd = reader.at + this.#propertyBytes;
+    reader.at = this.#propertyEnd;
+    this.#payloadBytes = reader.varint();
+    reader.at += this.#payloadBytes;
+    return true;
+  }
+
+  /** The current entry. Its payload is a view of the block: who keeps it for long keeps the block. */
+  entry(): Entry {
+    const { value } = this.#block;
+    const end = this.#reader.at;
+    const odd = this.#wallOffset % 2;
+    const message: Message = {
+      topic: value.toString("utf8", this.#topicEnd - this.#topicBytes, this.#topicEnd),
+      payload: value.subarray(end - this.#payloadBytes, end),
+      qos: (this.#flags & 3) as QoS,
+      retain: (this.#flags & 4) !== 0,
+      properties:
+        this.#flags & 8
+          ? value.subarray(this.#propertyEnd - this.#propertyBytes, this.#propertyEnd)
+          : null,
+    };
+    const offsetMs = odd ? -(this.#wallOffset + 1) / 2 : this.#wallOffset / 2;
+    return {
+      seq: this.seq,
+      lane: this.lane,
+      wallMs: this.#block.baseWallMs + offsetMs,
+      message,
+    };
+  }
+}

@@ -1,0 +1,114 @@
+import type { Batch, Contributor } from "./batch.ts";
+import type { JournalCounters } from "./counters.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import type { Cursor } from "./journal.ts";
+import { above, KEY, kindKey, namedKey } from "./keys.ts";
+import { pages } from "./pages.ts";
+import { numbersRow, readNumbers } from "./small-row.ts";
+import type { Store } from "./store.ts";
+
+/** The named readers and how far they are. */
+export class Cursors implements Contributor {
+  readonly #commit: GroupCommit;
+  readonly #counters: JournalCounters;
+  readonly #cursors = new Map<string, StoredCursor>();
+  readonly #dirty = new Set<StoredCursor>();
+  readonly #forgotten = new Set<string>();
+
+  constructor(commit: GroupCommit, counters: JournalCounters) {
+    this.#commit = commit;
+    this.#counters = counters;
+  }
+
+  /** A damaged row makes its reader begin at the oldest entry again: to repeat is safe, to skip is not. */
+  async load(store: Store): Promise<void> {
+    const range = { gte: kindKey(KEY.cursor), lt: above(kindKey(KEY.cursor)) };
+    for await (const [key, value] of pages(store, range)) {
+      const name = key.toString("utf8", 1);
+      const row = readNumbers(key, value, 2);
+      if (row === null) this.#counters.damagedRows++;
+      const [seq = 0, count = 0] = row?.numbers ?? [];
+      this.#cursors.set(name, new StoredCursor(this.#moved, name, seq, count));
+    }
+  }
+
+  cursor(name: string): Cursor {
+    const known = this.#cursors.get(name);
+    if (known) return known;
+    const made = new StoredCursor(this.#moved, name, 0, 0);
+    this.#cursors.set(name, made);
+    this.#moved(made);
+    return made;
+  }
+
+  names(): readonly string[] {
+    return [...this.#cursors.keys()];
+  }
+
+  forget(name: string): void {
+    const cursor = this.#cursors.get(name);
+    if (!cursor) return;
+    this.#cursors.delete(name);
+    this.#dirty.delete(cursor);
+    this.#forgotten.add(name);
+    this.#commit.wantLater();
+  }
+
+  /** The seq that every cursor has passed; Infinity without cursors. */
+  lowestSeq(): number {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const cursor of this.#cursors.values()) lowest = Math.min(lowest, cursor.seq);
+    return lowest;
+  }
+
+  /** The furthest seq that any cursor has passed; 0 without cursors. */
+  highestSeq(): number {
+    let highest = 0;
+    for (const cursor of this.#cursors.values()) highest = Math.max(highest, cursor.seq);
+    return highest;
+  }
+
+  contribute(batch: Batch): void {
+    for (const name of this.#forgotten) batch.del(namedKey(KEY.cursor, name));
+    this.#forgotten.clear();
+    for (const cursor of this.#dirty) {
+      const key = namedKey(KEY.cursor, cursor.name);
+      batch.put(key, numbersRow(key, [cursor.seq, cursor.count]));
+    }
+    this.#dirty.clear();
+  }
+
+  readonly #moved = (cursor: StoredCursor): void => {
+    if (this.#cursors.get(cursor.name) !== cursor) return;
+    this.#dirty.add(cursor);
+    this.#commit.wantLater();
+  };
+}
+
+class StoredCursor implements Cursor {
+  readonly name: string;
+  readonly #moved: (cursor: StoredCursor) => void;
+  #seq: number;
+  #count: number;
+
+  constructor(moved: (cursor: StoredCursor) => void, name: string, seq: number, count: number) {
+    this.#moved = moved;
+    this.name = name;
+    this.#seq = seq;
+    this.#count = count;
+  }
+
+  get seq(): number {
+    return this.#seq;
+  }
+  get count(): number {
+    return this.#count;
+  }
+
+  move(throughSeq: number, count: number): void {
+    if (throughSeq <= this.#seq && count <= 0) return;
+    this.#seq = Math.max(this.#seq, throughSeq);
+    this.#count += Math.max(0, count);
+    this.#moved(this);
+  }
+}

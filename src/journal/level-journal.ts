@@ -1,0 +1,20 @@
+import { LevelStore } from "./level-store.ts";
+import { DEFAULTS, type JournalOptions, type JournalTools } from "./options.ts";
+import { StoreJournal } from "./store-journal.ts";
+
+export type LevelJournalOptions = Pick<JournalOptions, "bytesMax" | "durability"> &
+  Partial<JournalOptions> & {
+    /** Directory of the store; the journal is in `journal` below it. */
+    readonly path: string;
+  };
+
+export type LevelJournal = StoreJournal;
+
+/**
+ * The journal on LevelDB. Start it before anything else is called.
+ * `start` throws FieldgateError ERR_STORE_LOCKED, ERR_STORE_FORMAT or ERR_STORE_OPEN.
+ */
+export function levelJournal(options: LevelJournalOptions, tools: JournalTools): LevelJournal {
+  const store = new LevelStore(options.path, options.bytesMax, tools.clock);
+  return new StoreJournal(store, { ...DEFAULTS, ...options }, tools);
+}

@@ -1,0 +1,50 @@
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+
+/** What a journal is told. Everything but the first three has a default in `DEFAULTS`. */
+export interface JournalOptions {
+  /** Appends are refused when the store has so many bytes on disk; rows go on into a reserve of 1/16 of it. */
+  readonly bytesMax: number;
+  /** fast: written, not synced. The others sync; safe also waits for a peer, which is not the journal's business. */
+  readonly durability: "safe" | "local" | "fast";
+  /** How long a commit waits for more company. */
+  readonly commitDelayMs: number;
+  /** The longest time until a moved cursor or an acknowledged queue is on disk. */
+  readonly cursorDelayMs: number;
+  /** Appends are refused while so many bytes wait for the disk. */
+  readonly pendingBytesMax: number;
+  /** A commit with more than this is split into several blocks, still in one batch. */
+  readonly blockBytesMax: number;
+  /** Newest blocks and queue rows that are kept in memory for live readers. */
+  readonly tailBytesMax: number;
+  /** Blocks from disk that readers stopped in the middle of. */
+  readonly readCacheBytesMax: number;
+  /** How much one call of `read` looks at before it returns with what it has. */
+  readonly scanBytesMax: number;
+  /** Trimming waits until so many bytes can go at once. */
+  readonly trimBytesMin: number;
+  /** How often trimming and measuring are looked at. */
+  readonly tidyEveryMs: number;
+  /** Full jitter between attempts to write after a failure. */
+  readonly retry: { readonly firstMs: number; readonly maxMs: number };
+}
+
+export const DEFAULTS: Omit<JournalOptions, "bytesMax" | "durability"> = {
+  commitDelayMs: 0,
+  cursorDelayMs: 500,
+  pendingBytesMax: 64 * 2 ** 20,
+  blockBytesMax: 256 * 1024,
+  tailBytesMax: 4 * 2 ** 20,
+  readCacheBytesMax: 2 * 2 ** 20,
+  scanBytesMax: 4 * 2 ** 20,
+  trimBytesMin: 2 ** 20,
+  tidyEveryMs: 2000,
+  retry: { firstMs: 200, maxMs: 10_000 },
+};
+
+export interface JournalTools {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+}

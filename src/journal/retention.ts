@@ -1,0 +1,158 @@
+import { errorFields } from "../base/errors.ts";
+import type { Batch, Contributor } from "./batch.ts";
+import { type Block, entriesThrough } from "./block.ts";
+import type { BlockReader } from "./block-reader.ts";
+import type { JournalCounters } from "./counters.ts";
+import type { Cursors } from "./cursors.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import { blockKey, KEY, kindKey } from "./keys.ts";
+import type { JournalOptions, JournalTools } from "./options.ts";
+import type { Queues } from "./queues.ts";
+import { numbersRow, readNumbers } from "./small-row.ts";
+import type { Space } from "./space.ts";
+import type { Store } from "./store.ts";
+
+/** Deleted bytes are given back once there are so many of them, or this share of bytesMax if that is less. */
+const COMPACT_BYTES = 32 * 2 ** 20;
+const COMPACT_SHARE = 1 / 16;
+
+export interface RetentionParts {
+  readonly store: Store;
+  readonly commit: GroupCommit;
+  readonly blocks: BlockReader;
+  readonly cursors: Cursors;
+  readonly queues: Queues;
+  readonly space: Space;
+  readonly durableSeq: () => number;
+}
+
+/**
+ * Trims, in the background, what all cursors and queues have passed. What allows it is made durable first, so that after a
+ * crash no reader stands before what is gone. The last block always stays: it knows the last seq and the lanes' totals.
+ */
+export class Retention implements Contributor {
+  readonly #parts: RetentionParts;
+  readonly #options: JournalOptions;
+  readonly #tools: JournalTools;
+  readonly #counters: JournalCounters;
+  #stopTimer: () => void = () => {};
+  #ending = new AbortController();
+  #running: Promise<void> | null = null;
+  #isMoved = false;
+  #hasCleared = false;
+  #garbageBytes = 0;
+  #trimmedBytes = 0;
+  #trimmedEntries = 0;
+  /** Everything up to here is gone, or may be. */
+  trimmedSeq = 0;
+
+  constructor(
+    parts: RetentionParts,
+    options: JournalOptions,
+    tools: JournalTools,
+    counters: JournalCounters,
+  ) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#tools = tools;
+    this.#counters = counters;
+  }
+
+  async load(): Promise<void> {
+    const key = kindKey(KEY.trimmed);
+    const value = await this.#parts.store.get(key);
+    const row = value && readNumbers(key, value, 3);
+    if (row === null) this.#counters.damagedRows++;
+    [this.trimmedSeq = 0, this.#trimmedBytes = 0, this.#trimmedEntries = 0] = row?.numbers ?? [];
+  }
+
+  start(): void {
+    this.#ending = new AbortController();
+    this.#stopTimer = this.#tools.clock.every(this.#options.tidyEveryMs, () => {
+      if (!this.#running) void this.tidy(this.#options.trimBytesMin);
+    });
+  }
+
+  /** Begins nothing more. What runs may still wait for a commit. */
+  end(): void {
+    this.#stopTimer();
+    this.#ending.abort();
+  }
+
+  /** Resolves when nothing is left running. */
+  async ended(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Trims if that frees `bytesMin`, compacts if that is worth it, and measures. One at a time. */
+  async tidy(bytesMin: number): Promise<void> {
+    await this.#running;
+    if (this.#ending.signal.aborted || this.#running) return;
+    this.#running = this.#tidy(bytesMin).catch((error) => {
+      if (this.#ending.signal.aborted) return;
+      this.#tools.log.warn("trimming failed; it is tried again", errorFields(error));
+    });
+    try {
+      await this.#running;
+    } finally {
+      this.#running = null;
+    }
+  }
+
+  contribute(batch: Batch): void {
+    if (!this.#isMoved) return;
+    this.#isMoved = false;
+    const key = kindKey(KEY.trimmed);
+    batch.put(key, numbersRow(key, [this.trimmedSeq, this.#trimmedBytes, this.#trimmedEntries]));
+  }
+
+  async #tidy(bytesMin: number): Promise<void> {
+    const { commit, queues, space } = this.#parts;
+    if (commit.state.get().at !== "open") return;
+    await queues.sweep(this.#ending.signal);
+    const keep = await this.#firstToKeep();
+    if (keep && keep.bytesBefore - this.#trimmedBytes >= Math.max(1, bytesMin)) {
+      await this.#trimTo(keep);
+    }
+    await space.measure();
+    const worth = Math.min(COMPACT_BYTES, this.#options.bytesMax * COMPACT_SHARE);
+    const isForced = bytesMin === 0 || space.isFull(0);
+    if (this.#garbageBytes >= worth || (isForced && this.#garbageBytes > 0)) await this.#compact();
+  }
+
+  async #firstToKeep(): Promise<Block | null> {
+    const { cursors, queues, blocks, durableSeq } = this.#parts;
+    const neededSeq = Math.min(cursors.lowestSeq() + 1, queues.lowestSeq(), durableSeq());
+    if (neededSeq <= this.trimmedSeq + 1) return null;
+    return await blocks.blockAround(neededSeq);
+  }
+
+  async #trimTo(keep: Block): Promise<void> {
+    const { store, commit } = this.#parts;
+    // The first time after a start from the very front: deletes that a crash undid are repeated.
+    const from = blockKey(this.#hasCleared ? this.trimmedSeq : 0);
+    const count = keep.lastSeq - keep.firstSeq + 1;
+    const entries = entriesThrough(keep) - count;
+    const bytes = keep.bytesBefore - this.#trimmedBytes;
+    this.#counters.trimmedEntries += entries - this.#trimmedEntries;
+    this.#counters.trimmedBytes += bytes;
+    this.trimmedSeq = keep.firstSeq - 1;
+    this.#trimmedBytes = keep.bytesBefore;
+    this.#trimmedEntries = entries;
+    this.#isMoved = true;
+    commit.want();
+    await commit.flush();
+    this.#ending.signal.throwIfAborted();
+    await store.clear(from, blockKey(keep.firstSeq));
+    this.#hasCleared = true;
+    this.#garbageBytes += bytes;
+  }
+
+  async #compact(): Promise<void> {
+    const { store, space } = this.#parts;
+    this.#garbageBytes = 0;
+    this.#counters.compactions++;
+    await store.compact(blockKey(0), blockKey(this.trimmedSeq));
+    await space.measure();
+  }
+}

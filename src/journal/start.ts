@@ -1,0 +1,135 @@
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import type { Position } from "./appender.ts";
+import { type Block, LANES, laneTotalsOf, openBlock } from "./block.ts";
+import { above, blockKeySeq, KEY, kindKey } from "./keys.ts";
+import type { JournalTools } from "./options.ts";
+import { pages } from "./pages.ts";
+import { numbersRow, openRow, readNumbers, sealRow } from "./small-row.ts";
+import { type Store, StoreDamage } from "./store.ts";
+
+export const FORMAT_VERSION = 1;
+
+/**
+ * After a stop that was not clean, so many seqs are left out. Whatever was lost, under `durability: fast` or by a disk that
+ * lies, may have been sent somewhere: its seqs must not name other messages. Nine million such stops fit into 2^53.
+ */
+export const SEQ_SKIP = 1_000_000_000;
+const BLOCKS_BACK_MAX = 1000;
+
+export interface Opened {
+  readonly id: string;
+  readonly position: Position;
+  /** Where a damaged store was set aside; null when there was none. */
+  readonly quarantine: string | null;
+}
+
+/**
+ * Opens the store and finds where the journal ends. Reads a few rows, however long the journal is. A store that is damaged
+ * beyond opening is set aside, and a new journal begins.
+ * @throws FieldgateError ERR_STORE_FORMAT when a newer version wrote it, and what Store.open throws
+ */
+export async function openStore(store: Store, newId: string, tools: JournalTools): Promise<Opened> {
+  let quarantine: string | null = null;
+  try {
+    return { ...(await openSound(store, newId)), quarantine };
+  } catch (error) {
+    await store.close();
+    if (!(error instanceof StoreDamage)) throw error;
+    quarantine = await store.setAside();
+    tools.log.error("the store is damaged and was set aside: a new journal begins", {
+      quarantine,
+      ...errorFields(error),
+    });
+  }
+  return { ...(await openSound(store, newId)), quarantine };
+}
+
+/** The mark of a clean stop. Taken away at the next start. */
+export async function writeClean(store: Store): Promise<void> {
+  const key = kindKey(KEY.clean);
+  await store.write([{ key, value: numbersRow(key, []) }], true);
+}
+
+async function openSound(store: Store, newId: string): Promise<Omit<Opened, "quarantine">> {
+  await store.open();
+  const id = await readMeta(store);
+  if (id === null) return await create(store, newId);
+  const last = await lastBlock(store);
+  const cleanKey = kindKey(KEY.clean);
+  const isClean = (await store.get(cleanKey)) !== undefined;
+  if (isClean) await store.write([{ key: cleanKey, value: null }], true);
+  const isSure = isClean && !last.isDamaged;
+  return {
+    id,
+    position: {
+      lastSeq: Math.max(last.seq, await highestCursor(store)),
+      skip: isSure ? 0 : SEQ_SKIP,
+      laneTotals: last.block ? laneTotalsOf(last.block) : new Array(LANES).fill(0),
+      bytes: last.block ? last.block.bytesBefore + last.block.value.length : 0,
+    },
+  };
+}
+
+/** The journal's id; null when the store is new. */
+async function readMeta(store: Store): Promise<string | null> {
+  const key = kindKey(KEY.meta);
+  const value = await store.get(key);
+  if (value === undefined) {
+    const any = await store.page({
+      gte: Buffer.alloc(1),
+      lt: Buffer.from([255]),
+      rowsMax: 1,
+      bytesMax: 0,
+    });
+    if (any.length === 0) return null;
+    throw new StoreDamage("the store has rows but does not say whose journal it is");
+  }
+  const body = openRow(key, value);
+  if (body === null) throw new StoreDamage("the row that names the journal is damaged");
+  const version = body.readUInt16BE(0);
+  if (version > FORMAT_VERSION) {
+    throw new FieldgateError(
+      "ERR_STORE_FORMAT",
+      `the store was written in format ${version}, and this program knows up to ${FORMAT_VERSION}: install the newer version again, or set the store aside`,
+      { details: { version, known: FORMAT_VERSION } },
+    );
+  }
+  return body.toString("hex", 2, 18);
+}
+
+async function create(store: Store, id: string): Promise<Omit<Opened, "quarantine">> {
+  const key = kindKey(KEY.meta);
+  const body = Buffer.concat([Buffer.from([0, FORMAT_VERSION]), Buffer.from(id, "hex")]);
+  await store.write([{ key, value: sealRow(key, body) }], true);
+  const laneTotals = new Array(LANES).fill(0);
+  return { id, position: { lastSeq: 0, skip: 0, laneTotals, bytes: 0 } };
+}
+
+/** The newest block that is sound, and the seq that no block goes beyond. */
+async function lastBlock(
+  store: Store,
+): Promise<{ readonly block: Block | null; readonly seq: number; readonly isDamaged: boolean }> {
+  const blocks = { gte: kindKey(KEY.block), lt: above(kindKey(KEY.block)) };
+  let seq = 0;
+  for await (const [key, value] of pages(store, {
+    ...blocks,
+    reverse: true,
+    limit: BLOCKS_BACK_MAX,
+  })) {
+    const firstSeq = blockKeySeq(key);
+    const block = openBlock(value, firstSeq);
+    if (block) return { block, seq: Math.max(seq, block.lastSeq), isDamaged: seq > 0 };
+    seq = Math.max(seq, firstSeq);
+  }
+  return { block: null, seq, isDamaged: seq > 0 };
+}
+
+/** A reader may have passed what a crash took away; its seqs are not given out again. */
+async function highestCursor(store: Store): Promise<number> {
+  let highest = 0;
+  const cursors = { gte: kindKey(KEY.cursor), lt: above(kindKey(KEY.cursor)) };
+  for await (const [key, value] of pages(store, cursors)) {
+    highest = Math.max(highest, readNumbers(key, value, 1)?.numbers[0] ?? 0);
+  }
+  return highest;
+}

@@ -1,0 +1,210 @@
+import { randomBytes } from "node:crypto";
+import { assert, errorFields, FieldgateError } from "../base/errors.ts";
+import type { Service } from "../base/service.ts";
+import type { Watchable } from "../base/watchable.ts";
+import type { Message } from "../mqtt/message.ts";
+import { Appender } from "./appender.ts";
+import { type Block, LANES } from "./block.ts";
+import { BlockReader } from "./block-reader.ts";
+import { BlockTail } from "./block-tail.ts";
+import { type JournalCounters, newCounters } from "./counters.ts";
+import { Cursors } from "./cursors.ts";
+import { GroupCommit } from "./group-commit.ts";
+import type { Cursor, Entries, Journal, JournalState, Queue, ReadLimits, Rows } from "./journal.ts";
+import type { JournalOptions, JournalTools } from "./options.ts";
+import { Queues } from "./queues.ts";
+import { Retention } from "./retention.ts";
+import { RowSpaces } from "./row-spaces.ts";
+import { Space } from "./space.ts";
+import { type Opened, openStore, writeClean } from "./start.ts";
+import type { Store } from "./store.ts";
+
+/** A journal on a store: what the implementations have in common, which is everything but the disk. */
+export class StoreJournal implements Journal, Service {
+  readonly name = "journal";
+  readonly counters: JournalCounters = newCounters();
+  readonly state: Watchable<JournalState>;
+  protected readonly store: Store;
+  protected readonly options: JournalOptions;
+  protected readonly tools: JournalTools;
+  readonly #commit: GroupCommit;
+  readonly #appender: Appender;
+  readonly #blocks: BlockReader;
+  readonly #cursors: Cursors;
+  readonly #queues: Queues;
+  readonly #rows: RowSpaces;
+  readonly #space: Space;
+  readonly #retention: Retention;
+  #opened: Opened | null = null;
+
+  constructor(store: Store, options: JournalOptions, tools: JournalTools) {
+    this.store = store;
+    this.options = options;
+    this.tools = tools;
+    const { counters } = this;
+    const durableSeq = () => this.durableSeq;
+    const journal = this;
+    const bounds = {
+      get durableSeq() {
+        return journal.durableSeq;
+      },
+      get trimmedSeq() {
+        return journal.#retention.trimmedSeq;
+      },
+    };
+    const commit = new GroupCommit(store, options, tools, counters);
+    const tail = new BlockTail(options.tailBytesMax);
+    const blocks = new BlockReader({ store, tail, bounds, log: tools.log }, options, counters);
+    const rowBytesMax = options.tailBytesMax / 4;
+    const queues = new Queues({ store, commit, blocks, durableSeq }, rowBytesMax, counters);
+    const cursors = new Cursors(commit, counters);
+    const space = new Space(options.bytesMax, store, counters);
+    const isExhausted = () => space.isExhausted;
+    this.state = commit.state;
+    this.#commit = commit;
+    this.#blocks = blocks;
+    this.#queues = queues;
+    this.#cursors = cursors;
+    this.#space = space;
+    this.#rows = new RowSpaces({ store, commit, isExhausted }, counters);
+    const parts = { store, commit, blocks, cursors, queues, space, durableSeq };
+    this.#retention = new Retention(parts, options, tools, counters);
+    this.#appender = new Appender(options.blockBytesMax, counters, {
+      sealed: (block: Block) => queues.seal(block.firstSeq),
+      durable: (block: Block) => tail.add(block),
+    });
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    assert(this.#opened === null, "a journal is started once");
+    const newId = randomBytes(16).toString("hex");
+    const opened = await openStore(this.store, newId, this.tools);
+    this.#opened = opened;
+    try {
+      signal.throwIfAborted();
+      await this.#cursors.load(this.store);
+      await this.#queues.load();
+      await this.#retention.load();
+      this.#appender.begin(opened.position);
+      await this.#space.measure();
+      signal.throwIfAborted();
+    } catch (error) {
+      await this.store.close();
+      throw error;
+    }
+    this.#commit.start([this.#appender, this.#queues, this.#cursors, this.#rows, this.#retention]);
+    this.#retention.start();
+  }
+
+  async stop(): Promise<void> {
+    if (this.state.get().at === "closed") return;
+    this.#retention.end();
+    try {
+      await this.#commit.stop();
+      await this.#retention.ended();
+      await writeClean(this.store);
+    } catch (error) {
+      this.tools.log.error("the journal closes without its last entries", errorFields(error));
+      throw error;
+    } finally {
+      await this.store.close();
+    }
+  }
+
+  /** Ends at once, like a process that is killed: nothing more is written, waiters are told. */
+  protected async kill(): Promise<void> {
+    this.#retention.end();
+    this.#commit.kill();
+    await this.#retention.ended();
+  }
+
+  get id(): string {
+    assert(this.#opened !== null, "a journal has an id once it was started");
+    return this.#opened.id;
+  }
+  /** Where a store that could not be opened was set aside when this one was started; null if that was not so. */
+  get quarantine(): string | null {
+    return this.#opened?.quarantine ?? null;
+  }
+  get lastSeq(): number {
+    return this.#appender.lastSeq;
+  }
+  get durableSeq(): number {
+    return this.#appender.durableSeq;
+  }
+  get pendingBytes(): number {
+    return this.#appender.pendingBytes;
+  }
+  get laneTotals(): readonly number[] {
+    return this.#appender.laneTotals;
+  }
+  get storeBytes(): number {
+    return this.#space.bytes;
+  }
+
+  append(message: Message, lane: number, wallMs: number, queues: readonly Queue[]): number {
+    const pendingBytes = this.#appender.pendingBytes;
+    if (!this.#commit.running || this.#space.isFull(pendingBytes)) throw this.#refusal();
+    if (pendingBytes >= this.options.pendingBytesMax) throw this.#pendingRefusal();
+    assert(lane >= 0 && lane < LANES, "a lane is a number from 0 to 15");
+    const seq = this.#appender.append(message, lane, wallMs);
+    if (queues.length > 0) {
+      const bytes = message.topic.length + message.payload.length;
+      this.#queues.note(queues, this.#appender.position, bytes);
+    }
+    this.#commit.want();
+    return seq;
+  }
+
+  committed(): Promise<void> {
+    return this.#commit.flush();
+  }
+
+  onCommit(listener: (durableSeq: number) => void): () => void {
+    return this.#commit.onCommit(() => listener(this.durableSeq));
+  }
+
+  read(afterSeq: number, limits: ReadLimits, lane?: number): Promise<Entries> {
+    return this.#blocks.read(afterSeq, limits, lane);
+  }
+
+  cursor(name: string): Cursor {
+    return this.#cursors.cursor(name);
+  }
+  cursorNames(): readonly string[] {
+    return this.#cursors.names();
+  }
+  forgetCursor(name: string): void {
+    this.#cursors.forget(name);
+  }
+
+  queue(name: string): Queue {
+    return this.#queues.queue(name);
+  }
+  queueNames(): readonly string[] {
+    return this.#queues.names();
+  }
+
+  rows(space: string): Rows {
+    return this.#rows.space(space);
+  }
+
+  /** Trims now whatever can go, and gives its space back; what otherwise happens by itself when it is worth it. */
+  tidy(): Promise<void> {
+    return this.#retention.tidy(0);
+  }
+
+  #refusal(): FieldgateError {
+    if (this.#commit.running) return this.#space.refusal();
+    return new FieldgateError("ERR_STORE_CLOSED", "the journal is not open: nothing was taken");
+  }
+
+  #pendingRefusal(): FieldgateError {
+    this.counters.refusedPending++;
+    return new FieldgateError(
+      "ERR_STORE_FULL",
+      "too much waits for the disk: the publisher must wait until it is durable",
+      { details: { pendingBytesMax: this.options.pendingBytesMax } },
+    );
+  }
+}

@@ -1,0 +1,46 @@
+/** What the journal stands on: ordered keys, atomic batches, an order that a crash keeps. LevelDB, or memory. */
+export interface Store {
+  /**
+   * Opens, creating what is not there. May be called again after `close`.
+   * @throws StoreDamage when it is there and cannot be opened because it is damaged
+   * @throws FieldgateError ERR_STORE_LOCKED, ERR_STORE_OPEN
+   */
+  open(): Promise<void>;
+  close(): Promise<void>;
+  /** Sets a closed store aside, so that `open` creates a new one; tells where it went. */
+  setAside(): Promise<string>;
+
+  get(key: Buffer): Promise<Buffer | undefined>;
+  /** The first rows of a range, or with `reverse` the last ones, the last one first. At least one, if there is one. */
+  page(range: StoreRange): Promise<StoreRow[]>;
+  /** All or nothing. With `sync`, resolves when it would survive a power cut, with everything written before. */
+  write(changes: readonly Change[], sync: boolean): Promise<void>;
+  /** Deletes a range piece by piece, not synced, off the main thread. */
+  clear(gte: Buffer, lt: Buffer): Promise<void>;
+  /** Gives the space of what was deleted in the range back to the file system. */
+  compact(gte: Buffer, lt: Buffer): Promise<void>;
+  /** Bytes of all its files. */
+  measure(): Promise<number>;
+}
+
+export type StoreRow = [key: Buffer, value: Buffer];
+
+export interface StoreRange {
+  readonly gte: Buffer;
+  readonly lt: Buffer;
+  readonly rowsMax: number;
+  /** No further row is taken beyond so many bytes. */
+  readonly bytesMax: number;
+  readonly reverse?: boolean;
+}
+
+export interface Change {
+  readonly key: Buffer;
+  /** null deletes the key. */
+  readonly value: Buffer | null;
+}
+
+/** The store is there, and what is in it cannot be right. */
+export class StoreDamage extends Error {
+  override readonly name = "StoreDamage";
+}

@@ -1,0 +1,4 @@
+import { journalContract } from "../contract/journal.ts";
+import { levelKind } from "../support/journals.ts";
+
+journalContract(levelKind(1));

@@ -10,7 +10,8 @@ A file is also refused when
 - \`control.socket\` is longer than 107 bytes, the most that a Unix socket can have;
 - an endpoint is anything but scheme, host, port, user and password, or is listed twice;
 - a framing has a key of another one, or lacks its own: \`delimiter\` needs \`delimiter\`, \`fixed\` needs \`length\`,
-  \`length-prefix\` needs \`prefixBytes\` and, for more than one byte, \`endian\`, and takes \`offset\`; or \`length\` is more than \`bytesMax\`;
+  \`length-prefix\` needs \`prefixBytes\` and, for more than one byte, \`endian\`, and takes \`offset\`; or \`length\`, of which the check
+  value takes its part, is more than \`bytesMax\` or leaves nothing to check;
 - \`decode\` is \`csv\` without \`columns\`, has \`columns\` without being \`csv\`, names a column twice, gives a unit to a
   column that is not there, or has \`units\` although it is \`raw\` or \`text\`, which have no fields;
 - a topic has a wildcard or a placeholder that is not known there, begins with \`$\`, or has \`{field}\` although its

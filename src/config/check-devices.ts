@@ -20,6 +20,16 @@ const framingKeys: Readonly<
   cobs: { needs: [], takes: [] },
 };
 
+/** How many bytes a check value takes at the end of a binary frame. */
+const checkBytes: Readonly<Record<FramingConfig["check"], number>> = {
+  none: 0,
+  "crc16-modbus": 2,
+  "crc16-ccitt": 2,
+  crc32: 4,
+  xor: 1,
+  sum: 1,
+};
+
 /** Names, ports, framing, decoding and topics of the devices. */
 export function* checkDevices(config: Config): Generator<Finding> {
   const { devices } = config;
@@ -68,10 +78,27 @@ function* checkFraming(framing: FramingConfig, path: string): Generator<Finding>
     const message = `does not belong to framing ${framing.type}, only to ${owner?.[0]}`;
     yield conflict(`${path}.${key}`, message, rest);
   }
-  const { length, bytesMax } = framing;
-  if (length !== undefined && length > bytesMax) {
+  if (framing.type === "length-prefix" && framing.prefixBytes !== 1 && !framing.endian) {
+    const message = "is missing: the order of more than one byte has to be said";
+    const restsOn = [...rest, `${path}.prefixBytes`];
+    yield { path: `${path}.endian`, code: "missing", message, restsOn };
+  }
+  yield* checkLength(framing, path);
+}
+
+/** Of a fixed frame; its check value belongs to its length, and what it checks has at least one byte. */
+function* checkLength(framing: FramingConfig, path: string): Generator<Finding> {
+  const { type, length, bytesMax, check } = framing;
+  if (type !== "fixed" || length === undefined) return;
+  const restsOn = [`${path}.type`, `${path}.check`, `${path}.bytesMax`];
+  const contentBytes = length - checkBytes[check];
+  if (contentBytes < 1) {
+    const message = `leaves no byte beside the check value, which takes ${checkBytes[check]}`;
+    yield conflict(`${path}.length`, message, restsOn);
+  }
+  if (contentBytes > bytesMax) {
     const message = `must not be more than bytesMax (${bytesMax}): every frame would be refused`;
-    yield conflict(`${path}.length`, message, [...rest, `${path}.bytesMax`]);
+    yield conflict(`${path}.length`, message, restsOn);
   }
 }
 

@@ -36,7 +36,7 @@ export interface Finding {
 
 /** The path of a key of the section at `parent`. */
 export function keyPath(parent: string, key: string): string {
-  const part = /^[A-Za-z0-9_-]+$/.test(key) ? key : `[${quoted(key)}]`;
+  const part = /^[A-Za-z0-9_-]{1,64}$/.test(key) ? key : `[${quoted(key)}]`;
   if (part.startsWith("[") || parent === "") return parent + part;
   return `${parent}.${part}`;
 }

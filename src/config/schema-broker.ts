@@ -12,7 +12,7 @@ export const store = section(
     durability: choice(["safe", "local", "fast"], {
       default: "local",
       description:
-        "What must have happened before a message is acknowledged: safe: synced here and on a peer; local: synced here; fast: written, not synced.",
+        "What has happened before a message is acknowledged. safe: it is synced to disk here and on a peer; local: synced to disk here; fast: written, not synced.",
     }),
     commitDelayMs: whole({
       default: 0,
@@ -111,6 +111,12 @@ export const mqtt = section(
       default: 64 * 2 ** 20,
       minimum: 1024,
       description: "Bytes that wait for one session.",
+    }),
+    outputBytesMax: bytes({
+      default: 2 ** 20,
+      minimum: 1024,
+      description:
+        "Output that one connection has not taken yet; beyond it, messages of QoS 0 to it are dropped.",
     }),
     queueWhenFull: choice(["drop-oldest", "drop-new", "disconnect"], {
       default: "drop-oldest",

@@ -33,7 +33,7 @@ export const framing = section(
       bytes({
         minimum: 1,
         maximum: 65_536,
-        description: "For fixed: how long every frame is.",
+        description: "For fixed: how long every frame is, its check value included.",
       }),
     ),
     prefixBytes: Type.Optional(
@@ -41,7 +41,7 @@ export const framing = section(
     ),
     endian: Type.Optional(
       choice(["big", "little"], {
-        description: "For length-prefix: order of the length's bytes.",
+        description: "For length-prefix: order of the length's bytes, when they are more than one.",
       }),
     ),
     offset: Type.Optional(

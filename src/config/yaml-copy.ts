@@ -32,6 +32,7 @@ class Copy {
   #nodes = 0;
   #depth = 0;
   #aliases = 0;
+  #stopped = false;
 
   constructor(source: Source, limits: Limits) {
     this.#source = source;
@@ -42,18 +43,27 @@ class Copy {
     const offset = node.range?.[0] ?? 0;
     const place = this.#source.place(offset);
     this.#nodes++;
-    if (this.#nodes > this.#limits.nodesMax || this.#depth > this.#limits.depthMax) {
-      this.#source.mistake(
-        offset,
-        "too many values, or too deep, with all aliases filled in",
-        "limit",
-      );
+    if (
+      this.#stopped ||
+      this.#nodes > this.#limits.nodesMax ||
+      this.#depth > this.#limits.depthMax
+    ) {
+      this.#stop(offset);
       return nothing(place);
     }
     this.#depth++;
     const copied = isAlias(node) ? this.#alias(node.source, offset) : this.#content(node, offset);
     this.#depth--;
     return copied;
+  }
+
+  /** Says once that a limit was reached; all that follows stays out of the tree. */
+  #stop(offset: number): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const { nodesMax } = this.#limits;
+    const message = `more than ${nodesMax} values, or nested too deep, with all aliases filled in`;
+    this.#source.mistake(offset, message, "limit");
   }
 
   #alias(name: string, offset: number): ConfigNode {

@@ -98,10 +98,13 @@ function composed(source: YamlSource, tokens: CST.Token[], length: number) {
   return document.contents;
 }
 
+const secondColon =
+  "not valid YAML: a second key or colon on the line; put text with a colon in quotes";
+
 const inOurWords: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: "not valid YAML: indent with spaces, not with tabs",
   TAG_RESOLVE_FAILED: "tags (!) mean nothing here: put text in quotes instead",
   BAD_DIRECTIVE: "directives (%) mean nothing here",
-  BLOCK_AS_IMPLICIT_KEY:
-    "not valid YAML: a second key or colon on the line; put text with a colon in quotes",
+  BLOCK_AS_IMPLICIT_KEY: secondColon,
+  BLOCK_IN_FLOW: secondColon,
 };

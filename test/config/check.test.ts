@@ -1,0 +1,295 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FieldgateError } from "../../src/base/errors.ts";
+import type { Mistake } from "../../src/config/mistake.ts";
+import { parseConfig } from "../../src/config/yaml-load.ts";
+
+describe("the site", () => {
+  it("cannot be safe without peers", () => {
+    check("store: { durability: safe }", [
+      "1 store.durability: cannot be safe: without a cluster section there is no peer to keep a copy: choose local or fast",
+    ]);
+    check("store: { durability: safe }\ncluster: { endpoints: [http://a:2379] }", []);
+    check("store: { durability: safe }\ncluster: 5", [
+      "2 cluster: must be a section of keys and values, not 5",
+    ]);
+  });
+
+  it("has one name and one address for each listener", () => {
+    check(
+      `listeners:
+  - { name: a, port: 1 }
+  - { name: a, port: 2 }
+  - { name: c, port: 1 }
+  - { name: d, port: 2, host: 0.0.0.0 }
+  - { name: e, port: 1, host: 127.0.0.2 }
+  - { name: f, port: 0 }
+  - { name: g, port: 0 }
+`,
+      [
+        "3 listeners[1].name: is taken by listeners[0].name: every listener needs its own name",
+        "4 listeners[2].port: is taken on this address by listeners[0]",
+        "5 listeners[3].port: is taken on this address by listeners[1]",
+      ],
+    );
+  });
+
+  it("keeps a primary's lease within its registration", () => {
+    check(
+      `cluster:
+  endpoints: [http://a:2379, http://a:2379, "http://:2379", http://b/path]
+  primaryTtlSeconds: 11
+`,
+      [
+        "2 cluster.endpoints[1]: is the same as cluster.endpoints[0]",
+        "2 cluster.endpoints[2]: is no URL: scheme://host:port, with the special characters of a user or password as %XX",
+        "2 cluster.endpoints[3]: has something after the port: scheme://host:port is all, special characters of a password as %XX",
+        "3 cluster.primaryTtlSeconds: must not be more than registrationTtlSeconds (10 s): a primary would outlive its own registration",
+      ],
+    );
+  });
+
+  it("has a control socket that Linux can name", () => {
+    check(`control: { socket: /${"s".repeat(106)} }`, []);
+    check(`control: { socket: /${"s".repeat(107)} }`, [
+      "1 control.socket: must be at most 107 bytes long, as every Unix socket",
+    ]);
+  });
+});
+
+describe("devices", () => {
+  it("each have a name and a serial port of their own, and may share a serial server", () => {
+    check(
+      `devices:
+  - { name: a, port: /dev/ttyS0 }
+  - { name: a, port: /dev/ttyS0 }
+  - { name: c, port: "tcp://10.0.0.9:4001" }
+  - { name: d, port: "tcp://10.0.0.9:4001" }
+  - { name: e, port: "udp://10.0.0.9:4001" }
+  - { name: f, port: "tcp://10.0.0.9" }
+`,
+      [
+        "3 devices[1].name: is taken by devices[0].name: every device needs its own name",
+        "3 devices[1].port: is read by devices[0].port already: a serial port has one reader",
+        "6 devices[4].port: must be a serial port such as /dev/ttyUSB0, or tcp://host:port",
+        "7 devices[5].port: has no port: tcp://host:port",
+      ],
+    );
+  });
+
+  it("have the keys that their framing needs", () => {
+    framing("type: delimiter", ["delimiter: is missing: framing delimiter needs it"]);
+    framing("type: fixed", ["length: is missing: framing fixed needs it"]);
+    framing("type: length-prefix", [
+      "prefixBytes: is missing: framing length-prefix needs it",
+      "endian: is missing: the order of more than one byte has to be said",
+    ]);
+    framing("type: length-prefix, prefixBytes: 1", []);
+    framing("type: length-prefix, prefixBytes: 2, endian: big, offset: -2", []);
+    framing('type: delimiter, delimiter: "0D0a"', []);
+  });
+
+  it("have no keys of another framing", () => {
+    framing('type: lines, delimiter: "0a"', [
+      "delimiter: does not belong to framing lines, only to delimiter",
+    ]);
+    framing("type: cobs, length: 5, offset: 1", [
+      "length: does not belong to framing cobs, only to fixed",
+      "offset: does not belong to framing cobs, only to length-prefix",
+    ]);
+    framing("length: 5, type: linse", [
+      'type: must be one of lines, fixed, slip, cobs, delimiter or length-prefix, not "linse", did you mean "lines"?',
+    ]);
+  });
+
+  it("have frames that their bounds let through", () => {
+    framing("type: fixed, length: 1025", [
+      "length: must not be more than bytesMax (1024): every frame would be refused",
+    ]);
+    framing("type: fixed, length: 1026, check: crc16-modbus", []);
+    framing("type: fixed, length: 4, check: crc32", [
+      "length: leaves no byte beside the check value, which takes 4",
+    ]);
+  });
+
+  it("have columns where they are csv, and units where they have fields", () => {
+    decode("type: csv", ["columns: is missing: decode csv needs the names of the columns"]);
+    decode("type: json, columns: [a]", ["columns: does not belong to decode json, only to csv"]);
+    decode("type: csv, columns: [a, b, a]", [
+      "columns[2]: is the same as decode.columns[0]: the fields could not be told apart",
+    ]);
+    decode("type: csv, columns: [force, way], units: { forse: N, mass: kg }", [
+      'units.forse: is not one of the columns: did you mean "force"?',
+      "units.mass: is not one of the columns: force and way",
+    ]);
+    decode("type: raw, units: { a: V }", [
+      "units: does not belong to decode raw, which has no fields",
+    ]);
+    decode("type: nmea, units: { a: V }", []);
+  });
+
+  it("publish to topics that can be published to", () => {
+    topic("plant/{gateway}/{site}/{device}", []);
+    topic("plant/{devise}/#", [
+      'has an unknown placeholder "{devise}", did you mean {device}?',
+      "a topic name has no wildcards",
+    ]);
+    topic("{topic}/x", [
+      'has an unknown placeholder "{topic}", known here: {gateway}, {site}, {device} and {field}',
+    ]);
+    topic("a/{device", ["has a brace without its partner"]);
+    topic("$SYS/{device}", ["begins with $, which is kept for the broker itself"]);
+    topic("a/{field}", ["has {field}, but decode raw has no fields"]);
+  });
+});
+
+describe("the uplink", () => {
+  it("has endpoints that are scheme, host and port", () => {
+    uplink("endpoints: [mqtt://a, mqtts://u:p%2F@b:8883, 'mqtt://[::1]:1883', mqtt://a]", [
+      "endpoints[3]: is the same as uplink.endpoints[0]",
+    ]);
+    uplink("endpoints: [mqtt://a:0, mqtt://a/x, 'mqtt://a?b', 'mqtt://a:99999', http://a]", [
+      "endpoints[0]: has port 0",
+      "endpoints[1]: has something after the port: scheme://host:port is all, special characters of a password as %XX",
+      "endpoints[2]: has something after the port: scheme://host:port is all, special characters of a password as %XX",
+      "endpoints[3]: is no URL: scheme://host:port, with the special characters of a user or password as %XX",
+      "endpoints[4]: must be a URL that begins with mqtt:// or mqtts://",
+    ]);
+  });
+
+  it("has a certificate with its key, and both with TLS only", () => {
+    uplink("endpoints: [mqtts://a], certFile: c", [
+      "certFile: needs keyFile: a certificate is no use without its key",
+    ]);
+    uplink("endpoints: [mqtts://a], keyFile: k", [
+      "keyFile: needs certFile: a key is no use without its certificate",
+    ]);
+    uplink("endpoints: [mqtt://a], certFile: c, keyFile: k, caFile: a", [
+      "certFile: is used with TLS only, and no endpoint begins with mqtts://",
+      "keyFile: is used with TLS only, and no endpoint begins with mqtts://",
+      "caFile: is used with TLS only, and no endpoint begins with mqtts://",
+    ]);
+    uplink("endpoints: [mqtt://a, mqtts://b], caFile: a", []);
+  });
+
+  it("has one user", () => {
+    uplink("endpoints: [mqtt://a], passwordFile: f", [
+      "passwordFile: needs username: MQTT 3.1.1 sends no password without a user [MQTT-3.1.2-22]",
+    ]);
+    uplink("endpoints: [mqtt://u@a], passwordFile: f", [
+      "endpoints[0]: names a user, and so do username and passwordFile: keep one of them",
+    ]);
+    uplink("endpoints: [mqtt://a, mqtt://u:p@b], username: u", [
+      "endpoints[1]: names a user, and so do username and passwordFile: keep one of them",
+    ]);
+  });
+
+  it("waits at most as long as it says", () => {
+    uplink("endpoints: [mqtt://a], backoffFirstMs: 60001", [
+      "backoffFirstMs: must not be more than backoffMaxMs (60000 ms)",
+    ]);
+  });
+
+  it("has rules that are filters and topics, and that can be reached", () => {
+    const rules = [
+      "{ match: a/+, remoteTopic: '{site}/{topic}' }",
+      "{ match: a/#/b }",
+      "{ match: a+ }",
+      "{ match: $share/g/a }",
+      "{ match: 'plant/{gateway}/#' }",
+      "{ match: b, remoteTopic: '{topc}/#' }",
+      "{ match: a/+, lane: bulk }",
+      "{ match: '#' }",
+      "{ match: c }",
+      "{ match: $SYS/# }",
+    ];
+    uplink(`endpoints: [mqtt://a], rules: [${rules.join(", ")}]`, [
+      "rules[1].match: # stands only at the end",
+      "rules[2].match: + stands alone in its level",
+      "rules[3].match: is a shared subscription; a rule is a plain topic filter",
+      "rules[4].match: has {gateway}, but nothing is filled in here: use + for any level",
+      'rules[5].remoteTopic: has an unknown placeholder "{topc}", did you mean {topic}?',
+      "rules[5].remoteTopic: a topic name has no wildcards",
+      "rules[6].match: is never reached: uplink.rules[0].match matches all of it, and the first rule decides",
+      "rules[8].match: is never reached: uplink.rules[7].match matches all of it, and the first rule decides",
+    ]);
+  });
+});
+
+describe("what follows from another mistake", () => {
+  it("is not listed again", () => {
+    check("uplink:\n  endpoints: [http://a]\n  caFile: x\n", [
+      "2 uplink.endpoints[0]: must be a URL that begins with mqtt:// or mqtts://",
+    ]);
+    check("devices: [5, { name: a }, { name: a, port: 7 }]", [
+      "1 devices[0]: must be a section of keys and values, not 5",
+      "1 devices[1].port: is missing: Serial port, or tcp://host:port of a serial server.",
+      "1 devices[2].name: is taken by devices[1].name: every device needs its own name",
+      "1 devices[2].port: must be text, not 7: put it in quotes",
+    ]);
+    check("listeners: [{ name: a, port: x }, { name: b, host: 5 }, { name: c }]", [
+      "1 listeners[0].port: must be a whole number from 0 to 65535",
+      "1 listeners[1].host: must be text, not 5: put it in quotes",
+    ]);
+  });
+
+  it("repeats no secret", () => {
+    const secret = "hunter2";
+    const yaml = [
+      `uplink: { endpoints: ["mqtts://u:${secret}/@a", "mqtt:/u:${secret}@a"], username: [${secret}] }`,
+      `gateway: { id: "${secret} ${secret}", site: *${secret} }`,
+      `cluster: { endpoints: "http://u:${secret}@a" }`,
+      `devices: [{ name: a, port: "tcp://u:${secret}@h" }]`,
+    ].join("\n");
+    const found = mistakes(yaml);
+    assert.ok(found.length >= 5);
+    assert.equal(found.filter((line) => line.includes(secret)).join("\n"), "");
+  });
+});
+
+function framing(keys: string, expected: readonly string[]): void {
+  const path = "1 devices[0].framing.";
+  check(
+    `devices: [{ name: a, port: p, framing: { ${keys} } }]`,
+    expected.map((line) => path + line),
+  );
+}
+
+function decode(keys: string, expected: readonly string[]): void {
+  check(
+    `devices: [{ name: a, port: p, decode: { ${keys} } }]`,
+    expected.map(
+      (line) => `1 devices[0].decode.${line.replace(" decode.col", " devices[0].decode.col")}`,
+    ),
+  );
+}
+
+function topic(template: string, expected: readonly string[]): void {
+  check(
+    `devices: [{ name: a, port: p, topic: "${template}" }]`,
+    expected.map((line) => `1 devices[0].topic: ${line}`),
+  );
+}
+
+function uplink(keys: string, expected: readonly string[]): void {
+  check(
+    `uplink: { ${keys} }`,
+    expected.map((line) => `1 uplink.${line}`),
+  );
+}
+
+function mistakes(yaml: string): string[] {
+  try {
+    parseConfig(yaml, "f.yaml");
+    return [];
+  } catch (error) {
+    if (!(error instanceof FieldgateError)) throw error;
+    const found = error.details["mistakes"] as Mistake[];
+    return found.map(({ line, path, message }) => `${line} ${path}: ${message}`);
+  }
+}
+
+/** Each expected line reads `line path: message`; in the order of the file within a line. */
+function check(yaml: string, expected: readonly string[]): void {
+  assert.deepEqual(mistakes(yaml).sort(), [...expected].sort());
+}

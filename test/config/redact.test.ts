@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { redact, redactUrl } from "../../src/config/redact.ts";
+import { parseConfig } from "../../src/config/yaml-load.ts";
+
+describe("a redacted configuration", () => {
+  it("hides passwords wherever a URL can hold one, and nothing else", () => {
+    const config = parseConfig(
+      `uplink:
+  endpoints: ["mqtts://gw:s3cret@cloud:8883", "mqtt://gw@cloud"]
+cluster:
+  endpoints: ["http://root:s3cret@10.0.0.1:2379"]
+devices:
+  - { name: a, port: "tcp://u:s3cret@10.0.0.9:4001" }
+`,
+      "f.yaml",
+    );
+    const shown = redact(config);
+    assert.doesNotMatch(JSON.stringify(shown), /s3cret/);
+    assert.deepEqual(shown.uplink?.endpoints, ["mqtts://gw:***@cloud:8883", "mqtt://gw@cloud"]);
+    assert.deepEqual(shown.cluster?.endpoints, ["http://root:***@10.0.0.1:2379"]);
+    assert.equal(shown.devices[0]?.port, "tcp://u:***@10.0.0.9:4001");
+    assert.deepEqual({ ...shown, uplink: 0, cluster: 0, devices: 0 }, {
+      ...config,
+      uplink: 0,
+      cluster: 0,
+      devices: 0,
+    } as unknown);
+  });
+
+  it("leaves users, and the paths of files with secrets", () => {
+    const config = parseConfig(
+      "uplink: { endpoints: [mqtts://a], username: gw, passwordFile: /etc/p, keyFile: /k, certFile: /c }",
+      "f.yaml",
+    );
+    assert.deepEqual(redact(config), config);
+  });
+
+  it("leaves the configuration itself as it is", () => {
+    const config = parseConfig("uplink: { endpoints: ['mqtt://u:p@a'] }", "f.yaml");
+    redact(config);
+    assert.deepEqual(config.uplink?.endpoints, ["mqtt://u:p@a"]);
+  });
+});
+
+describe("a redacted URL", () => {
+  it("shows nothing of a password, however it is written", () => {
+    check("mqtt://u:p@h:1", "mqtt://u:***@h:1");
+    check("mqtt://u:p/w#x?y@z@h:1", "mqtt://u:***@h:1");
+    check("mqtt://:p@h", "mqtt://:***@h");
+    check("MQTTS://u:p@h", "MQTTS://u:***@h");
+    check("mqtt://u:line\nbreak@h", "mqtt://u:***@h");
+    check("mqtt://h/?password=p", "mqtt://h/?***");
+  });
+
+  it("is the same where there is nothing to hide", () => {
+    for (const text of ["mqtt://h:1883", "mqtt://u@h:1883", "/dev/ttyS0", "a:b@c", "", "x://"]) {
+      check(text, text);
+    }
+  });
+});
+
+function check(text: string, expected: string): void {
+  assert.equal(redactUrl(text), expected);
+}

@@ -3,6 +3,7 @@ import type { Source, SourceCursor, SourceEntries, SourceEntry } from "../../src
 /** What a test wants to happen on the way: reads that take a while, or fail. */
 export interface SourceWeather {
   readonly beforeRead?: () => Promise<void>;
+  readonly onMove?: (cursor: string, throughSeq: number) => void;
 }
 
 /** The part of a journal that the uplink reads, in memory. Everything is durable once `commit` was called. */
@@ -42,6 +43,15 @@ export class MemorySource implements Source {
     return seq;
   }
 
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /** As after a power cut: each cursor stands at one of its earlier places. */
+  crash(random: () => number): void {
+    for (const cursor of this.cursors.values()) cursor.fallBack(random);
+  }
+
   commit(): void {
     this.durableSeq = this.#lastSeq;
     for (const listener of this.#listeners) listener();
@@ -73,27 +83,42 @@ export class MemorySource implements Source {
   }
 
   cursor(name: string): MemoryCursor {
-    const cursor = this.cursors.get(name) ?? new MemoryCursor(name);
+    const cursor = this.cursors.get(name) ?? new MemoryCursor(name, this.#weather);
     this.cursors.set(name, cursor);
     return cursor;
   }
 }
 
+/** How many of its last moves a cursor may lose in a crash. */
+const PLACES_LOST_MAX = 5;
+
 class MemoryCursor implements SourceCursor {
   readonly name: string;
   seq = 0;
   count = 0;
-  moves = 0;
+  readonly #places: Array<{ readonly seq: number; readonly count: number }> = [
+    { seq: 0, count: 0 },
+  ];
+  readonly #weather: SourceWeather;
 
-  constructor(name: string) {
+  constructor(name: string, weather: SourceWeather) {
     this.name = name;
+    this.#weather = weather;
+  }
+
+  fallBack(random: () => number): void {
+    const recent = this.#places.slice(-PLACES_LOST_MAX);
+    const place = recent[Math.floor(random() * recent.length)];
+    if (place !== undefined) Object.assign(this, place);
   }
 
   move(throughSeq: number, count: number): void {
     if (throughSeq <= this.seq) throw new Error(`${this.name} moved back to ${throughSeq}`);
+    this.#weather.onMove?.(this.name, throughSeq);
     this.seq = throughSeq;
     this.count += count;
-    this.moves++;
+    this.#places.push({ seq: this.seq, count: this.count });
+    if (this.#places.length > PLACES_LOST_MAX) this.#places.shift();
   }
 }
 

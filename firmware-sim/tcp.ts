@@ -39,6 +39,7 @@ export async function tcpPlug(): Promise<Plug> {
       const closing = server;
       server = null;
       client?.destroy();
+      client = null;
       if (closing !== null) await new Promise((resolve) => closing.close(resolve));
     },
   };

@@ -115,6 +115,4 @@ export type DecodeConfig = Type.Static<typeof decode>;
 export type UplinkConfig = Type.Static<typeof uplink>;
 export type UplinkRuleConfig = Type.Static<typeof uplinkRule>;
 export type ListenerConfig = Type.Static<typeof listener>;
-export type MqttConfig = Type.Static<typeof mqtt>;
-export type StoreConfig = Type.Static<typeof store>;
 export type ClusterConfig = Type.Static<typeof cluster>;

@@ -34,7 +34,7 @@ export function yamlTree(text: string, limits: YamlLimits): YamlTree {
 }
 
 /** The places of a text and the mistakes found in it. */
-export class YamlSource {
+class YamlSource {
   readonly mistakes: Mistake[] = [];
   readonly #lines: LineCounter;
   readonly #wrongLines = new Set<number>();

@@ -22,7 +22,7 @@ describe("the loader", () => {
   it("finds mistakes in any damaged file, or makes of it what the schema's types promise", () => {
     const promised = Schema.Compile(configSchema);
     const outcomes = { accepted: 0, refused: 0 };
-    seeds(400, (random) => {
+    seeds(250, (random) => {
       const text = damaged(example, random);
       const lines = text.split(/\r\n|[\r\n]/).length;
       const outcome = check(text);
@@ -33,7 +33,7 @@ describe("the loader", () => {
       }
       outcomes["config" in outcome ? "accepted" : "refused"]++;
     });
-    assert.ok(outcomes.accepted > 20 && outcomes.refused > 100, JSON.stringify(outcomes));
+    assert.ok(outcomes.accepted > 20 && outcomes.refused > 50, JSON.stringify(outcomes));
   });
 });
 
@@ -41,7 +41,7 @@ describe("the JSON Schema", () => {
   it("says of single values what the loader says", () => {
     const valid = Schema.Compile(jsonSchema(configShape));
     const outcomes = { both: 0, neither: 0 };
-    seeds(1500, (random) => {
+    seeds(500, (random) => {
       const value = changed(baseline(), random);
       const { mistakes } = validate(yamlTree(JSON.stringify(value), limits).root, configShape);
       // Whether a size given as text is in range, a pattern cannot say.
@@ -51,7 +51,7 @@ describe("the JSON Schema", () => {
       assert.equal(valid.Check(value), told.length === 0, JSON.stringify({ value, mistakes }));
       outcomes[told.length === 0 ? "both" : "neither"]++;
     });
-    assert.ok(outcomes.both > 200 && outcomes.neither > 200, JSON.stringify(outcomes));
+    assert.ok(outcomes.both > 50 && outcomes.neither > 100, JSON.stringify(outcomes));
   });
 
   it("knows every word that the schema says", () => {

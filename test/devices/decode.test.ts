@@ -133,10 +133,10 @@ describe("decoding", () => {
     check({ type: "nmea" }, nmea("GPGLL,4916.45,N,083559,A"), {
       readings: [
         ["sentence", "GPGLL"],
-        ["1", 4916.45],
-        ["2", "N"],
-        ["3", "083559"],
-        ["4", "A"],
+        ["field1", 4916.45],
+        ["field2", "N"],
+        ["field3", "083559"],
+        ["field4", "A"],
       ],
     });
   });

@@ -128,7 +128,7 @@ describe(`the MQTT sensor, seed ${SEED}`, { timeout: 120_000 }, () => {
   });
 });
 
-/** Every number up to `count` was heard, first in order; what was heard again is no older than a window. */
+/** Every number up to `count` was heard, for the first time in order. */
 function check(heard: readonly number[], count: number): void {
   const first = heard.filter((n, i) => heard.indexOf(n) === i);
   assert.deepEqual(

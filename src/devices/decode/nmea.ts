@@ -4,7 +4,7 @@ import { cellValue, textOf } from "./text.ts";
 /**
  * NMEA 0183: `$` talker (2) sentence (3) `,` fields `*` XOR of everything between in two hexadecimal digits. The checksum is
  * required. XDR and MWV, which weather stations speak, give named readings; any other sentence gives its fields by
- * position: `sentence`, `1`, `2`, …
+ * position: `sentence`, `field1`, `field2`, …
  */
 export function decodeNmea(frame: Uint8Array): Decoded {
   const text = textOf(frame);
@@ -49,7 +49,7 @@ function wind(fields: readonly string[]): Reading[] | null {
 const SPEED_UNITS: Readonly<Record<string, string>> = { K: "km/h", M: "m/s", N: "kn", S: "mph" };
 
 function byPosition(address: string, fields: readonly string[]): Reading[] {
-  const cells = fields.map((cell, i) => ({ field: `${i + 1}`, value: cellValue(cell) }));
+  const cells = fields.map((cell, i) => ({ field: `field${i + 1}`, value: cellValue(cell) }));
   return [{ field: "sentence", value: address }, ...cells];
 }
 

@@ -1,7 +1,7 @@
-import { stringify } from "yaml";
 import { FieldgateError } from "../base/errors.ts";
 import { redact } from "../config/redact.ts";
 import { loadConfig } from "../config/yaml-load.ts";
+import { toYaml } from "../config/yaml-write.ts";
 import type { Command, Invocation } from "./command.ts";
 
 export const command: Command = {
@@ -19,7 +19,7 @@ Exit codes: 0 the configuration is valid, 2 it is not
     const config = await loadConfig(configPath);
     if (action === "show") {
       const shown = redact(config);
-      process.stdout.write(json ? `${JSON.stringify(shown)}\n` : stringify(shown));
+      process.stdout.write(json ? `${JSON.toYaml(shown)}\n` : stringify(shown));
     } else {
       process.stdout.write(json ? `{"valid":true}\n` : `${configPath} is valid\n`);
     }

@@ -164,7 +164,8 @@ class CloudUplink implements Uplink {
       if (action === "open") this.#open();
       else this.#close(event === "demoted" ? "politely" : "at once");
     }
-    if (link !== before && link.at === "waiting") {
+    // A timer may fire a little early: then the tick meant nothing yet, and another one follows.
+    if (link.at === "waiting" && (link !== before || event === "tick")) {
       this.#after(link.retryAtMs - nowMs, () => this.#step("tick"));
     }
   }

@@ -5,8 +5,14 @@ import type { Cloud, CloudConnection, CloudListener } from "../../src/uplink/clo
 import type { SourceEntry } from "../../src/uplink/source.ts";
 import { SimClock } from "../support/sim-clock.ts";
 
-/** Virtual time in which what is put off to the end of a turn comes before any timer. */
+/**
+ * Virtual time in which what is put off to the end of a turn comes before any timer, and timers fire a little early, as
+ * those of the machine do now and then.
+ */
 export class TurnClock extends SimClock {
+  override sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return super.sleep(ms >= 2 ? ms - 0.7 : ms, signal);
+  }
   override afterTurn(task: () => void): void {
     queueMicrotask(task);
   }

@@ -4,6 +4,7 @@
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { bundle } from "./bundle.mjs";
 import { runNode } from "./child.mjs";
 import { ensureDebianPackages } from "./debian-packages.mjs";
 import { ensureNodeModules, fail, root } from "./node-modules.mjs";
@@ -18,6 +19,7 @@ if (unknown !== undefined) fail(`unknown option ${unknown}; there is --long`);
 
 ensureNodeModules();
 ensureDebianPackages(PROGRAMS);
+await bundle(); // test/e2e runs the program as it is shipped
 const files = testFiles();
 if (files.length === 0) fail(`no test file's path contains ${wanted.join(" or ")}`);
 const long = flags.includes("--long") ? { FIELDGATE_TEST_LONG: "1" } : {};

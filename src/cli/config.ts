@@ -19,7 +19,7 @@ Exit codes: 0 the configuration is valid, 2 it is not
     const config = await loadConfig(configPath);
     if (action === "show") {
       const shown = redact(config);
-      process.stdout.write(json ? `${JSON.toYaml(shown)}\n` : stringify(shown));
+      process.stdout.write(json ? `${JSON.stringify(shown)}\n` : toYaml(shown));
     } else {
       process.stdout.write(json ? `{"valid":true}\n` : `${configPath} is valid\n`);
     }

@@ -30,7 +30,7 @@ export function serialPort(settings: SerialSettings, clock: Clock): Port {
   return {
     async open(listener, signal) {
       // The native binding is loaded by those gateways that have a serial port, when they open it.
-      const { SerialPort } = await import("serialport");
+      const { SerialPort } = (await import("serialport")).default; // bundled, CommonJS has no other export
       signal.throwIfAborted();
       const { port: path, baudRate, dataBits, parity, stopBits } = settings;
       const port = new SerialPort({

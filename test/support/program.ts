@@ -5,7 +5,7 @@ import { within } from "./within.ts";
 
 const START_MS_MAX = 20_000;
 
-/** The real program, run from source as `fieldgate run --config FILE`, with its log lines read. */
+/** The real program, as it is shipped, run as `fieldgate run --config FILE`, with its log lines read. `npm test` builds it. */
 export class Program {
   readonly lines: Record<string, unknown>[] = [];
   /** What it wrote that is no log line. */
@@ -25,7 +25,7 @@ export class Program {
   /** Resolves when it is ready, with the port of its first listener. */
   async start(): Promise<number> {
     this.lines.length = 0;
-    const argv = ["--import", "tsx", "src/main.ts", "run", "--config", this.#configPath];
+    const argv = ["dist/fieldgate.js", "run", "--config", this.#configPath];
     const child = spawn(process.execPath, argv, { stdio: ["ignore", "inherit", "pipe"] });
     this.#child = child;
     createInterface({ input: child.stderr }).on("line", (line) => this.#read(line));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ensureNodeModules, root } from "./node-modules.mjs";
 
 const CHECKS = [
-  { name: "format and lint", command: ["biome", "ci", "--error-on-warnings"] },
+  { name: "format and lint", command: ["biome", "ci", "--error-on-warnings", "--colors=off"] },
   { name: "types", command: ["tsc", "-p", "."] },
   { name: "dead code", command: ["knip", "--no-progress"] },
   { name: "documents", command: ["tsx", "scripts/write-docs.ts", "--check"] },

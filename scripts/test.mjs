@@ -9,7 +9,12 @@ import { runNode } from "./child.mjs";
 import { ensureDebianPackages } from "./debian-packages.mjs";
 import { ensureNodeModules, fail, root } from "./node-modules.mjs";
 
-const PROGRAMS = { mosquitto: "mosquitto", etcd: "etcd-server", socat: "socat" };
+const PROGRAMS = {
+  mosquitto: "mosquitto",
+  etcd: "etcd-server",
+  socat: "socat",
+  openssl: "openssl",
+};
 const STOP_MS_MAX = 10_000;
 
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith("--"));

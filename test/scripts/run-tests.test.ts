@@ -47,7 +47,7 @@ describe("the runner of the tests", () => {
   });
 
   it("runs the files of test/e2e one by one, after all others", () => {
-    const log = "appendFileSync('log', `${import.meta.url.slice(-10, -9)}`);";
+    const log = "appendFileSync('log', import.meta.url.slice(-10, -9));";
     const slow = `${log} await new Promise((resolve) => setTimeout(resolve, 100)); ${log}`;
     const files = {
       "test/a.test.mjs": slow,

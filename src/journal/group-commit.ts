@@ -31,6 +31,7 @@ export class GroupCommit {
   #writing: Deferred | null = null;
   #isWriting = false;
   #wantedLater = false;
+  #isTiming = false;
   #timers = new AbortController();
   #life: "idle" | "running" | "stopping" | "dead" = "idle";
 
@@ -52,6 +53,7 @@ export class GroupCommit {
     this.#timers = new AbortController();
     this.#life = "running";
     this.state.set({ at: "open" });
+    if (this.#wantedLater) this.wantLater();
     if (this.#wanted) this.#schedule();
   }
 
@@ -66,12 +68,16 @@ export class GroupCommit {
     this.#schedule();
   }
 
-  /** There is something to write, with the next commit, or after `cursorDelayMs` if none comes. */
+  /** There is something to write, with the next commit, or within `cursorDelayMs` if none comes. */
   wantLater(): void {
-    if (this.#wantedLater || this.#wanted) return;
+    if (this.#wanted) return;
     this.#wantedLater = true;
-    this.#tools.clock.sleep(this.#options.cursorDelayMs, this.#timers.signal).then(
+    if (this.#isTiming || this.#life !== "running") return;
+    this.#isTiming = true;
+    const timer = this.#tools.clock.sleep(this.#options.cursorDelayMs, this.#timers.signal);
+    timer.then(
       () => {
+        this.#isTiming = false;
         if (this.#wantedLater) this.want();
       },
       () => {},

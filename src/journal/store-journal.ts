@@ -111,11 +111,12 @@ export class StoreJournal implements Journal, Service {
     }
   }
 
-  /** Ends at once, like a process that is killed: nothing more is written, waiters are told. */
-  protected async kill(): Promise<void> {
+  /** Ends at once, as if the process had died: nothing that gathers is written, and who waits for it is told. */
+  async kill(): Promise<void> {
     this.#retention.end();
     this.#commit.kill();
     await this.#retention.ended();
+    await this.store.close();
   }
 
   get id(): string {

@@ -91,7 +91,6 @@ async function startGateway(config: string) {
   const log = createWriteStream(join(directory, "gateway.log"));
   const child = spawn(process.execPath, ["dist/fieldgate.js", "run", "--config", config], {
     stdio: ["ignore", "inherit", "pipe"],
-    detached: true, // Ctrl-C is for us: we stop the sensors first
   });
   const exit = once(child, "exit").then(([code]) => Number(code ?? 1));
   const lines = createInterface({ input: child.stderr });

@@ -1,0 +1,124 @@
+/**
+ * What the gateway costs while it does nothing: `npm run bench -- footprint [--rounds N]`
+ *
+ * Start: from spawning the program to its first CONNACK, with an empty store and with the store of the run before, beside a
+ * bare `node -e 0`, in turns. Memory and CPU: of the process at rest, from /proc, after it has been idle.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { freePort } from "../test/support/free-port.ts";
+
+const { values } = parseArgs({ options: { rounds: { type: "string", default: "10" } } });
+const rounds = Number(values.rounds);
+const IDLE_MS = 10_000;
+const TICKS_PER_SECOND = 100; // of /proc/PID/stat on Linux
+const CONNECT = Buffer.from([0x10, 13, 0, 4, 77, 81, 84, 84, 4, 2, 0, 0, 0, 1, 98]);
+
+const directory = await mkdtemp(join(tmpdir(), "fieldgate-footprint-"));
+const port = await freePort();
+const config = join(directory, "fieldgate.yaml");
+await writeFile(
+  config,
+  JSON.stringify({
+    store: { path: join(directory, "store") },
+    listeners: [{ name: "bench", port }],
+    control: { socket: join(directory, "control.sock") },
+    log: { level: "error" },
+  }),
+);
+
+const bare: number[] = [];
+const empty: number[] = [];
+const again: number[] = [];
+for (let round = 0; round < rounds; round++) {
+  bare.push(await bareStart());
+  await rm(join(directory, "store"), { recursive: true, force: true });
+  for (const times of [empty, again]) {
+    const { child, ms } = await start();
+    times.push(ms);
+    await stop(child);
+  }
+}
+const base = median(bare);
+console.log(`bare node -e 0                       ${base.toFixed(0)} ms`);
+console.log(`first CONNACK, new store             ${line(empty)}`);
+console.log(`first CONNACK, store of a run before ${line(again)}`);
+
+const { child } = await start();
+const pid = child.pid ?? 0;
+await sleep(3000);
+const before = await cpuTicks(pid);
+await sleep(IDLE_MS);
+const share = (await cpuTicks(pid)) - before;
+console.log(`resident memory at rest              ${await residentMiB(pid)} MiB`);
+console.log(
+  `CPU at rest                          ${((share / TICKS_PER_SECOND / (IDLE_MS / 1000)) * 100).toFixed(2)} % of a core`,
+);
+await stop(child);
+await rm(directory, { recursive: true, force: true });
+
+function line(times: readonly number[]): string {
+  const ms = median(times);
+  return `${ms.toFixed(0)} ms, ${(ms / base).toFixed(1)} times bare node (medians of ${rounds})`;
+}
+
+async function start() {
+  const began = performance.now();
+  const child = spawn(process.execPath, ["dist/fieldgate.js", "run", "--config", config], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  while (!(await accepted())) {
+    if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}`);
+    await sleep(1);
+  }
+  return { child, ms: performance.now() - began };
+}
+
+/** Whether a CONNECT is answered with CONNACK 0 now. */
+function accepted(): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port, noDelay: true });
+    socket.on("connect", () => socket.write(CONNECT));
+    socket.on("data", (bytes) => {
+      resolve(bytes[0] === 0x20 && bytes[3] === 0);
+      socket.destroy();
+    });
+    socket.on("error", () => resolve(false));
+    socket.on("close", () => resolve(false));
+  });
+}
+
+async function stop(child: ReturnType<typeof spawn>): Promise<void> {
+  const exit = once(child, "exit");
+  child.kill("SIGTERM");
+  await exit;
+}
+
+async function bareStart(): Promise<number> {
+  const began = performance.now();
+  spawnSync(process.execPath, ["-e", "0"]);
+  return performance.now() - began;
+}
+
+async function cpuTicks(pid: number): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+async function residentMiB(pid: number): Promise<string> {
+  const kib = /VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1];
+  return (Number(kib) / 1024).toFixed(1);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

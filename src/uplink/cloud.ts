@@ -1,4 +1,5 @@
 import type { FieldgateError } from "../base/errors.ts";
+import type { Protocol } from "./protocol.ts";
 import type { SourceEntry } from "./source.ts";
 
 /** Port: the cloud, as the uplink sees it. mqtt-cloud.ts implements it; simulations bring one that fails on purpose. */
@@ -21,7 +22,7 @@ export interface CloudListener {
 }
 
 export interface CloudTerms {
-  readonly protocol: "5" | "3.1.1";
+  readonly protocol: Protocol;
   /** How many messages may be in flight at once. */
   readonly receiveMax: number;
 }

@@ -10,13 +10,14 @@ import { IdentityProperties } from "./identity-properties.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { PacketWriter, publishSize, REMAINING_BYTES_MAX } from "./packet-writer.ts";
 import { forwardedProperties } from "./properties.ts";
+import type { Protocol, Rebuff } from "./protocol.ts";
 import { refusesVersion, verdictOf } from "./reasons.ts";
 import type { GatewayIdentity } from "./rules.ts";
 import type { SourceEntry } from "./source.ts";
 
 export interface MqttClientSetup {
   readonly address: Address;
-  readonly protocol: "5" | "3.1.1";
+  readonly protocol: Protocol;
   readonly credentials: Credentials;
   readonly options: UplinkConfig;
   readonly clock: Clock;
@@ -25,8 +26,8 @@ export interface MqttClientSetup {
 }
 
 export interface MqttClientListener extends Omit<CloudListener, "closed"> {
-  /** `notUnderstood`: whether the server turned away the version of the protocol rather than us. */
-  closed(error: FieldgateError, notUnderstood: "said so" | "hung up" | "no"): void;
+  /** `rebuff`: whether the server turned away the version of the protocol rather than us. */
+  closed(error: FieldgateError, rebuff: Rebuff): void;
 }
 
 /**
@@ -206,10 +207,10 @@ export class MqttCloudClient {
 
   #fail(error: FieldgateError): void {
     if (this.#state === "over") return;
-    const notUnderstood = this.#state === "open" ? "no" : turnedAway(this.#cause);
+    const rebuff = this.#state === "open" ? "unrelated" : rebuffOf(this.#cause);
     this.#state = "over";
     this.#client?.stream.destroy();
-    this.#listener.closed(error, notUnderstood);
+    this.#listener.closed(error, rebuff);
   }
 
   #closeError(): FieldgateError {
@@ -285,10 +286,10 @@ function tlsOptions({ ca, cert, key }: Credentials): IClientOptions {
 }
 
 /** What a failure before the CONNACK says of the protocol's version. */
-function turnedAway(cause: Error | null): "said so" | "hung up" | "no" {
+function rebuffOf(cause: Error | null): Rebuff {
   const code: unknown = cause !== null && "code" in cause ? cause.code : null;
-  if (typeof code === "number") return refusesVersion(code) ? "said so" : "no";
-  return code === null || code === "ECONNRESET" || code === "EPIPE" ? "hung up" : "no";
+  if (typeof code === "number") return refusesVersion(code) ? "refused" : "unrelated";
+  return code === null || code === "ECONNRESET" || code === "EPIPE" ? "hung up" : "unrelated";
 }
 
 function reasonError(what: string, reasonCode: number): FieldgateError {

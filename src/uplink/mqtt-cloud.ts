@@ -5,6 +5,15 @@ import type { Cloud, CloudConnection, CloudListener, DropReason } from "./cloud.
 import { parseEndpoint } from "./endpoints.ts";
 import { readCredentials } from "./file-credentials.ts";
 import { MqttCloudClient } from "./mqtt-client.ts";
+import {
+  ACCEPTED,
+  afterRebuff,
+  firstChoice,
+  NOTHING_KNOWN,
+  type Protocol,
+  type Rebuff,
+  type Spoken,
+} from "./protocol.ts";
 import type { GatewayIdentity } from "./rules.ts";
 import type { SourceEntry } from "./source.ts";
 
@@ -16,18 +25,17 @@ export interface MqttCloudTools {
 }
 
 /**
- * The cloud behind any standard MQTT broker: version 5, or 3.1.1 where the broker refuses 5. An endpoint that said so in
- * its CONNACK is remembered; one that only hung up on the CONNECT of version 5 is asked again the next time, because a
- * broker that is just being restarted hangs up too.
+ * The cloud behind any standard MQTT broker: version 5, or 3.1.1 where the broker does not speak 5 (protocol.ts). What
+ * an endpoint speaks is remembered for as long as the program runs.
  *
  * One connection carries all lanes. Priority is then decided at one place, for each message as it leaves, instead of by
  * the queues of three sockets; the site costs the cloud one client; the server's Receive Maximum is one budget.
  */
 export function mqttCloud(options: UplinkConfig, tools: MqttCloudTools): Cloud {
-  const oldEndpoints = new Set<string>();
+  const spoken = new Map<string, Spoken>();
   return {
     open(endpoint, listener) {
-      const dial = new Dial(endpoint, listener, options, tools, oldEndpoints);
+      const dial = new Dial(endpoint, listener, options, tools, spoken);
       dial.begin();
       return dial;
     },
@@ -40,7 +48,7 @@ class Dial implements CloudConnection {
   readonly #listener: CloudListener;
   readonly #options: UplinkConfig;
   readonly #tools: MqttCloudTools;
-  readonly #oldEndpoints: Set<string>;
+  readonly #spoken: Map<string, Spoken>;
   #client: MqttCloudClient | null = null;
   #over = false;
   #begun: Promise<void> = Promise.resolve();
@@ -50,18 +58,17 @@ class Dial implements CloudConnection {
     listener: CloudListener,
     options: UplinkConfig,
     tools: MqttCloudTools,
-    oldEndpoints: Set<string>,
+    spoken: Map<string, Spoken>,
   ) {
     this.#endpoint = endpoint;
     this.#listener = listener;
     this.#options = options;
     this.#tools = tools;
-    this.#oldEndpoints = oldEndpoints;
+    this.#spoken = spoken;
   }
 
   begin(): void {
-    const protocol = this.#oldEndpoints.has(this.#endpoint) ? "3.1.1" : "5";
-    this.#begun = this.#connect(protocol);
+    this.#begun = this.#connect(firstChoice(this.#known));
   }
 
   send(token: number, entry: SourceEntry, remoteTopic: string, qos: 1 | 2): number | DropReason {
@@ -83,7 +90,7 @@ class Dial implements CloudConnection {
     return this.#client;
   }
 
-  async #connect(protocol: "5" | "3.1.1"): Promise<void> {
+  async #connect(protocol: Protocol): Promise<void> {
     try {
       const address = parseEndpoint(this.#endpoint);
       if (address === null) throw notAnEndpoint(this.#endpoint);
@@ -93,7 +100,7 @@ class Dial implements CloudConnection {
         { address, protocol, credentials, options: this.#options, ...this.#tools },
         {
           ...this.#whileOpen,
-          closed: (error, notUnderstood) => this.#ended(protocol, error, notUnderstood),
+          closed: (error, rebuff) => this.#ended(protocol, error, rebuff),
         },
       );
       this.#client.connect();
@@ -106,24 +113,31 @@ class Dial implements CloudConnection {
   get #whileOpen(): Omit<CloudListener, "closed"> {
     const listener = this.#listener;
     return {
-      opened: (terms) => this.#over || listener.opened(terms),
+      opened: (terms) => {
+        if (this.#over) return;
+        if (terms.protocol === "5") this.#spoken.set(this.#endpoint, ACCEPTED);
+        listener.opened(terms);
+      },
       acknowledged: (token) => this.#over || listener.acknowledged(token),
       refused: (token, reason) => this.#over || listener.refused(token, reason),
     };
   }
 
-  #ended(
-    protocol: "5" | "3.1.1",
-    error: FieldgateError,
-    notUnderstood: "said so" | "hung up" | "no",
-  ): void {
+  #ended(protocol: Protocol, error: FieldgateError, rebuff: Rebuff): void {
     if (this.#over) return;
-    if (protocol === "3.1.1" || notUnderstood === "no") {
-      this.#end(error);
-      return;
+    if (protocol === "5") {
+      const [spoken, fallBack] = afterRebuff(this.#known, rebuff);
+      this.#spoken.set(this.#endpoint, spoken);
+      if (fallBack) {
+        this.#begun = this.#connect("3.1.1");
+        return;
+      }
     }
-    if (notUnderstood === "said so") this.#oldEndpoints.add(this.#endpoint);
-    this.#begun = this.#connect("3.1.1");
+    this.#end(error);
+  }
+
+  get #known(): Spoken {
+    return this.#spoken.get(this.#endpoint) ?? NOTHING_KNOWN;
   }
 
   #end(error: FieldgateError): void {

@@ -43,6 +43,15 @@ export class MemorySource implements Source {
     return seq;
   }
 
+  /** Every seq of a lane that leaves. */
+  get seqs(): number[] {
+    return [1, 2, 3].flatMap((lane) => this.seqsOf(lane)).toSorted((a, b) => a - b);
+  }
+
+  seqsOf(lane: number): number[] {
+    return (this.#lanes[lane] ?? []).map((entry) => entry.seq);
+  }
+
   get lastSeq(): number {
     return this.#lastSeq;
   }

@@ -24,7 +24,7 @@ export interface Mosquitto {
 export interface MosquittoOptions {
   /** Lines of its configuration for the listener and the broker. */
   readonly config?: readonly string[];
-  /** Keeps sessions and messages over a restart, written on every change. */
+  /** Keeps sessions and messages over a restart, written every thousand changes. */
   readonly persistent?: boolean;
 }
 
@@ -44,7 +44,7 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
           "persistence true",
           `persistence_location ${directory}/`,
           "autosave_on_changes true",
-          "autosave_interval 1",
+          "autosave_interval 1000",
         ]
       : ["persistence false"]),
     ...(options.config ?? []),

@@ -6,7 +6,8 @@ import { createConnection, createServer, type Server, type Socket } from "node:n
  *
  *   clear      everything passes
  *   stalled    nothing passes and nothing is read: the sender's buffers fill; it passes later, when it is clear again
- *   blackhole  everything is read and thrown away, in both directions; the connection stays
+ *   blackhole  everything is read and thrown away, in both directions; the connection stays, and passes nothing ever
+ *              again: TCP has no holes in its stream. New connections fare as the way then is
  *   slow       what passes is limited to `bytesPerSecond` in each direction
  */
 export type Way = "clear" | "stalled" | "blackhole" | { readonly bytesPerSecond: number };
@@ -88,6 +89,7 @@ class Pair {
   }
 
   set(way: Way): void {
+    if (this.#way === "blackhole") return;
     this.#way = way;
     for (const socket of [this.#near, this.#far]) {
       if (way === "stalled") socket.pause();

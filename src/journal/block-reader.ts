@@ -54,11 +54,11 @@ export class BlockReader {
     while (throughSeq < durableSeq && scanned < this.#options.scanBytesMax) {
       const blocks = await this.#blocksFrom(throughSeq + 1, durableSeq);
       if (blocks.length === 0) {
-        this.#reportMissing(durableSeq + 1, throughSeq, durableSeq);
+        this.#reportMissing(throughSeq, durableSeq);
         return { entries: found.entries, throughSeq: durableSeq };
       }
       for (const block of blocks) {
-        this.#reportMissing(block.firstSeq, throughSeq, block.firstSeq - 1 - block.skipped);
+        this.#reportMissing(throughSeq, block.firstSeq - 1 - block.skipped);
         const lastSeen = found.take(block, throughSeq);
         throughSeq = Math.max(throughSeq, lastSeen);
         if (found.full) {
@@ -135,10 +135,10 @@ export class BlockReader {
     return block;
   }
 
-  /** Counts what should stand between `seenSeq` and the block at `firstSeq`, once. */
-  #reportMissing(firstSeq: number, seenSeq: number, shouldReachSeq: number): void {
+  /** Counts what should stand behind `seenSeq`, up to `shouldReachSeq`, once. */
+  #reportMissing(seenSeq: number, shouldReachSeq: number): void {
     const missing = shouldReachSeq - Math.max(seenSeq, this.#bounds.trimmedSeq);
-    if (missing <= 0 || !this.#isNews(-firstSeq)) return;
+    if (missing <= 0 || !this.#isNews(-shouldReachSeq)) return;
     this.#counters.missingEntries += missing;
     this.#log.error("entries are missing: damage to the store", {
       afterSeq: shouldReachSeq - missing,

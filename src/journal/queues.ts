@@ -36,6 +36,8 @@ export class Queues implements Contributor {
   /** Numbers of dropped queues whose rows are still there. */
   readonly #leftovers = new Set<number>();
   #cleared: number[] = [];
+  /** First seq of the newest block that a queue knew of when it was loaded. */
+  highestSeq = 0;
 
   constructor(
     parts: { store: Store; commit: GroupCommit; blocks: BlockReader; durableSeq: () => number },
@@ -83,6 +85,7 @@ export class Queues implements Contributor {
     for await (const [key, value] of pages(this.#store, { ...range, reverse: true, limit: 8 })) {
       const last = this.#open(key, value);
       if (!last) continue;
+      this.highestSeq = Math.max(this.highestSeq, last.seq);
       if (last.lastIndex > headIndex) {
         tail = { index: last.lastIndex, bytes: last.bytesBefore + last.bytes };
       }

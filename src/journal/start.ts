@@ -4,7 +4,7 @@ import { type Block, LANES, laneTotalsOf, openBlock } from "./block.ts";
 import { above, blockKeySeq, KEY, kindKey } from "./keys.ts";
 import type { JournalTools } from "./options.ts";
 import { pages } from "./pages.ts";
-import { numbersRow, openRow, readNumbers, sealRow } from "./small-row.ts";
+import { numbersRow, openRow, sealRow } from "./small-row.ts";
 import { type Store, StoreDamage } from "./store.ts";
 
 export const FORMAT_VERSION = 1;
@@ -62,7 +62,7 @@ async function openSound(store: Store, newId: string): Promise<Omit<Opened, "qua
   return {
     id,
     position: {
-      lastSeq: Math.max(last.seq, await highestCursor(store)),
+      lastSeq: last.seq,
       skip: isSure ? 0 : SEQ_SKIP,
       laneTotals: last.block ? laneTotalsOf(last.block) : new Array(LANES).fill(0),
       bytes: last.block ? last.block.bytesBefore + last.block.value.length : 0,
@@ -124,12 +124,10 @@ async function lastBlock(
   return { block: null, seq, isDamaged: seq > 0 };
 }
 
-/** A reader may have passed what a crash took away; its seqs are not given out again. */
-async function highestCursor(store: Store): Promise<number> {
-  let highest = 0;
-  const cursors = { gte: kindKey(KEY.cursor), lt: above(kindKey(KEY.cursor)) };
-  for await (const [key, value] of pages(store, cursors)) {
-    highest = Math.max(highest, readNumbers(key, value, 1)?.numbers[0] ?? 0);
-  }
-  return highest;
+/**
+ * The position, when a reader or a queue knows of `seenSeq`: then later blocks were lost, and what they were called is not used
+ * for anything else.
+ */
+export function beyond(position: Position, seenSeq: number): Position {
+  return seenSeq > position.lastSeq ? { ...position, lastSeq: seenSeq, skip: SEQ_SKIP } : position;
 }

@@ -16,7 +16,7 @@ import { Queues } from "./queues.ts";
 import { Retention } from "./retention.ts";
 import { RowSpaces } from "./row-spaces.ts";
 import { Space } from "./space.ts";
-import { type Opened, openStore, writeClean } from "./start.ts";
+import { beyond, type Opened, openStore, writeClean } from "./start.ts";
 import type { Store } from "./store.ts";
 
 /** A journal on a store: what the implementations have in common, which is everything but the disk. */
@@ -85,7 +85,8 @@ export class StoreJournal implements Journal, Service {
       await this.#cursors.load(this.store);
       await this.#queues.load();
       await this.#retention.load();
-      this.#appender.begin(opened.position);
+      const seenSeq = Math.max(this.#cursors.highestSeq(), this.#queues.highestSeq);
+      this.#appender.begin(beyond(opened.position, seenSeq));
       await this.#space.measure();
       signal.throwIfAborted();
     } catch (error) {

@@ -1,0 +1,265 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { ClassicLevel } from "classic-level";
+import { FieldgateError } from "../../src/base/errors.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { blockKey, KEY, kindKey, namedKey, spacePrefix } from "../../src/journal/keys.ts";
+import { type LevelJournal, levelJournal } from "../../src/journal/level-journal.ts";
+import { sealRow } from "../../src/journal/small-row.ts";
+import { seededRandom } from "../support/random.ts";
+
+const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const NEVER = new AbortController().signal;
+const ALL = { messagesMax: 10_000, bytesMax: 2 ** 30 };
+const paths: string[] = [];
+const open = new Set<LevelJournal>();
+
+describe("a damaged store", () => {
+  after(async () => {
+    for (const journal of open) await journal.stop();
+    for (const path of paths) rmSync(path, { recursive: true, force: true });
+  });
+
+  it("never delivers a block in which any bit is wrong, and counts what is lost", async () => {
+    const random = seededRandom(SEED);
+    for (let round = 0; round < 40; round++) {
+      const path = await filled();
+      await raw(path, async (db) => {
+        const value = await db.get(blockKey(4));
+        assert.ok(value);
+        const bit = Math.floor(random() * value.length * 8);
+        value[bit >> 3] = (value[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        await db.put(blockKey(4), value);
+      });
+      const journal = await started(path);
+      check(journal, await journal.read(0, ALL), [1, 2, 3, 7, 8, 9, 10], `SEED=${SEED}`);
+      assert.equal(journal.counters.damagedBlocks, 1);
+      assert.equal(journal.counters.missingEntries, 3);
+      await journal.read(0, ALL);
+      assert.equal(journal.counters.missingEntries, 3, "counted twice");
+      await stopped(journal);
+    }
+  });
+
+  it("finds out by the sequence that a block vanished, wherever a reader begins", async () => {
+    for (const afterSeq of [0, 3, 4, 5]) {
+      const path = await filled();
+      await raw(path, (db) => db.del(blockKey(4)));
+      const journal = await started(path);
+      const part = await journal.read(afterSeq, ALL);
+      check(
+        journal,
+        part,
+        [1, 2, 3, 7, 8, 9, 10].filter((seq) => seq > afterSeq),
+      );
+      assert.equal(journal.counters.missingEntries, 6 - Math.max(afterSeq, 3));
+      await stopped(journal);
+    }
+  });
+
+  it("passes over what a queue lost, so that nobody waits for it", async () => {
+    const path = await filled();
+    await raw(path, async (db) => {
+      await db.del(blockKey(1));
+      await db.del(blockKey(10));
+    });
+    const journal = await started(path);
+    const queue = journal.queue("q");
+    const found = await queue.read(0, ALL);
+    assert.deepEqual(
+      found.map((one) => one.index),
+      [4, 5, 6, 7, 8, 9],
+    );
+    assert.equal(queue.headIndex, 3);
+    assert.equal(journal.counters.missingReferences, 4);
+    queue.acknowledge(9);
+    assert.deepEqual(await queue.read(9, ALL), []);
+    assert.equal(queue.headIndex, queue.tailIndex);
+    await stopped(journal);
+  });
+
+  it("goes on behind a damaged last block without using its seqs again", async () => {
+    const path = await filled();
+    await raw(path, (db) => db.put(blockKey(10), Buffer.from("not a block")));
+    const journal = await started(path);
+    const seq = journal.append(sample("new"), 0, 0, []);
+    assert.ok(seq > 1_000_000, `${seq}`);
+    await journal.committed();
+    const { entries } = await journal.read(0, ALL);
+    assert.deepEqual(
+      entries.map((entry) => entry.seq),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, seq],
+    );
+    await stopped(journal);
+  });
+
+  it("lets a reader whose cursor is damaged repeat, and hides damaged rows", async () => {
+    const path = await filled();
+    const cursorKey = namedKey(KEY.cursor, "c");
+    const rowKey = Buffer.concat([spacePrefix("space"), Buffer.from("k")]);
+    await raw(path, async (db) => {
+      for (const key of [cursorKey, rowKey]) {
+        const value = await db.get(key);
+        assert.ok(value);
+        value[0] = (value[0] ?? 0) ^ 1;
+        await db.put(key, value);
+      }
+    });
+    const journal = await started(path);
+    assert.equal(journal.cursor("c").seq, 0);
+    assert.equal(await journal.rows("space").get("k"), undefined);
+    assert.equal(journal.counters.damagedRows, 2);
+    await stopped(journal);
+  });
+});
+
+describe("a store that cannot be opened", () => {
+  for (const [what, damage] of [
+    ["CURRENT is garbage", (path: string) => writeFileSync(join(path, "CURRENT"), "zz")],
+    ["CURRENT is gone", (path: string) => rmSync(join(path, "CURRENT"))],
+    ["MANIFEST is empty", (path: string) => writeFileSync(manifest(path), "")],
+    ["MANIFEST is gone", (path: string) => rmSync(manifest(path))],
+  ] as const) {
+    it(`is set aside whole, and a new journal begins, when ${what}`, async () => {
+      const path = await filled();
+      const old = await started(path);
+      const { id } = old;
+      await stopped(old);
+      damage(join(path, "journal"));
+      const files = readdirSync(join(path, "journal"));
+      const journal = await started(path);
+      assert.notEqual(journal.id, id);
+      assert.equal(journal.lastSeq, 0);
+      assert.ok(journal.quarantine);
+      assert.deepEqual(readdirSync(journal.quarantine), files);
+      journal.append(sample("works"), 0, 0, []);
+      await journal.committed();
+      await stopped(journal);
+      const again = await started(path);
+      assert.equal(again.quarantine, null);
+      assert.equal((await again.read(0, ALL)).entries.length, 1);
+      await stopped(again);
+    });
+  }
+
+  it("is set aside when it does not say whose journal it is", async () => {
+    for (const change of [undefined, Buffer.from("damaged")]) {
+      const path = await filled();
+      await raw(path, (db) =>
+        change ? db.put(kindKey(KEY.meta), change) : db.del(kindKey(KEY.meta)),
+      );
+      const journal = await started(path);
+      assert.ok(journal.quarantine);
+      await stopped(journal);
+    }
+  });
+
+  it("is left alone when a newer version wrote it", async () => {
+    const path = await filled();
+    const key = kindKey(KEY.meta);
+    const body = Buffer.concat([Buffer.from([0, 9]), Buffer.alloc(16)]);
+    await raw(path, (db) => db.put(key, sealRow(key, body)));
+    await assert.rejects(started(path), (error) => isCode(error, "ERR_STORE_FORMAT", /format 9/));
+    assert.deepEqual(readdirSync(path), ["journal"]);
+  });
+
+  it("is left alone when another process has it, and says what to do", async () => {
+    const path = await filled();
+    const first = await started(path);
+    await assert.rejects(started(path), (error) => isCode(error, "ERR_STORE_LOCKED", /stop that/));
+    first.append(sample("still works"), 0, 0, []);
+    await first.committed();
+    await stopped(first);
+    assert.deepEqual(readdirSync(path), ["journal"]);
+  });
+
+  it("is an error of its own when the path is no directory", async () => {
+    const path = temporary();
+    writeFileSync(join(path, "journal"), "a file");
+    await assert.rejects(started(path), (error) => isCode(error, "ERR_STORE_OPEN", /cannot be/));
+    assert.equal(readFileSync(join(path, "journal"), "utf8"), "a file");
+  });
+});
+
+/** A store of 10 entries in blocks of 1-3, 4-6, 7-9 and 10, a queue that has all, a cursor and a row. */
+async function filled(): Promise<string> {
+  const path = temporary();
+  const journal = await started(path);
+  const queue = journal.queue("q");
+  for (let i = 1; i <= 10; i++) {
+    journal.append(sample(`${i}`), 0, 0, [queue]);
+    if (i % 3 === 0) await journal.committed();
+  }
+  journal.cursor("c").move(2, 2);
+  await journal.rows("space").put("k", Buffer.from("v"));
+  await stopped(journal);
+  return path;
+}
+
+async function started(path: string): Promise<LevelJournal> {
+  const journal = levelJournal(
+    { path, bytesMax: 2 ** 30, durability: "local", tidyEveryMs: 60_000 },
+    { clock: systemClock, log: silentLog, random: Math.random },
+  );
+  await journal.start(NEVER);
+  open.add(journal);
+  return journal;
+}
+
+async function stopped(journal: LevelJournal): Promise<void> {
+  open.delete(journal);
+  await journal.stop();
+}
+
+async function raw(
+  path: string,
+  use: (db: ClassicLevel<Buffer, Buffer>) => Promise<void>,
+): Promise<void> {
+  const encodings = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
+  const db = new ClassicLevel<Buffer, Buffer>(join(path, "journal"), encodings);
+  await db.open();
+  await use(db);
+  await db.close();
+}
+
+function manifest(path: string): string {
+  return join(path, readdirSync(path).find((name) => name.startsWith("MANIFEST")) ?? "");
+}
+
+function temporary(): string {
+  const path = mkdtempSync(join(tmpdir(), "fieldgate-damage-"));
+  paths.push(path);
+  return path;
+}
+
+function sample(text: string) {
+  const payload = Buffer.from(text);
+  return { topic: "t", payload, qos: 1 as const, retain: false, properties: null };
+}
+
+function isCode(error: unknown, code: string, text: RegExp): boolean {
+  return error instanceof FieldgateError && error.code === code && text.test(error.message);
+}
+
+/** The seqs are these, each with its own text, and the reader is at the end. */
+function check(
+  journal: LevelJournal,
+  part: Awaited<ReturnType<LevelJournal["read"]>>,
+  seqs: readonly number[],
+  hint = "",
+): void {
+  const read = part.entries.map((entry) => [
+    entry.seq,
+    Buffer.from(entry.message.payload).toString(),
+  ]);
+  assert.deepEqual(
+    read,
+    seqs.map((seq) => [seq, `${seq}`]),
+    hint,
+  );
+  assert.equal(part.throughSeq, journal.durableSeq);
+}

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { judge, screen } from "../../src/cli/status.ts";
+import type { GatewayStatus } from "../../src/gateway.ts";
+
+describe("fieldgate status", () => {
+  it("shows a healthy gateway on one screen, and exits 0", () => {
+    const status = healthy();
+    const verdict = judge(status);
+    assert.equal(verdict.exit, 0);
+    assert.equal(
+      screen(status, verdict),
+      `gw-a at plant-7, up 3 h
+  clients              3 connected, 2 sessions, 1 retained
+  messages             12,345 accepted since start, 45,678 sent to clients
+  store                open, 1.5 MiB, seq 990 on disk of 1000
+  uplink               connected, mqtts://cloud:8883, MQTT 5, 7 in flight
+    telemetry          1,000 accepted = 900 delivered or dropped + 100 queued
+  device boiler        open, 70 frames, 69 accepted
+`,
+    );
+  });
+
+  it("says first what wants attention, and exits 1; what endangers messages comes before it and exits 2", () => {
+    const status = healthy();
+    const worse = {
+      ...status,
+      journal: { ...status.journal, state: "failed" as const, error: "no space left" },
+      uplink: status.uplink && {
+        ...status.uplink,
+        state: "waiting" as const,
+        lastError: { error: "refused" },
+      },
+      devices: status.devices.map((each) => ({
+        ...each,
+        state: "waiting" as const,
+        reason: "no-such-port" as const,
+      })),
+    };
+    assert.deepEqual(judge({ ...status, uplink: worse.uplink, devices: worse.devices }), {
+      exit: 1,
+      reasons: ["uplink waiting: refused", "device boiler waiting: no-such-port"],
+    });
+    assert.deepEqual(judge(worse), {
+      exit: 2,
+      reasons: [
+        "store failed: no space left",
+        "uplink waiting: refused",
+        "device boiler waiting: no-such-port",
+      ],
+    });
+  });
+});
+
+function healthy(): GatewayStatus {
+  const lane = { accepted: 0, settled: 0, queued: 0 };
+  return {
+    gateway: "gw-a",
+    site: "plant-7",
+    uptimeMs: 11_000_000,
+    journal: {
+      id: "00",
+      state: "open",
+      error: null,
+      lastSeq: 1000,
+      durableSeq: 990,
+      storeBytes: 1_572_864,
+      pendingBytes: 0,
+    },
+    broker: {
+      connections: 3,
+      sessions: 2,
+      retained: 1,
+      accepted: 12_345,
+      acceptedDurable: 1000,
+      sent: 45_678,
+      dropped: {},
+      closed: {},
+      listeners: [],
+    },
+    devices: [
+      {
+        name: "boiler",
+        port: "/dev/ttyS0",
+        state: "open",
+        reason: null,
+        lastFrameMs: null,
+        counters: {
+          bytes: 0,
+          frames: 70,
+          accepted: 69,
+          refused: {},
+          inflight: 1,
+          messages: 69,
+          reopened: 0,
+          paused: 0,
+        },
+      },
+    ],
+    uplink: {
+      state: "connected",
+      endpoint: "mqtts://cloud:8883",
+      protocol: "5",
+      attempt: 0,
+      inflight: 7,
+      delivered: 900,
+      dropped: {
+        unrouted: 0,
+        expired: 0,
+        "packet-too-large": 0,
+        "topic-invalid": 0,
+        "payload-invalid": 0,
+        "not-authorized": 0,
+      },
+      failures: 0,
+      readFailures: 0,
+      lastError: null,
+      lastAcknowledgedMs: null,
+      lanes: {
+        alarm: { cursor: 0, queued: 0 },
+        telemetry: { cursor: 900, queued: 100 },
+        bulk: { cursor: 0, queued: 0 },
+      },
+    },
+    ledger: { alarm: lane, telemetry: { accepted: 1000, settled: 900, queued: 100 }, bulk: lane },
+  };
+}

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { Program } from "../support/program.ts";
+import { RawClient } from "../support/raw-client.ts";
+
+interface Said {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+describe("fieldgate", () => {
+  it("names every mistake of a configuration at once, with lines, and exits 2", () =>
+    withDirectory(async (directory) => {
+      const file = join(directory, "bad.yaml");
+      await writeFile(file, "gatewai: {}\nstore:\n  bytesMax: many\nlisteners:\n  - port: 70000\n");
+      for (const command of [["config", "check"], ["run"]]) {
+        const { code, err } = await fieldgate(...command, "--config", file);
+        assert.equal(code, 2);
+        for (const mistake of [/:1:1 .*gatewai.*gateway/, /:3:13 .*bytesMax/, /:5:11 .*port/]) {
+          assert.match(err, mistake);
+        }
+      }
+    }));
+
+  it("says what is the matter with a file that is not there, and exits 2", async () => {
+    const { code, err } = await fieldgate("run", "--config", "/nowhere/fieldgate.yaml");
+    assert.equal(code, 2);
+    assert.match(err, /\/nowhere\/fieldgate\.yaml.*ERR_CONFIG_UNREADABLE/s);
+  });
+
+  it("refuses unknown commands and options with ERR_USAGE, and exits 2", async () => {
+    for (const argv of [["fly"], ["status", "--wings"], ["__proto__"]]) {
+      const { code, err } = await fieldgate(...argv);
+      assert.equal(code, 2, argv.join(" "));
+      assert.match(err, /ERR_USAGE/);
+    }
+  });
+
+  it("tells its version and helps, on standard output, with 0", async () => {
+    assert.match((await fieldgate("--version")).out, /^fieldgate \d+\.\d+\.\d+\n$/);
+    assert.match((await fieldgate("--help")).out, /Usage: fieldgate COMMAND/);
+    assert.match((await fieldgate("status", "--help")).out, /fieldgate status/);
+  });
+
+  it("exits 3 from status where no gateway answers, and says so", async () => {
+    const { code, err } = await fieldgate("status", "--socket", "/nowhere/control.sock");
+    assert.equal(code, 3);
+    assert.match(err, /no gateway answers on \/nowhere\/control\.sock/);
+  });
+
+  it("runs, tells its status, ends on SIGTERM with 0 and leaves nothing behind", () =>
+    withDirectory(async (directory) => {
+      const program = await started(directory);
+      const client = await RawClient.connected(program.port);
+      const { code, out } = await fieldgate(
+        "status",
+        "--socket",
+        join(directory, "sock"),
+        "--json",
+      );
+      assert.equal(code, 0);
+      assert.equal(JSON.parse(out).broker.connections, 1);
+      assert.match(
+        (await fieldgate("status", "--config", join(directory, "fieldgate.yaml"))).out,
+        /1 connected/,
+      );
+      assert.equal(await program.gateway.terminate(), 0);
+      await client.ended();
+      await assert.rejects(dial(program.port), /ECONNREFUSED/);
+    }));
+
+  it("does not start where its port, its store or its socket is in use, stops what had started, and says why", () =>
+    withDirectory(async (directory) => {
+      const first = await started(directory);
+      const clash = async (name: string, config: object) => {
+        const file = join(directory, `${name}.yaml`);
+        await writeFile(file, JSON.stringify(config));
+        return fieldgate("run", "--config", file);
+      };
+      const free = (name: string) => ({
+        store: { path: join(directory, `store-${name}`) },
+        listeners: [{ name: "lan", port: 0 }],
+        control: { socket: join(directory, `sock-${name}`) },
+      });
+      const port = await clash("port", {
+        ...free("port"),
+        listeners: [{ name: "lan", port: first.port }],
+      });
+      const store = await clash("store", {
+        ...free("store"),
+        store: { path: join(directory, "store") },
+      });
+      const socket = await clash("socket", {
+        ...free("socket"),
+        control: { socket: join(directory, "sock") },
+      });
+      for (const [said, code] of [
+        [port, "ERR_LISTEN"],
+        [store, "ERR_STORE_LOCKED"],
+        [socket, "ERR_CONTROL"],
+      ] as const) {
+        assert.equal(said.code, 2, said.err);
+        assert.match(said.err, new RegExp(code));
+      }
+      const client = await RawClient.connected(first.port);
+      await client.settled();
+      client.drop();
+      assert.equal(await first.gateway.terminate(), 0);
+    }));
+});
+
+async function started(directory: string) {
+  const file = join(directory, "fieldgate.yaml");
+  const config = {
+    store: { path: join(directory, "store") },
+    listeners: [{ name: "lan", port: 0 }],
+    control: { socket: join(directory, "sock") },
+  };
+  await writeFile(file, JSON.stringify(config));
+  const gateway = new Program(file);
+  return { gateway, port: await gateway.start() };
+}
+
+function fieldgate(...argv: readonly string[]): Promise<Said> {
+  return new Promise((resolve) => {
+    const options = { timeout: 20_000 };
+    execFile(process.execPath, ["dist/fieldgate.js", ...argv], options, (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+}
+
+function dial(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", port }, () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.on("error", reject);
+  });
+}
+
+async function withDirectory(test: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "fieldgate-cli-"));
+  try {
+    await test(directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}

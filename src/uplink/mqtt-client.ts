@@ -252,6 +252,8 @@ const NEVER_MS = 2 ** 31 - 1;
 
 function clientOptions(setup: MqttClientSetup, ids: PacketIds): IClientOptions {
   const { address, options, credentials, identity } = setup;
+  const username = address.username ?? options.username;
+  const password = address.password ?? credentials.password;
   return {
     protocol: address.tls ? "mqtts" : "mqtt",
     host: address.host,
@@ -270,8 +272,8 @@ function clientOptions(setup: MqttClientSetup, ids: PacketIds): IClientOptions {
       deallocate: (id) => ids.release(id),
       clear() {},
     },
-    ...(options.username === undefined ? {} : { username: options.username }),
-    ...(credentials.password === null ? {} : { password: credentials.password }),
+    ...(username === undefined ? {} : { username }),
+    ...(password === null ? {} : { password }),
     ...(address.tls ? tlsOptions(credentials) : {}),
   };
 }

@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { FieldgateError } from "../base/errors.ts";
 import type { UplinkConfig } from "../config/schema.ts";
 import type { Cloud, CloudConnection, CloudListener, DropReason } from "./cloud.ts";
-import { parseEndpoint } from "./endpoints.ts";
+import { parseEndpoint, shownEndpoint } from "./endpoints.ts";
 import { readCredentials } from "./file-credentials.ts";
 import { MqttCloudClient } from "./mqtt-client.ts";
 import {
@@ -149,6 +149,9 @@ class Dial implements CloudConnection {
 
 function notAnEndpoint(endpoint: string): FieldgateError {
   return new FieldgateError("ERR_CONFIG_INVALID", "not an address of a broker", {
-    details: { endpoint, expected: "mqtt://host:port or mqtts://host:port" },
+    details: {
+      endpoint: shownEndpoint(endpoint),
+      expected: "mqtt://host:port or mqtts://host:port",
+    },
   });
 }

@@ -7,6 +7,7 @@ import type { Service } from "../base/service.ts";
 import type { UplinkConfig } from "../config/schema.ts";
 import { Carrier } from "./carrier.ts";
 import type { Cloud, CloudConnection, CloudTerms, DropReason } from "./cloud.ts";
+import { shownEndpoint } from "./endpoints.ts";
 import { Ledger } from "./ledger.ts";
 import { UPLINK_LIMITS, type UplinkLimits } from "./limits.ts";
 import { type Link, type LinkEvent, type LinkTiming, nextLink } from "./link.ts";
@@ -132,7 +133,7 @@ class CloudUplink implements Uplink {
     });
     return {
       state: link.at,
-      endpoint: this.#endpoint,
+      endpoint: shownEndpoint(this.#endpoint),
       protocol: this.#terms?.protocol ?? null,
       attempt: "attempt" in link ? link.attempt : 0,
       inflight: this.#carrier?.inflight ?? 0,
@@ -179,7 +180,7 @@ class CloudUplink implements Uplink {
         this.#terms = terms;
         this.#step("opened");
         carrier?.begin(connection, terms);
-        this.#log.info("connected to the cloud", { endpoint, ...terms });
+        this.#log.info("connected to the cloud", { endpoint: shownEndpoint(endpoint), ...terms });
       },
       acknowledged: (token) => carrier?.acknowledged(token),
       refused: (token, reason) => carrier?.refused(token, reason),
@@ -201,7 +202,7 @@ class CloudUplink implements Uplink {
 
   /** The connection failed, whoever noticed. The next endpoint of the list is tried after a while. */
   #failed(error: FieldgateError): void {
-    const endpoint = this.#endpoint;
+    const endpoint = shownEndpoint(this.#endpoint);
     this.#failures++;
     this.#lastError = errorFields(error);
     this.#endpointIndex++;

@@ -5,15 +5,15 @@ import type { UplinkConfig } from "../../src/config/schema.ts";
 import type { UplinkLimits } from "../../src/uplink/limits.ts";
 import { mqttCloud } from "../../src/uplink/mqtt-cloud.ts";
 import { compileRules } from "../../src/uplink/rules.ts";
+import type { Source } from "../../src/uplink/source.ts";
 import { type Uplink, uplink } from "../../src/uplink/uplink.ts";
-import type { MemorySource } from "./memory-source.ts";
 import { uplinkOptions } from "./uplink-options.ts";
 
 export const RIG_IDENTITY = { gateway: "gw-a", site: "plant-7" };
 
 /** An uplink on the machine's own clock that reads from memory, started. */
 export async function startUplink(
-  journal: MemorySource,
+  journal: Source,
   changes: Partial<UplinkConfig>,
   more: { readonly limits?: Partial<UplinkLimits>; readonly log?: Log } = {},
 ): Promise<Uplink> {

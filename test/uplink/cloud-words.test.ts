@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseEndpoint } from "../../src/uplink/endpoints.ts";
+import { parseEndpoint, shownEndpoint } from "../../src/uplink/endpoints.ts";
 import { verdictOf } from "../../src/uplink/reasons.ts";
 
 describe("what a reason code means for a message", () => {
@@ -22,9 +22,17 @@ describe("what a reason code means for a message", () => {
 
 describe("an endpoint", () => {
   it("is a host and a port, with or without TLS", () => {
-    assert.deepEqual(parseEndpoint("mqtt://cloud"), { host: "cloud", port: 1883, tls: false });
-    assert.deepEqual(parseEndpoint("mqtts://cloud"), { host: "cloud", port: 8883, tls: true });
-    assert.deepEqual(parseEndpoint("mqtts://[::1]:7"), { host: "::1", port: 7, tls: true });
+    checkEndpoint("mqtt://cloud", "cloud 1883 plain");
+    checkEndpoint("mqtts://cloud", "cloud 8883 TLS");
+    checkEndpoint("mqtts://[::1]:7", "::1 7 TLS");
+  });
+
+  it("may name a user and a password, which are never shown", () => {
+    checkEndpoint("mqtts://gw:s%40c/x", null);
+    checkEndpoint("mqtts://gw:s%40c@cloud:7", "cloud 7 TLS gw s@c");
+    checkEndpoint("mqtt://gw:100%@cloud", "cloud 1883 plain gw 100%");
+    assert.equal(shownEndpoint("mqtts://gw:s%40c@cloud:7"), "mqtts://cloud:7");
+    assert.equal(shownEndpoint("mqtts://cloud:7"), "mqtts://cloud:7");
   });
 
   it("is nothing else", () => {
@@ -36,4 +44,16 @@ describe("an endpoint", () => {
 
 function check(codes: readonly number[], verdict: string): void {
   for (const code of codes) assert.equal(verdictOf(code), verdict, `0x${code.toString(16)}`);
+}
+
+function checkEndpoint(endpoint: string, expected: string | null): void {
+  const address = parseEndpoint(endpoint);
+  const words = address && [
+    address.host,
+    address.port,
+    address.tls ? "TLS" : "plain",
+    ...(address.username === null ? [] : [address.username]),
+    ...(address.password === null ? [] : [address.password]),
+  ];
+  assert.equal(words?.join(" ") ?? null, expected);
 }

@@ -7,6 +7,8 @@ import { LocalPublisher } from "./broker/local-publisher.ts";
 import type { Config } from "./config/schema.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { type Device, type DeviceStatus, device } from "./devices/device.ts";
+import { Figures } from "./health/figures.ts";
+import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
 import type { JournalState } from "./journal/journal.ts";
 import { levelJournal } from "./journal/level-journal.ts";
 import { mqttCloud } from "./uplink/mqtt-cloud.ts";
@@ -36,6 +38,8 @@ export interface GatewayStatus {
   readonly broker: BrokerStatus;
   readonly devices: readonly DeviceStatus[];
   readonly uplink: UplinkStatus | null;
+  /** The machine, as last sampled; null before the first sample. */
+  readonly host: HostSample | null;
   readonly ledger: Readonly<Record<LaneName, LaneBalance>>;
 }
 
@@ -60,6 +64,7 @@ export class Gateway {
   readonly #broker: Broker;
   readonly #devices: readonly Device[];
   readonly #uplink: Uplink | null;
+  readonly #host: HostStatistics;
   readonly #services: readonly Service[];
   readonly #startedMs: number;
 
@@ -104,8 +109,23 @@ export class Gateway {
       { status: () => this.status() },
       log.part("control"),
     );
+    const { figuresSeconds, hostSeconds } = config.health;
+    this.#host = new HostStatistics(
+      { everyMs: hostSeconds * 1000, path },
+      { clock, log: log.part("health") },
+    );
+    const announce = (topic: string, text: string) => this.#broker.announce(topic, text);
+    const figures = new Figures(figuresSeconds * 1000, clock, () => this.status(), announce);
     const outward = this.#uplink === null ? [] : [this.#uplink];
-    this.#services = [this.#journal, ...outward, this.#broker, ...this.#devices, control];
+    this.#services = [
+      this.#journal,
+      ...outward,
+      this.#broker,
+      ...this.#devices,
+      this.#host,
+      figures,
+      control,
+    ];
   }
 
   /** Rejects with the first error, after everything that had started was stopped again. */
@@ -136,6 +156,7 @@ export class Gateway {
       broker: this.#broker.status(),
       devices: this.#devices.map((each) => each.status()),
       uplink: this.#uplink?.status() ?? null,
+      host: this.#host.last,
       ledger: {
         alarm: this.#balance("alarm"),
         telemetry: this.#balance("telemetry"),

@@ -3,7 +3,8 @@ import { FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Service } from "../base/service.ts";
 import { lowerQoS, type Message } from "../mqtt/message.ts";
-import { publishFrameOf } from "../mqtt/publish-frame.ts";
+import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
+import { TopicTree } from "../mqtt/topic-tree.ts";
 import {
   AedesControl,
   type ConnectClaims,
@@ -82,6 +83,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #persistence: ControlPersistence;
   readonly #control: AedesControl;
   readonly #listeners: NetListener[] = [];
+  readonly #announced = new TopicTree<PublishFrame>();
   readonly #connections = new Set<Connection>();
   readonly #paused = new Set<Connection>();
   #stopWatching: () => void = () => {};
@@ -153,6 +155,14 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     return publisher.publish((token) =>
       this.#intake.admit(publishFrameOf(message), route, publisher, token),
     );
+  }
+
+  /** Says a figure of the broker's own, below $SYS: to those subscribed now, and to those who will be. */
+  announce(topic: string, payload: string): void {
+    const bytes = Buffer.from(payload);
+    const said = publishFrameOf({ topic, payload: bytes, qos: 0, retain: true, properties: null });
+    this.#announced.set(topic, said);
+    this.#intake.tell(said, this.#router.route(topic));
   }
 
   status(): BrokerStatus {
@@ -248,11 +258,13 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     if (session === null) return;
     for (const { filter, qos } of granted) {
       this.#sessions.subscribe(session, filter, qos);
-      this.#retained.match(filter, (frame) => {
+      const send = (frame: PublishFrame) => {
         const least = lowerQoS(frame.qos, qos);
         if (least === 0) session.deliverNow(frame, true);
         else session.deliverFromMemory(frame, least, true);
-      });
+      };
+      this.#retained.match(filter, send);
+      this.#announced.match(filter, send);
     }
   }
 

@@ -77,6 +77,11 @@ export class Intake {
     return this.#keep(frame, route, publisher, token);
   }
 
+  /** Delivers a message of the broker's own, of QoS 0: it is not counted and not kept. */
+  tell(frame: PublishFrame, route: Route<Session>): void {
+    deliver(frame, route, null);
+  }
+
   #keep(
     frame: PublishFrame,
     route: Route<Session>,

@@ -52,7 +52,7 @@ export function judge({ journal, uplink, devices }: GatewayStatus): Verdict {
 
 /** The screen of `fieldgate status`. */
 export function screen(status: GatewayStatus, { reasons }: Verdict): string {
-  const { broker, journal, uplink, ledger, devices } = status;
+  const { broker, journal, uplink, ledger, devices, host } = status;
   const lines = [
     `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
     ...reasons.map((reason) => `  ! ${reason}`),
@@ -92,7 +92,18 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
       ),
     );
   }
+  if (host !== null) lines.push(row("machine", machine(host)));
   return `${lines.join("\n")}\n`;
+}
+
+function machine(host: NonNullable<GatewayStatus["host"]>): string {
+  const parts = [
+    host.cpuPercent === null ? "" : `CPU ${host.cpuPercent.toFixed(0)} %`,
+    `memory ${size(host.memoryAvailableBytes)} free of ${size(host.memoryTotalBytes)}`,
+    host.diskAvailableBytes === null ? "" : `disk ${size(host.diskAvailableBytes)} free`,
+    host.temperatureCelsius === null ? "" : `${host.temperatureCelsius.toFixed(0)} °C`,
+  ];
+  return parts.filter((part) => part !== "").join(", ");
 }
 
 function row(name: string, text: string): string {
@@ -104,6 +115,7 @@ function count(value: number): string {
 }
 
 function size(bytes: number): string {
+  if (bytes >= 2 ** 30) return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   return bytes < 2 ** 20
     ? `${Math.round(bytes / 1024)} KiB`
     : `${(bytes / 2 ** 20).toFixed(1)} MiB`;

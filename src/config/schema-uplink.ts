@@ -38,7 +38,7 @@ const connection = {
     description: "What leaves, and how. Without a rule nothing leaves.",
   }),
   clientId: Type.Optional(
-    text({ description: "Client id at the cloud; without it {site}-{gateway}-{lane}." }),
+    text({ description: "Client id at the cloud; without it {site}-{gateway}." }),
   ),
   username: Type.Optional(text({ description: "User at the cloud.", examples: ["gw-a"] })),
   passwordFile: Type.Optional(

@@ -64,6 +64,26 @@ const cluster = section(
   { description: "The gateways of the site. Without it a gateway is its own primary." },
 );
 
+const health = section(
+  {
+    figuresSeconds: whole({
+      default: 10,
+      minimum: 0,
+      maximum: 86_400,
+      description: "How often the broker's figures are published below $SYS; 0: never.",
+      unit: "s",
+    }),
+    hostSeconds: whole({
+      default: 60,
+      minimum: 0,
+      maximum: 86_400,
+      description: "How often processor, memory, disk and temperature are sampled; 0: never.",
+      unit: "s",
+    }),
+  },
+  { default: {}, description: "Figures of the gateway and of the machine under it." },
+);
+
 const control = section(
   {
     socket: text({
@@ -101,6 +121,7 @@ export const configSchema = section({
   }),
   uplink: Type.Optional(uplink),
   cluster: Type.Optional(cluster),
+  health,
   control,
   log,
 });

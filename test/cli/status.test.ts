@@ -17,6 +17,7 @@ describe("fieldgate status", () => {
   uplink               connected, mqtts://cloud:8883, MQTT 5, 7 in flight
     telemetry          1,000 accepted = 900 delivered or dropped + 100 queued
   device boiler        open, 70 frames, 69 accepted
+  machine              CPU 12 %, memory 300.0 MiB free of 1.0 GiB, disk 5.0 GiB free, 51 °C
 `,
     );
   });
@@ -121,6 +122,14 @@ function healthy(): GatewayStatus {
         telemetry: { cursor: 900, queued: 100 },
         bulk: { cursor: 0, queued: 0 },
       },
+    },
+    host: {
+      cpuPercent: 12.4,
+      memoryTotalBytes: 2 ** 30,
+      memoryAvailableBytes: 300 * 2 ** 20,
+      temperatureCelsius: 51.2,
+      diskTotalBytes: 2 ** 35,
+      diskAvailableBytes: 5 * 2 ** 30,
     },
     ledger: { alarm: lane, telemetry: { accepted: 1000, settled: 900, queued: 100 }, bulk: lane },
   };

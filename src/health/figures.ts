@@ -1,0 +1,96 @@
+import type { Clock } from "../base/clock.ts";
+import type { Service } from "../base/service.ts";
+import type { HostSample } from "./host-statistics.ts";
+
+/** What the figures are made of. */
+export interface FigureSources {
+  readonly uptimeMs: number;
+  readonly broker: {
+    readonly connections: number;
+    readonly sessions: number;
+    readonly retained: number;
+    readonly accepted: number;
+    readonly sent: number;
+    readonly dropped: Readonly<Record<string, number>>;
+  };
+  readonly journal: {
+    readonly lastSeq: number;
+    readonly durableSeq: number;
+    readonly storeBytes: number;
+  };
+  readonly host: HostSample | null;
+}
+
+/**
+ * The figures below $SYS, by topic. Where mosquitto publishes the same thing, it has mosquitto's topic, so that existing
+ * dashboards find it.
+ */
+export function figuresOf({ uptimeMs, broker, journal, host }: FigureSources): Map<string, string> {
+  const dropped = Object.values(broker.dropped).reduce((sum, count) => sum + count, 0);
+  const figures: Record<string, string | number | null | undefined> = {
+    "broker/uptime": `${Math.floor(uptimeMs / 1000)} seconds`,
+    "broker/clients/connected": broker.connections,
+    "broker/clients/total": broker.sessions,
+    "broker/retained messages/count": broker.retained,
+    "broker/publish/messages/received": broker.accepted,
+    "broker/publish/messages/sent": broker.sent,
+    "broker/publish/messages/dropped": dropped,
+    "journal/seq": journal.lastSeq,
+    "journal/durable-seq": journal.durableSeq,
+    "journal/bytes": journal.storeBytes,
+    "host/cpu-percent": rounded(host?.cpuPercent),
+    "host/memory-available-bytes": host?.memoryAvailableBytes,
+    "host/memory-total-bytes": host?.memoryTotalBytes,
+    "host/temperature-celsius": rounded(host?.temperatureCelsius),
+    "host/disk-available-bytes": host?.diskAvailableBytes,
+    "host/disk-total-bytes": host?.diskTotalBytes,
+  };
+  const topics = new Map<string, string>();
+  for (const [name, value] of Object.entries(figures)) {
+    if (value !== null && value !== undefined) topics.set(`$SYS/${name}`, String(value));
+  }
+  return topics;
+}
+
+/** Announces the figures every `everyMs`; those that did not change are not said again. */
+export class Figures implements Service {
+  readonly name = "figures";
+  readonly #everyMs: number;
+  readonly #clock: Clock;
+  readonly #sources: () => FigureSources;
+  readonly #announce: (topic: string, payload: string) => void;
+  readonly #said = new Map<string, string>();
+  #stop: () => void = () => {};
+
+  constructor(
+    everyMs: number,
+    clock: Clock,
+    sources: () => FigureSources,
+    announce: (topic: string, payload: string) => void,
+  ) {
+    this.#everyMs = everyMs;
+    this.#clock = clock;
+    this.#sources = sources;
+    this.#announce = announce;
+  }
+
+  async start(): Promise<void> {
+    if (this.#everyMs > 0) this.#stop = this.#clock.every(this.#everyMs, () => this.#say());
+  }
+
+  async stop(): Promise<void> {
+    this.#stop();
+  }
+
+  #say(): void {
+    for (const [topic, value] of figuresOf(this.#sources())) {
+      if (this.#said.get(topic) === value) continue;
+      this.#said.set(topic, value);
+      this.#announce(topic, value);
+    }
+  }
+}
+
+function rounded(value: number | null | undefined): number | null {
+  return value === null || value === undefined ? null : Math.round(value * 10) / 10;
+}

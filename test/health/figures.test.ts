@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type FigureSources, Figures, figuresOf } from "../../src/health/figures.ts";
+import { sampleHost } from "../../src/health/host-statistics.ts";
+import { withBroker } from "../support/broker.ts";
+import { payloads, subscribe } from "../support/mqtt-words.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { SimClock } from "../support/sim-clock.ts";
+
+describe("figures", () => {
+  it("have mosquitto's topics where mosquitto has them, and leave out what the machine does not tell", () => {
+    const figures = figuresOf(sources(3));
+    assert.equal(figures.get("$SYS/broker/uptime"), "90 seconds");
+    assert.equal(figures.get("$SYS/broker/clients/connected"), "3");
+    assert.equal(figures.get("$SYS/broker/publish/messages/dropped"), "5");
+    assert.equal(figures.get("$SYS/host/cpu-percent"), "12.3");
+    assert.equal(figures.has("$SYS/host/temperature-celsius"), false);
+  });
+
+  it("are announced again only when they have changed", async () => {
+    const clock = new SimClock();
+    const said: string[] = [];
+    let connections = 1;
+    const announce = (topic: string, value: string) => said.push(`${topic} ${value}`);
+    const figures = new Figures(10_000, clock, () => sources(connections), announce);
+    await figures.start();
+    await clock.run(10_000);
+    const first = said.length;
+    connections = 2;
+    await clock.run(30_000);
+    await figures.stop();
+    await clock.run(60_000);
+    assert.ok(first > 10);
+    assert.deepEqual(said.slice(first), ["$SYS/broker/clients/connected 2"]);
+  });
+
+  it("reach those subscribed, and a later subscriber at once, with RETAIN", () =>
+    withBroker(async ({ port, broker }) => {
+      const early = await RawClient.connected(port, { clientId: "early" });
+      await subscribe(early, "$SYS/#", 1);
+      broker.announce("$SYS/broker/uptime", "10 seconds");
+      assert.equal((await early.next("publish")).retain, false);
+      broker.announce("$SYS/broker/uptime", "20 seconds");
+      const late = await RawClient.connected(port, { clientId: "late" });
+      await subscribe(late, "$SYS/broker/+", 0);
+      assert.equal((await late.next("publish")).retain, true);
+      const other = await RawClient.connected(port, { clientId: "other" });
+      await subscribe(other, "#", 0);
+      await other.settled();
+      assert.deepEqual([payloads(late), payloads(other)], [["20 seconds"], []]);
+    }));
+});
+
+describe("host statistics", () => {
+  it("tell this machine's memory, load and disk", async () => {
+    const sample = await sampleHost(process.cwd());
+    assert.ok(sample.memoryTotalBytes > sample.memoryAvailableBytes);
+    assert.ok(sample.memoryAvailableBytes > 0);
+    assert.ok(sample.cpuPercent !== null && sample.cpuPercent >= 0 && sample.cpuPercent <= 100);
+    assert.ok((sample.diskTotalBytes ?? 0) > (sample.diskAvailableBytes ?? 0));
+  });
+});
+
+function sources(connections: number): FigureSources {
+  return {
+    uptimeMs: 90_500,
+    broker: {
+      connections,
+      sessions: 4,
+      retained: 2,
+      accepted: 10,
+      sent: 20,
+      dropped: { a: 2, b: 3 },
+    },
+    journal: { lastSeq: 7, durableSeq: 6, storeBytes: 1000 },
+    host: {
+      cpuPercent: 12.34,
+      memoryTotalBytes: 2e9,
+      memoryAvailableBytes: 1e9,
+      temperatureCelsius: null,
+      diskTotalBytes: 3e9,
+      diskAvailableBytes: 2e9,
+    },
+  };
+}

@@ -12,7 +12,10 @@ export async function syncDirectory(path: string, parents: number): Promise<void
   }
   let directory = path;
   for (let level = 0; level <= parents; level++) {
-    await sync(directory);
+    await sync(directory).catch((error: NodeJS.ErrnoException) => {
+      // A parent that may not even be read is not ours, and nothing of ours was made in it.
+      if (level === 0 || error.code !== "EACCES") throw error;
+    });
     directory = dirname(directory);
   }
 }

@@ -12,7 +12,10 @@ import type { Message } from "../mqtt/message.ts";
 export interface Journal {
   /** 32 hexadecimal digits, made once when the store was created. With `seq` the permanent identity of a message. */
   readonly id: string;
-  /** The last seq that was given out, durable or not; 0 at first. */
+  /**
+   * The last seq that was given out, durable or not; 0 at first. Seqs rise and are never used twice; they are not without gaps:
+   * after a stop that was not clean many are left out, because what a crash took away may have been sent somewhere.
+   */
   readonly lastSeq: number;
   /** Everything up to here would survive a power cut (under `durability: fast`: was written). */
   readonly durableSeq: number;
@@ -23,21 +26,33 @@ export interface Journal {
   /**
    * Takes a message and returns its seq. `lane` is 0 (no uplink) or 1 to 15; `queues` are those who wait for it.
    * The bytes of the message are copied before this returns.
-   * @throws FieldgateError ERR_STORE_FULL when `bytesMax` is reached: nothing was taken.
+   * @throws FieldgateError ERR_STORE_FULL when `bytesMax` is reached or too much waits for the disk: nothing was taken.
+   *   ERR_STORE_CLOSED before the start and after the stop.
    */
   append(message: Message, lane: number, wallMs: number, queues: readonly Queue[]): number;
 
-  /** Resolves when everything handed over up to now is durable. */
+  /**
+   * Resolves when everything handed over up to now is durable: entries, rows, positions.
+   * @throws FieldgateError ERR_STORE_CLOSED or ERR_STORE_WRITE when the journal ended before that
+   */
   committed(): Promise<void>;
   /** Calls `listener` after each commit, in the order of registration, until the returned function is called. */
   onCommit(listener: (durableSeq: number) => void): () => void;
 
-  /** Durable entries after `afterSeq`, in order: those of one lane, or, without a lane, all. */
+  /**
+   * Durable entries after `afterSeq`, in order: those of one lane, or, without a lane, all. There may be more as long as
+   * `throughSeq` is below `durableSeq`, also when no entry was returned. The payload of an entry is a view of a block: who keeps
+   * it for long keeps up to 256 KiB with it. Damaged entries are left out, and counted.
+   * @throws FieldgateError ERR_STORE_CLOSED while the store is closed, or reopened after a failed write: read again later
+   */
   read(afterSeq: number, limits: ReadLimits, lane?: number): Promise<Entries>;
   /** How many entries each lane (the index) has ever taken in this journal. */
   readonly laneTotals: readonly number[];
 
-  /** A named reader's durable position. What all cursors and queues have passed is trimmed. */
+  /**
+   * A named reader's durable position, made at 0 when it is not there: it will read whatever is still kept. What all cursors
+   * and queues have passed is trimmed; without cursors, whatever no queue waits for.
+   */
   cursor(name: string): Cursor;
   /** Names of the cursors in the store, opened or not. */
   cursorNames(): readonly string[];
@@ -99,13 +114,16 @@ export interface Queue {
   readonly headIndex: number;
   /** The index of the newest reference; equal to headIndex when the queue is empty. */
   readonly tailIndex: number;
-  /** Payload and topic bytes that wait. */
+  /** Payload and topic bytes that wait. Exact but for the part of a commit that was acknowledged: there it is a share. */
   readonly bytes: number;
-  /** Durable references after `afterIndex`. Empty when there are none. */
+  /**
+   * Durable references after `afterIndex`: at least one if there is one. What is lost by damage is left out, and acknowledged by
+   * itself once it is at the head, so that nobody waits for it.
+   */
   read(afterIndex: number, limits: ReadLimits): Promise<readonly Queued[]>;
   /** Acknowledges everything up to `throughIndex`. Durable like a cursor's move. */
   acknowledge(throughIndex: number): void;
-  /** Gives up the queue with all it holds; durable with the next commit. */
+  /** Gives up the queue with all it holds; durable with the next commit. Appending to it afterwards refers to nobody. */
   drop(): void;
 }
 
@@ -123,12 +141,16 @@ export interface Range {
   readonly reverse?: boolean;
 }
 
-/** Reads see what is durable. A write resolves when it is. */
+/**
+ * Reads see what is durable. A write resolves when it is. A range is read page by page: what is written meanwhile behind
+ * the reader's place is seen.
+ * `put` rejects with ERR_STORE_FULL when the store and its reserve are full; `del` and `clear` do not.
+ */
 export interface Rows {
   get(key: string): Promise<Uint8Array | undefined>;
   entries(range: Range): AsyncIterable<readonly [key: string, value: Uint8Array]>;
   put(key: string, value: Uint8Array): Promise<void>;
   del(key: string): Promise<void>;
-  /** Deletes what is in the range now, in the commit that is gathering when the range was read. */
+  /** Deletes what is in the range now, with what was put before and is not durable yet, in one commit. */
   clear(range: Range): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import { Fifo } from "../base/fifo.ts";
+import type { Log } from "../base/log.ts";
 import type { Batch, Contributor } from "./batch.ts";
 import type { BlockReader } from "./block-reader.ts";
 import type { JournalCounters } from "./counters.ts";
@@ -23,6 +24,7 @@ export class Queues implements Contributor {
   readonly #commit: GroupCommit;
   readonly #counters: JournalCounters;
   readonly #durableSeq: () => number;
+  readonly #log: Log;
   readonly #rowBytesMax: number;
   readonly #queues = new Map<string, StoredQueue>();
   readonly #touched = new Set<StoredQueue>();
@@ -40,7 +42,13 @@ export class Queues implements Contributor {
   highestSeq = 0;
 
   constructor(
-    parts: { store: Store; commit: GroupCommit; blocks: BlockReader; durableSeq: () => number },
+    parts: {
+      store: Store;
+      commit: GroupCommit;
+      blocks: BlockReader;
+      durableSeq: () => number;
+      log: Log;
+    },
     rowBytesMax: number,
     counters: JournalCounters,
   ) {
@@ -48,6 +56,7 @@ export class Queues implements Contributor {
     this.#commit = parts.commit;
     this.blocks = parts.blocks;
     this.#durableSeq = parts.durableSeq;
+    this.#log = parts.log;
     this.#rowBytesMax = rowBytesMax;
     this.#counters = counters;
   }
@@ -75,7 +84,9 @@ export class Queues implements Contributor {
     this.#nextNumber = Math.max(this.#nextNumber, number + 1);
     const row = readNumbers(key, value, 3);
     if (row === null) {
+      // Without its head row a queue has no name: its references are lost, the entries are not.
       this.#counters.damagedRows++;
+      this.#log.error("the head of a queue is damaged: what waited in it is lost", { number });
       this.#leftovers.add(number);
       return;
     }
@@ -160,7 +171,10 @@ export class Queues implements Contributor {
     }
     this.#contributeRows(batch);
     this.#contributeHeads(batch);
-    for (const number of this.#cleared) batch.del(queueKey(KEY.dropped, number));
+    for (const number of this.#cleared) {
+      batch.del(queueKey(KEY.dropped, number));
+      batch.del(queueKey(KEY.head, number));
+    }
     this.#cleared = [];
     this.#contributeDropped(batch);
   }

@@ -69,8 +69,14 @@ export class Retention implements Contributor {
   start(): void {
     this.#ending = new AbortController();
     this.#stopTimer = this.#tools.clock.every(this.#options.tidyEveryMs, () => {
-      if (!this.#running) void this.tidy(this.#options.trimBytesMin);
+      if (!this.#running) void this.tidy(this.#trimBytesMin());
     });
+  }
+
+  /** When the store is full, anything is worth it. */
+  #trimBytesMin(): number {
+    if (this.#parts.space.isFull(0)) return 0;
+    return Math.min(this.#options.trimBytesMin, this.#options.bytesMax * COMPACT_SHARE);
   }
 
   /** Begins nothing more. What runs may still wait for a commit. */
@@ -84,7 +90,7 @@ export class Retention implements Contributor {
     await this.#running;
   }
 
-  /** Trims if that frees `bytesMin`, compacts if that is worth it, and measures. One at a time. */
+  /** Trims if that frees `bytesMin`, compacts if that is worth it, or if 0 was asked for, and measures. One at a time. */
   async tidy(bytesMin: number): Promise<void> {
     await this.#running;
     if (this.#ending.signal.aborted || this.#running) return;
@@ -116,8 +122,7 @@ export class Retention implements Contributor {
     }
     await space.measure();
     const worth = Math.min(COMPACT_BYTES, this.#options.bytesMax * COMPACT_SHARE);
-    const isForced = bytesMin === 0 || space.isFull(0);
-    if (this.#garbageBytes >= worth || (isForced && this.#garbageBytes > 0)) await this.#compact();
+    if (this.#garbageBytes >= (bytesMin === 0 ? 1 : worth)) await this.#compact();
   }
 
   async #firstToKeep(): Promise<Block | null> {

@@ -42,6 +42,7 @@ export class StoreJournal implements Journal, Service {
     this.options = options;
     this.tools = tools;
     const { counters } = this;
+    const { log } = tools;
     const durableSeq = () => this.durableSeq;
     const journal = this;
     const bounds = {
@@ -54,9 +55,9 @@ export class StoreJournal implements Journal, Service {
     };
     const commit = new GroupCommit(store, options, tools, counters);
     const tail = new BlockTail(options.tailBytesMax);
-    const blocks = new BlockReader({ store, tail, bounds, log: tools.log }, options, counters);
+    const blocks = new BlockReader({ store, tail, bounds, log }, options, counters);
     const rowBytesMax = options.tailBytesMax / 4;
-    const queues = new Queues({ store, commit, blocks, durableSeq }, rowBytesMax, counters);
+    const queues = new Queues({ store, commit, blocks, durableSeq, log }, rowBytesMax, counters);
     const cursors = new Cursors(commit, counters);
     const space = new Space(options.bytesMax, store, counters);
     const isExhausted = () => space.isExhausted;

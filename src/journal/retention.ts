@@ -38,6 +38,7 @@ export class Retention implements Contributor {
   #stopTimer: () => void = () => {};
   #ending = new AbortController();
   #running: Promise<void> | null = null;
+  #neededSeq = 0;
   #isMoved = false;
   #hasCleared = false;
   #garbageBytes = 0;
@@ -96,6 +97,7 @@ export class Retention implements Contributor {
     if (this.#ending.signal.aborted || this.#running) return;
     this.#running = this.#tidy(bytesMin).catch((error) => {
       if (this.#ending.signal.aborted) return;
+      this.#neededSeq = 0;
       this.#tools.log.warn("trimming failed; it is tried again", errorFields(error));
     });
     try {
@@ -116,7 +118,7 @@ export class Retention implements Contributor {
     const { commit, queues, space } = this.#parts;
     if (commit.state.get().at !== "open") return;
     await queues.sweep(this.#ending.signal);
-    const keep = await this.#firstToKeep();
+    const keep = await this.#firstToKeep(bytesMin);
     if (keep && keep.bytesBefore - this.#trimmedBytes >= Math.max(1, bytesMin)) {
       await this.#trimTo(keep);
     }
@@ -125,10 +127,13 @@ export class Retention implements Contributor {
     if (this.#garbageBytes >= (bytesMin === 0 ? 1 : worth)) await this.#compact();
   }
 
-  async #firstToKeep(): Promise<Block | null> {
+  /** The first block that someone needs; null when it is known that nothing can go. */
+  async #firstToKeep(bytesMin: number): Promise<Block | null> {
     const { cursors, queues, blocks, durableSeq } = this.#parts;
     const neededSeq = Math.min(cursors.lowestSeq() + 1, queues.lowestSeq(), durableSeq());
-    if (neededSeq <= this.trimmedSeq + 1) return null;
+    const isKnown = neededSeq === this.#neededSeq && bytesMin > 0;
+    this.#neededSeq = neededSeq;
+    if (neededSeq <= this.trimmedSeq + 1 || isKnown) return null;
     return await blocks.blockAround(neededSeq);
   }
 

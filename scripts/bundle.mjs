@@ -9,9 +9,11 @@
  */
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { fail, root } from "./node-modules.mjs";
 
+const EXTERNAL = ["classic-level", "@serialport/bindings-cpp", "etcd3"];
 const DIST = join(root, "dist");
 const STAMP = join(DIST, "built-from");
 
@@ -60,7 +62,8 @@ function options() {
     splitting: true,
     platform: "node",
     target: "node20",
-    external: ["classic-level", "@serialport/bindings-cpp", "etcd3"],
+    external: EXTERNAL,
+    plugins: [namedExports],
     // CommonJS packages call require() for what Node brings and for what stays outside.
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
@@ -73,6 +76,26 @@ function options() {
     logLevel: "warning",
   };
 }
+
+/**
+ * `const { SerialPort } = await import("serialport")` works in Node and in tsx, which find the names that a CommonJS package
+ * exports; esbuild gives a lazily imported one nothing but `default`. So the names are spelt out for it.
+ */
+const namedExports = {
+  name: "named-exports",
+  setup({ onLoad, onResolve }) {
+    onResolve({ filter: /^[^./]/ }, ({ path, kind, importer, resolveDir }) => {
+      const ours = importer.startsWith(join(root, "src"));
+      if (kind !== "dynamic-import" || !ours || isBuiltin(path) || EXTERNAL.includes(path)) return;
+      return { path, namespace: "lazy", pluginData: resolveDir };
+    });
+    onLoad({ filter: /./, namespace: "lazy" }, async ({ path, pluginData }) => {
+      const names = Object.keys(await import(path)).filter((name) => /^\w+$/.test(name));
+      const contents = `export { ${names.join(", ")} } from ${JSON.stringify(path)};`;
+      return { contents, resolveDir: pluginData };
+    });
+  },
+};
 
 function hashOfInputs() {
   const hash = createHash("sha256");

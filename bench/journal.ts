@@ -95,40 +95,44 @@ async function amplification(): Promise<void> {
   }
 }
 
+/** A journal whose reader and session do nothing for long, in turns with one whose readers follow. */
 async function backlog(): Promise<void> {
   const path = join(directory, "backlog");
   const options = { path, bytesMax: 64 * 2 ** 30, durability: "local" as const };
-  const empty = await rateAfter(levelJournal({ ...options, path: `${path}-empty` }, TOOLS), 0);
-  const journal = levelJournal(options, TOOLS);
-  const full = await rateAfter(journal, BACKLOG);
-  print(
-    `append with a backlog of ${round(BACKLOG)}, against an empty journal`,
-    `${(full / empty).toFixed(2)} (${round(full)} and ${round(empty)} messages/s)`,
-  );
-  await starting(options);
-}
-
-/** Fills a journal for a reader and a session that do nothing, and then measures. */
-async function rateAfter(
-  journal: ReturnType<typeof levelJournal>,
-  messages: number,
-): Promise<number> {
-  await journal.start(NEVER);
-  journal.cursor("reader");
-  const queue = journal.queue("session");
-  const step = async () => {
-    for (const message of MESSAGES) journal.append(message, 1, Date.now(), [queue]);
-    await journal.committed();
+  const full = levelJournal(options, TOOLS);
+  await full.start(NEVER);
+  full.cursor("reader");
+  const queue = full.queue("session");
+  const grow = async () => {
+    for (const message of MESSAGES) full.append(message, 1, Date.now(), [queue]);
+    await full.committed();
   };
   const before = deviceBytes();
-  for (let i = 0; i < messages; i += 1000) await step();
-  if (messages > 0) {
-    const ratio = (deviceBytes() - before) / (messages * MESSAGE_BYTES);
-    print("write amplification while a backlog grows", ratio.toFixed(2));
-  }
-  const rate = await rateOf(1000, step);
-  await journal.stop();
-  return rate;
+  for (let i = 0; i < BACKLOG; i += 1000) await grow();
+  const ratio = (deviceBytes() - before) / (BACKLOG * MESSAGE_BYTES);
+  print("write amplification while a backlog grows", ratio.toFixed(2));
+  await withJournal("empty", {}, async (empty) => {
+    const cursor = empty.cursor("reader");
+    const drained = empty.queue("session");
+    const follow = async () => {
+      for (const message of MESSAGES) empty.append(message, 1, Date.now(), [drained]);
+      await empty.committed();
+      cursor.move(empty.durableSeq, 1000);
+      drained.acknowledge(drained.tailIndex);
+    };
+    const rates: { full: number; empty: number }[] = [];
+    for (let turn = 0; turn < TURNS; turn++) {
+      rates.push({ full: await rateOf(1000, grow), empty: await rateOf(1000, follow) });
+    }
+    const withBacklog = median(rates.map((rate) => rate.full));
+    const without = median(rates.map((rate) => rate.empty));
+    print(
+      `append with a backlog of ${round(BACKLOG)}, against an empty journal`,
+      `${(withBacklog / without).toFixed(2)} (${round(withBacklog)} and ${round(without)} messages/s)`,
+    );
+  });
+  await full.stop();
+  await starting(options);
 }
 
 async function starting(options: LevelJournalOptions): Promise<void> {

@@ -7,13 +7,13 @@ import { pages } from "./pages.ts";
 import { numbersRow, openRow, sealRow } from "./small-row.ts";
 import { type Store, StoreDamage } from "./store.ts";
 
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 
 /**
  * After a stop that was not clean, so many seqs are left out. Whatever was lost, under `durability: fast` or by a disk that
  * lies, may have been sent somewhere: its seqs must not name other messages. Nine million such stops fit into 2^53.
  */
-export const SEQ_SKIP = 1_000_000_000;
+const SEQ_SKIP = 1_000_000_000;
 const BLOCKS_BACK_MAX = 1000;
 
 export interface Opened {

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { withAedes } from "../support/oracle-aedes.ts";
+import { comparable, withoutFaults } from "../support/oracle-faults.ts";
+import { playOnOurs } from "../support/oracle-ours.ts";
+import { play } from "../support/oracle-play.ts";
+import { randomScript, type Step } from "../support/oracle-script.ts";
+import { seededRandom } from "../support/random.ts";
+
+const SEEDS = process.env["FIELDGATE_TEST_LONG"] ? 5000 : 200;
+const TOGETHER = 10;
+
+describe("stock aedes and ours", () => {
+  it(`bring the same messages to the same clients, script by script: ${SEEDS} seeds`, async () => {
+    const given = process.env["SEED"];
+    const first = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
+    const count = given === undefined ? SEEDS : 1;
+    for (let done = 0; done < count; done += TOGETHER) {
+      const seeds = Array.from(
+        { length: Math.min(TOGETHER, count - done) },
+        (_, i) => first + done + i,
+      );
+      await Promise.all(seeds.map(check));
+    }
+  });
+});
+
+async function check(seed: number): Promise<void> {
+  const script = randomScript(seededRandom(seed));
+  const difference = await differs(script).catch((error) => String(error.stack));
+  if (difference === null) return;
+  const shortest = await shortened(script);
+  assert.fail(
+    `SEED=${seed}\n${lines(shortest)}\n${await differs(shortest).catch((error) => String(error.stack))}`,
+  );
+}
+
+/** The first step that turns out otherwise, or null. */
+async function differs(script: readonly Step[]): Promise<string | null> {
+  const [theirs, ours] = await Promise.all([
+    withAedes((side) => play(side, script)),
+    playOnOurs(script),
+  ]);
+  const expected = comparable(script, withoutFaults(script, theirs));
+  const actual = comparable(script, ours);
+  for (const [index, step] of script.entries()) {
+    const [right, said] = [expected[index], actual[index]].map((each) => JSON.stringify(each));
+    if (right !== said) {
+      return `step ${index} ${JSON.stringify(step)}\naedes ${JSON.stringify(theirs[index])}\nright ${right}\nours  ${said}`;
+    }
+  }
+  return null;
+}
+
+/** The script without the steps that the difference does not need. */
+async function shortened(script: readonly Step[]): Promise<readonly Step[]> {
+  let shortest = script;
+  for (let index = script.length - 1; index >= 0; index--) {
+    const shorter = shortest.toSpliced(index, 1);
+    const still = await differs(shorter).catch(() => "failed");
+    if (still !== null) shortest = shorter;
+  }
+  return shortest;
+}
+
+function lines(script: readonly Step[]): string {
+  return script.map((step, index) => `${index} ${JSON.stringify(step)}`).join("\n");
+}

@@ -29,8 +29,7 @@ const READ_AHEAD_BYTES = 4096;
 export function serialPort(settings: SerialSettings, clock: Clock): Port {
   return {
     async open(listener, signal) {
-      // The native binding is loaded by those gateways that have a serial port, when they open it.
-      const { SerialPort } = (await import("serialport")).default; // bundled, CommonJS has no other export
+      const SerialPort = await loadSerialPort();
       signal.throwIfAborted();
       const { port: path, baudRate, dataBits, parity, stopBits } = settings;
       const port = new SerialPort({
@@ -55,6 +54,16 @@ export function serialPort(settings: SerialSettings, clock: Clock): Port {
       throw signal.reason;
     },
   };
+}
+
+/**
+ * The native binding is loaded by those gateways that have a serial port, when they open it. node-serialport is CommonJS:
+ * bundled, it has only a default export; run from source through tsx, it has none.
+ */
+async function loadSerialPort(): Promise<typeof SerialPort> {
+  const loaded: { SerialPort: typeof SerialPort; default?: { SerialPort: typeof SerialPort } } =
+    await import("serialport");
+  return (loaded.default ?? loaded).SerialPort;
 }
 
 function opened(port: SerialPort, path: string, listener: PortListener, clock: Clock): OpenPort {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { SensorSpec, SerialSpec } from "../../firmware-sim/sensor.ts";
 import { silentLog } from "../../src/base/log.ts";
@@ -19,6 +19,15 @@ before(async () => {
   directory = await mkdtemp(join(tmpdir(), "lines-"));
 });
 after(() => rm(directory, { recursive: true, force: true }));
+
+const lines: Line[] = [];
+/** Also what a test that failed has left running: otherwise the process would not end. */
+afterEach(async () => {
+  for (const { device, field } of lines.splice(0)) {
+    void device.stop(); // A sink of the test may never answer.
+    await field.stop();
+  }
+});
 
 describe(`devices on real serial lines, seed ${SEED}`, { timeout: 240_000 }, () => {
   for (const kind of ["thermometer", "door-contact", "vibration"] as const) {
@@ -255,7 +264,7 @@ async function connect(
     limits: { backoffFirstMs: 20, backoffMaxMs: 200, ...options.limits },
   });
   await made.start(new AbortController().signal);
-  return {
+  const line: Line = {
     field,
     device: made,
     port,
@@ -265,7 +274,7 @@ async function connect(
     isQuiet: quiet(made),
     async until(what, claim) {
       try {
-        await until(what, claim, 60_000);
+        await until(what, claim, 30_000);
       } catch (error) {
         const seen = { seed: SEED, device: made.status(), field: field.counts() };
         throw new Error(JSON.stringify(seen), { cause: error });
@@ -282,6 +291,8 @@ async function connect(
       return status;
     },
   };
+  lines.push(line);
+  return line;
 }
 
 /** True when the device has heard nothing for a while. */

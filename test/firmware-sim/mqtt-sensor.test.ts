@@ -13,11 +13,14 @@ import { until } from "../support/until.ts";
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
 describe(`the MQTT sensor, seed ${SEED}`, { timeout: 120_000 }, () => {
-  it("loses nothing to a real broker over connections that are cut, and keeps its order", async () => {
+  it("loses nothing to a real broker over connections that are cut, and keeps its order", async (test) => {
     const broker = await startMosquitto();
+    test.after(() => broker.end());
     const proxy = await FaultyProxy.start(() => broker.port);
+    test.after(() => proxy.stop());
     const heard: number[] = [];
     const subscriber = await mqtt.connectAsync(`mqtt://127.0.0.1:${broker.port}`);
+    test.after(() => subscriber.endAsync(true));
     subscriber.on("message", (_topic, payload) => {
       const { id, n } = JSON.parse(payload.toString());
       if (id === "mq-1") heard.push(n);
@@ -36,6 +39,7 @@ describe(`the MQTT sensor, seed ${SEED}`, { timeout: 120_000 }, () => {
         },
       ],
     });
+    test.after(() => field.stop());
     const counts = () => field.counts()["mq-1"] ?? assert.fail("no counts");
     const random = seededRandom(SEED);
     while (counts().acknowledged < 450) {
@@ -53,13 +57,9 @@ describe(`the MQTT sensor, seed ${SEED}`, { timeout: 120_000 }, () => {
     await until(`all heard, seed ${SEED}`, () => new Set(heard).size === 500);
     check(heard, 500);
     assert.ok(counts().reconnects >= 5, `seed ${SEED}: ${counts().reconnects} reconnects`);
-    await field.stop();
-    await subscriber.endAsync();
-    await proxy.stop();
-    await broker.end();
   });
 
-  it("keeps its window, and repeats what was not acknowledged, in order and with DUP", async () => {
+  it("keeps its window, and repeats what was not acknowledged, in order and with DUP", async (test) => {
     const seen: string[] = [];
     const sockets: Socket[] = [];
     const server = createServer((socket) => {
@@ -80,6 +80,7 @@ describe(`the MQTT sensor, seed ${SEED}`, { timeout: 120_000 }, () => {
       });
       socket.on("data", (chunk) => packets.parse(chunk));
     }).listen(0, "127.0.0.1");
+    test.after(() => server.close());
     await once(server, "listening");
     const address = server.address();
     assert.ok(address !== null && typeof address === "object");
@@ -90,6 +91,7 @@ describe(`the MQTT sensor, seed ${SEED}`, { timeout: 120_000 }, () => {
         { kind: "mqtt", name: "m", port, intervalMs: 1, count: 6, windowMax: 3, backoffFirstMs: 5 },
       ],
     });
+    test.after(() => field.stop());
     const sampled = () => field.counts()["m"]?.sampled ?? 0;
     await until("a full window", () => seen.length === 5 && sampled() === 6);
     sockets[0]?.destroy();
@@ -108,12 +110,9 @@ describe(`the MQTT sensor, seed ${SEED}`, { timeout: 120_000 }, () => {
       "2:n=6 id=6 qos=1",
     ]);
     assert.equal(field.counts()["m"]?.repeated, 3);
-    await field.stop();
-    server.close();
-    await once(server, "close");
   });
 
-  it("does not sample beyond its outbox while the broker is away", async () => {
+  it("does not sample beyond its outbox while the broker is away", async (test) => {
     const field = await startField({
       seed: SEED,
       sensors: [
@@ -121,10 +120,10 @@ describe(`the MQTT sensor, seed ${SEED}`, { timeout: 120_000 }, () => {
         { kind: "mqtt", name: "at its side", port: 1, intervalMs: 1 },
       ],
     });
+    test.after(() => field.stop());
     await until("a full outbox", () => field.counts()["m"]?.sampled === 5);
     await until("time for more", () => (field.counts()["at its side"]?.sampled ?? 0) >= 50);
     assert.equal(field.counts()["m"]?.sampled, 5);
-    await field.stop();
   });
 });
 

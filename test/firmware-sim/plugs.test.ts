@@ -27,9 +27,13 @@ describe("plugs", () => {
     });
   });
 
-  it("make a pseudo-terminal appear, vanish and appear again under one name", async () => {
+  it("make a pseudo-terminal appear, vanish and appear again under one name", async (test) => {
     const directory = await mkdtemp(join(tmpdir(), "plugs-"));
     const plug = ptyPlug(join(directory, "tty"));
+    test.after(async () => {
+      await plug.pull();
+      await rm(directory, { recursive: true });
+    });
     for (let i = 0; i < 2; i++) {
       await plug.plugIn();
       assert.equal(existsSync(plug.port), true);
@@ -38,11 +42,11 @@ describe("plugs", () => {
       assert.equal(existsSync(plug.port), false);
       assert.equal(plug.write(Buffer.from("x")), false);
     }
-    await rm(directory, { recursive: true });
   });
 
-  it("serve one TCP client at a time, on one port after every pull", async () => {
+  it("serve one TCP client at a time, on one port after every pull", async (test) => {
     const plug = await tcpPlug();
+    test.after(() => plug.pull());
     for (let i = 0; i < 2; i++) {
       await plug.plugIn();
       assert.equal(plug.write(Buffer.from("lost")), false);

@@ -71,7 +71,7 @@ export class HostStatistics implements Service {
 
 /** One sample, now. The first one's cpuPercent is that since the machine was started. */
 export async function sampleHost(path: string): Promise<HostSample> {
-  const { default: information } = await import("systeminformation");
+  const information = await import("systeminformation");
   const [load, memory, temperature, disks] = await Promise.all([
     information.currentLoad(),
     information.mem(),

@@ -4,7 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { CloudConnection, CloudTerms, DropReason } from "./cloud.ts";
 import type { Ledger } from "./ledger.ts";
 import type { UplinkLimits } from "./limits.ts";
-import { LANES, type Router } from "./rules.ts";
+import { cursorName, LANES, type LaneName, type Router } from "./rules.ts";
 import { Shipper } from "./shipper.ts";
 import type { Source } from "./source.ts";
 import { Turn } from "./turn.ts";
@@ -27,7 +27,8 @@ export interface CarrierTools {
 
 interface Carriage {
   readonly connection: CloudConnection;
-  readonly receiveMax: number;
+  /** One budget for all lanes: with one each, those that lag would share the line equally, whatever their priority. */
+  readonly inflightMax: number;
   readonly ended: AbortController;
 }
 
@@ -54,16 +55,16 @@ export class Carrier {
     this.#options = options;
     this.#tools = tools;
     this.#turn = new Turn(options.limits.shares);
-    this.shippers = Object.entries(LANES).map(([name, lane]) => {
-      const cursor = tools.journal.cursor(`uplink/${name}`);
-      return new Shipper(lane, cursor, options.windowMax, options.limits.readMessagesMax);
+    this.shippers = (Object.keys(LANES) as LaneName[]).map((name) => {
+      const cursor = tools.journal.cursor(cursorName(name));
+      return new Shipper(LANES[name], cursor, options.windowMax, options.limits.readMessagesMax);
     });
   }
 
   /** A connection is open: everything after the cursors goes over it. */
   begin(connection: CloudConnection, terms: CloudTerms): void {
-    const { receiveMax } = terms;
-    this.#carriage = { connection, receiveMax, ended: new AbortController() };
+    const inflightMax = Math.min(terms.receiveMax, this.#options.windowMax);
+    this.#carriage = { connection, inflightMax, ended: new AbortController() };
     this.wake();
   }
 
@@ -131,10 +132,10 @@ export class Carrier {
     this.#watch(this.#carriage);
   }
 
-  #fill({ connection, receiveMax }: Carriage): void {
+  #fill({ connection, inflightMax }: Carriage): void {
     const nowMs = this.#tools.clock.monotonicMs();
     const bytesMax = this.#options.limits.inflightBytesMax;
-    let room = receiveMax - this.inflight;
+    let room = inflightMax - this.inflight;
     let bytes = this.shippers.reduce((sum, shipper) => sum + shipper.window.inflightBytes, 0);
     while (room > 0 && bytes < bytesMax) {
       const shipper = this.shippers[this.#turn.next(this.#ready())];

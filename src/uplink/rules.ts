@@ -7,6 +7,11 @@ export const LANES = { alarm: 1, telemetry: 2, bulk: 3 } as const;
 export type LaneName = keyof typeof LANES;
 export type Lane = (typeof LANES)[LaneName];
 
+/** The journal's cursor of a lane. While it exists, the journal keeps what it has not passed. */
+export function cursorName(lane: LaneName): string {
+  return `uplink/${lane}`;
+}
+
 /** Where a message leaves for. Made once for a topic and shared by its messages. */
 export interface Route {
   readonly lane: Lane;

@@ -10,9 +10,21 @@ import { SimClock } from "../support/sim-clock.ts";
  * those of the machine do now and then.
  */
 export class TurnClock extends SimClock {
-  override sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return super.sleep(ms >= 2 ? ms - 0.7 : ms, signal);
+  sleeps = 0;
+
+  override async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    this.sleeps++;
+    const own = new AbortController();
+    const onAbort = () => own.abort(signal?.reason);
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      await super.sleep(ms >= 2 ? ms - 0.7 : ms, own.signal);
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
   }
+
   override afterTurn(task: () => void): void {
     queueMicrotask(task);
   }
@@ -47,6 +59,7 @@ export class SimCloud implements Cloud {
   readonly settled = new Set<number>();
   duplicates = 0;
   refusals = 0;
+  mostInflight = 0;
   faults: Faults;
   readonly #clock: TurnClock;
   readonly #random: Random;
@@ -110,6 +123,7 @@ class SimConnection implements CloudConnection {
     assert.ok(!this.#over, "sent over a connection that is over");
     assert.ok(!this.#tokens.has(token), "a token used twice");
     this.#tokens.add(token);
+    this.#cloud.mostInflight = Math.max(this.#cloud.mostInflight, this.#tokens.size);
     assert.ok(this.#tokens.size <= this.#receiveMax, "more in flight than the cloud allows");
     const nowMs = this.#clock.monotonicMs();
     this.#arrivesMs = Math.max(this.#arrivesMs, nowMs + this.#random() * 30);

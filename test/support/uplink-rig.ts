@@ -9,7 +9,7 @@ import type { Source } from "../../src/uplink/source.ts";
 import { type Uplink, uplink } from "../../src/uplink/uplink.ts";
 import { uplinkOptions } from "./uplink-options.ts";
 
-export const RIG_IDENTITY = { gateway: "gw-a", site: "plant-7" };
+const RIG_IDENTITY = { gateway: "gw-a", site: "plant-7" };
 
 /** An uplink on the machine's own clock that reads from memory, started. */
 export async function startUplink(

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { silentLog } from "../../src/base/log.ts";
+import type { UplinkConfig } from "../../src/config/schema.ts";
+import type { UplinkLimits } from "../../src/uplink/limits.ts";
+import { compileRules } from "../../src/uplink/rules.ts";
+import { uplink } from "../../src/uplink/uplink.ts";
+import { type Faults, NO_FAULTS, SimCloud, TurnClock } from "../sim/uplink-cloud.ts";
+import { MemorySource, type SourceWeather } from "../support/memory-source.ts";
+import { seededRandom } from "../support/random.ts";
+import { uplinkOptions } from "../support/uplink-options.ts";
+
+describe("the uplink", () => {
+  it("sends alarms before telemetry before bulk, but starves none", async () => {
+    const { journal, cloud, clock } = await begin({ windowMax: 1 });
+    for (let count = 0; count < 64; count++) {
+      journal.append(3, "bulk/a", "b");
+      journal.append(2, "plant/a", "t");
+      journal.append(1, "alarm/a", "a");
+    }
+    journal.commit();
+    await clock.run(600_000);
+    const order = cloud.arrivals.map((entry) => entry.message.payload.toString()).join("");
+    const alarms = order.slice(0, order.lastIndexOf("a"));
+    assert.equal(cloud.arrivals.length, 192);
+    assert.ok(alarms.length < 64 / (1 - 1 / 4 - 1 / 16) + 4, `alarms took ${alarms.length}`);
+    assert.match(alarms, /t.*b/, "the others had their share meanwhile");
+  });
+
+  it("reads again after a while when the journal could not be read", async () => {
+    let failures = 3;
+    const { service, journal, clock } = await begin(
+      {},
+      {
+        beforeRead: async () => {
+          if (failures-- > 0) throw new Error("disk trouble");
+        },
+      },
+    );
+    journal.append(2, "plant/a", "x");
+    journal.commit();
+    await clock.run(1500);
+    assert.equal(service.status().delivered, 0);
+    await clock.run(10_000);
+    assert.equal(service.status().delivered, 1);
+    assert.equal(service.status().readFailures, 3);
+    assert.equal(service.status().failures, 0, "the connection is not to blame");
+  });
+
+  it("keeps no more bytes in flight than its bound, but always sends one message", async () => {
+    const { journal, cloud, clock } = await begin({}, {}, { inflightBytesMax: 100 });
+    for (let count = 0; count < 20; count++) journal.append(2, "plant/a", "x".repeat(60));
+    journal.append(2, "plant/a", "x".repeat(1000));
+    journal.commit();
+    await clock.run(60_000);
+    assert.equal(cloud.arrivals.length, 21);
+    assert.equal(cloud.mostInflight, 2);
+  });
+
+  it("sets no timer and asks nothing while there is nothing to do", async () => {
+    let reads = 0;
+    const { service, journal, clock } = await begin(
+      {},
+      {
+        beforeRead: async () => {
+          reads++;
+        },
+      },
+    );
+    journal.append(2, "plant/a", "x");
+    journal.commit();
+    await clock.run(10_000);
+    assert.equal(service.status().inflight, 0);
+    const [readsBefore, sleepsBefore] = [reads, clock.sleeps];
+    await clock.run(3_600_000);
+    assert.deepEqual([reads, clock.sleeps], [readsBefore, sleepsBefore]);
+    assert.equal(service.status().state, "connected");
+  });
+
+  it("tells what it is doing, and what was the matter", async () => {
+    const { service, clock, cloud } = await begin({}, {}, {}, { ...NO_FAULTS, refusesToOpen: 1 });
+    await clock.run(5000);
+    const status = service.status();
+    assert.equal(status.protocol, null);
+    assert.equal(status.lastError?.["code"], "ERR_UPLINK_CLOSED");
+    assert.ok(status.failures > 3);
+    assert.match(cloud.endpoints.join(" "), /^mqtt:\/\/a mqtt:\/\/b mqtt:\/\/a mqtt:\/\/b/);
+    await service.stop();
+    assert.equal(service.status().state, "paused");
+  });
+
+  it("may be stopped before it was started", async () => {
+    const { service } = rig({}, {}, {}, NO_FAULTS);
+    await service.stop();
+    assert.equal(service.status().state, "paused");
+    assert.deepEqual(service.status().lanes.alarm, { cursor: 0, queued: 0 });
+  });
+});
+
+async function begin(
+  changes: Partial<UplinkConfig> = {},
+  weather: SourceWeather = {},
+  limits: Partial<UplinkLimits> = {},
+  faults: Faults = NO_FAULTS,
+) {
+  const made = rig(changes, weather, limits, faults);
+  await made.service.start(new AbortController().signal);
+  return made;
+}
+
+/** An uplink in virtual time with a journal in memory. */
+function rig(
+  changes: Partial<UplinkConfig>,
+  weather: SourceWeather,
+  limits: Partial<UplinkLimits>,
+  faults: Faults,
+) {
+  const clock = new TurnClock();
+  const random = seededRandom(1);
+  const cloud = new SimCloud(clock, random, faults);
+  const journal = new MemorySource(weather);
+  const options = uplinkOptions({ endpoints: ["mqtt://a", "mqtt://b"], ...changes });
+  const route = compileRules(options.rules, { gateway: "g", site: "s" });
+  const tools = { clock, log: silentLog, random, journal, cloud, route, limits };
+  return { service: uplink(options, tools), journal, cloud, clock };
+}

@@ -1,0 +1,316 @@
+import { assertNever } from "../base/errors.ts";
+import type { Holder } from "./records.ts";
+import { fenceAtMs, type Lease } from "./role.ts";
+
+/**
+ * The election, as a pure state machine: no timers, no etcd. Every gateway of the site keeps a lease of its own, and
+ * stands under it; the primary is the one whose lease the key `epoch` names.
+ *
+ *                                      tried, and someone stands
+ *                        ┌────────────────────────────────────────────┐
+ *                        ▼                                            │
+ *   out ──admitted──▶ standby ──nobody stands, after its rank's skew──▶ trying
+ *    ▲                   │                                            │
+ *    │ barred,           └──────the key names our lease───────────────┤
+ *    │ from any          ▲                                            ▼
+ *                        │                                         taking
+ *         the key does not name our lease,                            │ epoch is on our disk
+ *         or it does under another epoch,                             ▼
+ *         or a higher epoch was seen              passing ◀──── primary ──fenceAt──▶ fenced
+ *                        │                           │             ▲                   │
+ *                        └──── any of these ◀────────┘             └─lease confirmed───┘
+ *
+ * - `taking`, `primary`, `fenced` and `passing` are offices: left for good as soon as one of the reasons holds.
+ *   An epoch once left is never acted under again.
+ * - Only `primary` acts, and asks the clock each time (role.ts).
+ * - When nobody stands, the last primary's lease has ended, and it was fenced before. There is doubt when etcd knows less
+ *   than we do (it was wiped or restored, or never had an epoch): then someone may act under what it forgot,
+ *   and nobody tries before a whole lease's time has passed, but a primary whose own lease is still valid.
+ * - A primary that is lost often ranks behind all others for a while (`heldUntilMs`): but with no one else it tries.
+ */
+export type Phase =
+  | { readonly at: "out" }
+  | { readonly at: "standby"; readonly tryAtMs: number | null }
+  | { readonly at: "trying" }
+  | Office;
+
+export interface Office {
+  readonly at: "taking" | "primary" | "fenced" | "passing";
+  readonly epoch: number;
+  readonly sinceMs: number;
+}
+
+/** What etcd's keys say, as far as we know. It never gets older within one generation. */
+export interface SiteView {
+  /** Grows when etcd was seen to go back. */
+  readonly generation: number;
+  readonly holder: Holder | null;
+  /** Of the key `epoch`; 0 when there is none. */
+  readonly holderRevision: number;
+  /** Gateways by lease. */
+  readonly standing: ReadonlyMap<string, string>;
+}
+
+export interface Election {
+  readonly phase: Phase;
+  readonly lease: Lease | null;
+  readonly view: SiteView | null;
+  /** The highest epoch seen: on disk, in etcd, by the cloud. */
+  readonly knownEpoch: number;
+  /** The highest one on our disk. */
+  readonly keptEpoch: number;
+  /** Epochs up to this one were left. */
+  readonly spentEpoch: number;
+  /** etcd knows less than we do. */
+  readonly doubtful: boolean;
+  /** When the last doubt arose. Nobody tries before a lease's time has passed since. */
+  readonly doubtSinceMs: number | null;
+  /** How often an office was lost by a fault, without a stable one in between. */
+  readonly flaps: number;
+  readonly heldUntilMs: number;
+}
+
+export type ElectionEvent =
+  | { readonly is: "admitted" | "barred" | "tick" | "tried" | "unkept" | "passing" | "passed" }
+  | { readonly is: "leased"; readonly lease: Lease }
+  /** Renewed, and the view that shows it standing was read after that. */
+  | { readonly is: "confirmed"; readonly lease: Lease }
+  | { readonly is: "lost"; readonly lease: string }
+  | { readonly is: "viewed"; readonly view: SiteView }
+  | { readonly is: "kept"; readonly epoch: number }
+  /** A receiver has seen a higher epoch. */
+  | { readonly is: "outdated"; readonly epoch: number };
+
+export type ElectionAction =
+  | { readonly do: "stand" }
+  | { readonly do: "release"; readonly lease: string }
+  | { readonly do: "keep"; readonly epoch: number }
+  | {
+      readonly do: "take";
+      readonly epoch: number;
+      readonly lease: string;
+      readonly view: SiteView;
+    };
+
+export interface ElectionTerms {
+  /** Of every gateway of the site. */
+  readonly ttlMs: number;
+  /** How long to leave the primary's place to better ones; `held` ranks last. */
+  readonly skewMs: (view: SiteView, held: boolean) => number;
+  /** Between two tries. */
+  readonly retryMs: number;
+  readonly holdMs: (flaps: number) => number;
+  /** A primary that lived this long forgives earlier flaps. */
+  readonly stableMs: number;
+}
+
+/** @param keptEpoch the highest epoch on our disk */
+export function newElection(keptEpoch: number): Election {
+  return {
+    phase: { at: "out" },
+    lease: null,
+    view: null,
+    knownEpoch: keptEpoch,
+    keptEpoch,
+    spentEpoch: keptEpoch,
+    doubtful: false,
+    doubtSinceMs: null,
+    flaps: 0,
+    heldUntilMs: Number.NEGATIVE_INFINITY,
+  };
+}
+
+/** The only way an election changes. An event that means nothing in a state leaves it as it is. */
+export function nextElection(
+  before: Election,
+  event: ElectionEvent,
+  nowMs: number,
+  terms: ElectionTerms,
+): readonly [Election, readonly ElectionAction[]] {
+  const after = settled(told(before, event, nowMs, terms), nowMs, terms);
+  return [after, actionsBetween(before, after, event)];
+}
+
+/** When the next tick means something. Monotonic milliseconds, or null: never. */
+export function dueMs({ phase, lease }: Election): number | null {
+  if (phase.at === "standby") return phase.tryAtMs;
+  return phase.at === "primary" && lease !== null ? fenceAtMs(lease) : null;
+}
+
+export function isOffice(phase: Phase): phase is Office {
+  return phase.at !== "out" && phase.at !== "standby" && phase.at !== "trying";
+}
+
+/** What the event by itself changes. */
+function told(
+  state: Election,
+  event: ElectionEvent,
+  nowMs: number,
+  terms: ElectionTerms,
+): Election {
+  const { phase, lease } = state;
+  switch (event.is) {
+    case "tick":
+      return state;
+    case "admitted":
+      return phase.at === "out" ? { ...state, phase: standby(null) } : state;
+    case "barred":
+      return { ...freed(state), phase: { at: "out" }, lease: null };
+    case "leased":
+      return lease === null && phase.at !== "out" ? { ...state, lease: event.lease } : state;
+    case "confirmed":
+      return isNewer(event.lease, lease) ? { ...state, lease: event.lease } : state;
+    case "lost":
+      return lease?.id === event.lease ? { ...state, lease: null } : state;
+    case "viewed":
+      return viewed(state, event.view, nowMs);
+    case "tried":
+      if (phase.at !== "trying") return state;
+      return { ...state, phase: standby(nowMs + terms.retryMs) };
+    case "kept":
+      return { ...state, keptEpoch: Math.max(state.keptEpoch, event.epoch) };
+    case "unkept":
+      return phase.at === "taking" ? { ...lost(state, phase, nowMs, terms), lease: null } : state;
+    case "outdated":
+      if (event.epoch <= state.knownEpoch) return state;
+      return { ...state, knownEpoch: event.epoch, doubtful: true, doubtSinceMs: nowMs };
+    case "passing":
+      if (phase.at !== "primary") return state;
+      return { ...state, phase: { ...phase, at: "passing" } };
+    case "passed":
+      return phase.at === "passing" ? freed(state) : state;
+    default:
+      return assertNever(event);
+  }
+}
+
+function isNewer(renewed: Lease, lease: Lease | null): boolean {
+  return renewed.id === lease?.id && renewed.sentMs >= lease.sentMs;
+}
+
+function viewed(state: Election, view: SiteView, nowMs: number): Election {
+  const knownEpoch = Math.max(state.knownEpoch, view.holder?.epoch ?? 0);
+  const doubtful = view.holder === null || view.holder.epoch < knownEpoch;
+  const wentBack = state.view !== null && view.generation !== state.view.generation;
+  const arises = (wentBack || (doubtful && !state.doubtful)) && !isValidPrimary(state, nowMs);
+  const stands = state.lease !== null && view.standing.has(state.lease.id);
+  return {
+    ...state,
+    view,
+    knownEpoch,
+    doubtful,
+    doubtSinceMs: arises ? nowMs : state.doubtSinceMs,
+    lease: stands ? state.lease : null,
+  };
+}
+
+/** Nobody else can have become primary, whatever etcd has forgotten. */
+function isValidPrimary({ phase, lease, knownEpoch }: Election, nowMs: number): boolean {
+  if (phase.at !== "primary" || lease === null) return false;
+  return phase.epoch === knownEpoch && nowMs < fenceAtMs(lease);
+}
+
+/** What follows from all that is known now. */
+function settled(state: Election, nowMs: number, terms: ElectionTerms): Election {
+  const { phase } = state;
+  if (phase.at === "out") return state;
+  if (!isOffice(phase)) return seeking(state, phase, nowMs, terms);
+  if (isOurs(state, phase)) return inOffice(state, phase, nowMs);
+  const out = phase.at === "passing" ? freed(state) : lost(state, phase, nowMs, terms);
+  return settled(out, nowMs, terms);
+}
+
+function isOurs({ lease, view, knownEpoch }: Election, { epoch }: Office): boolean {
+  const { holder } = view ?? {};
+  if (lease === null || holder?.lease !== lease.id) return false;
+  return holder.epoch === epoch && knownEpoch === epoch;
+}
+
+function inOffice(state: Election, office: Office, nowMs: number): Election {
+  const { lease, keptEpoch } = state;
+  if (office.at === "passing" || lease === null) return state;
+  if (office.at === "taking" && keptEpoch < office.epoch) return state;
+  const at = nowMs < fenceAtMs(lease) ? "primary" : "fenced";
+  return at === office.at ? state : { ...state, phase: { ...office, at } };
+}
+
+/** Without an office: is there one for us, or one to try for? */
+function seeking(
+  state: Election,
+  phase: Exclude<Phase, Office>,
+  nowMs: number,
+  terms: ElectionTerms,
+): Election {
+  const { lease, view, knownEpoch, spentEpoch } = state;
+  if (lease === null || view === null) return idle(state);
+  const { holder, standing } = view;
+  const isMine = holder?.lease === lease.id;
+  if (isMine && holder.epoch === knownEpoch && holder.epoch > spentEpoch) {
+    const office: Office = { at: "taking", epoch: holder.epoch, sinceMs: nowMs };
+    return inOffice({ ...state, phase: office }, office, nowMs);
+  }
+  if (!isMine && holder !== null && standing.has(holder.lease)) return idle(state);
+  if (phase.at !== "standby") return state;
+  const skewMs = isMine ? 0 : terms.skewMs(view, nowMs < state.heldUntilMs);
+  const tryAtMs = Math.max(phase.tryAtMs ?? nowMs + skewMs, certainAtMs(state, lease, terms));
+  if (nowMs >= tryAtMs) return { ...state, phase: { at: "trying" } };
+  return tryAtMs === phase.tryAtMs ? state : { ...state, phase: standby(tryAtMs) };
+}
+
+/** From then on nobody acts any more under what etcd forgot. */
+function certainAtMs({ doubtSinceMs }: Election, lease: Lease, terms: ElectionTerms): number {
+  if (doubtSinceMs === null) return Number.NEGATIVE_INFINITY;
+  return doubtSinceMs + Math.max(terms.ttlMs, lease.ttlMs);
+}
+
+function idle(state: Election): Election {
+  const isIdle = state.phase.at === "standby" && state.phase.tryAtMs === null;
+  return isIdle ? state : { ...state, phase: standby(null) };
+}
+
+function standby(tryAtMs: number | null): Phase {
+  return { at: "standby", tryAtMs };
+}
+
+/** Leaves an office, if it has one, as it was meant to. */
+function freed(state: Election): Election {
+  const { phase } = state;
+  if (!isOffice(phase)) return state;
+  return {
+    ...state,
+    phase: standby(null),
+    spentEpoch: Math.max(state.spentEpoch, phase.epoch),
+  };
+}
+
+/** Leaves an office that a fault has taken. */
+function lost(state: Election, office: Office, nowMs: number, terms: ElectionTerms): Election {
+  const isForgiven = nowMs - office.sinceMs >= terms.stableMs;
+  const flaps = isForgiven ? 1 : state.flaps + 1;
+  return { ...freed(state), flaps, heldUntilMs: nowMs + terms.holdMs(flaps) };
+}
+
+/** What to do follows from what has changed, whatever the event was. */
+function actionsBetween(
+  before: Election,
+  after: Election,
+  event: ElectionEvent,
+): readonly ElectionAction[] {
+  const actions: ElectionAction[] = [];
+  const { lease, phase, knownEpoch, view } = after;
+  if (before.lease !== null && before.lease.id !== lease?.id && event.is !== "lost") {
+    actions.push({ do: "release", lease: before.lease.id });
+  }
+  if (
+    phase.at !== "out" &&
+    lease === null &&
+    (before.lease !== null || before.phase.at === "out")
+  ) {
+    actions.push({ do: "stand" });
+  }
+  if (knownEpoch > before.knownEpoch) actions.push({ do: "keep", epoch: knownEpoch });
+  if (phase.at === "trying" && before.phase.at !== "trying" && lease !== null && view !== null) {
+    actions.push({ do: "take", epoch: knownEpoch + 1, lease: lease.id, view });
+  }
+  return actions;
+}

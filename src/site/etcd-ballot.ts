@@ -1,0 +1,95 @@
+import type { Clock } from "../base/clock.ts";
+import type { SiteView } from "./election.ts";
+import type { Condition, Etcd } from "./etcd-port.ts";
+import { type Keys, writeHolder, writeStanding } from "./records.ts";
+import type { Lease } from "./role.ts";
+
+export interface BallotTools {
+  readonly clock: Clock;
+  readonly etcd: Etcd;
+  readonly keys: Keys;
+  /** This gateway's id. */
+  readonly gateway: string;
+  readonly ttlSeconds: number;
+  /** Afterwards the view shows all that was in etcd when this was called. */
+  readonly refresh: () => Promise<void>;
+}
+
+/**
+ * What the election asks of etcd. Each rejects with ERR_ETCD when etcd does not answer.
+ *
+ * A lease's time is counted from before the request was sent. A renewal counts only after a read that was made after it has
+ * shown the lease standing: etcd before 3.4.38 confirms leases that it has revoked.
+ */
+export class EtcdBallot {
+  readonly #tools: BallotTools;
+
+  constructor(tools: BallotTools) {
+    this.#tools = tools;
+  }
+
+  /** A new lease, under which this gateway stands. */
+  async stand(): Promise<Lease> {
+    const { etcd, keys, gateway, ttlSeconds, refresh } = this.#tools;
+    const sent = this.#now();
+    const { lease: id, ttlMs } = await etcd.grant(ttlSeconds);
+    const key = keys.standing(id);
+    await etcd.commit([{ key, is: "absent" }], [{ key, value: writeStanding(gateway), lease: id }]);
+    await refresh();
+    return { id, ttlMs, ...sent };
+  }
+
+  /** The lease, renewed; null when it has ended. */
+  async renew({ id }: Lease): Promise<Lease | null> {
+    const sent = this.#now();
+    const ttlMs = await this.#tools.etcd.renew(id);
+    if (ttlMs === null) return null;
+    await this.#tools.refresh();
+    return { id, ttlMs, ...sent };
+  }
+
+  async release(lease: string): Promise<void> {
+    await this.#tools.etcd.revoke(lease);
+  }
+
+  /**
+   * Tries to become primary. It succeeds only if nothing has changed since the view, we stand, and the last primary does
+   * not. Its lease is asked for as well: someone may have deleted its key by hand. The view then tells what came of it.
+   */
+  async take(epoch: number, lease: string, { holder, holderRevision }: SiteView): Promise<void> {
+    const { etcd, keys, gateway, refresh } = this.#tools;
+    const other = holder !== null && holder.lease !== lease ? holder.lease : null;
+    if (other !== null && (await etcd.leaseLives(other))) return;
+    const when: Condition[] = [
+      { key: keys.epoch, is: "unchanged", modRevision: holderRevision },
+      { key: keys.standing(lease), is: "present" },
+    ];
+    if (other !== null) when.push({ key: keys.standing(other), is: "absent" });
+    await etcd.commit(when, [{ key: keys.epoch, value: writeHolder({ epoch, gateway, lease }) }]);
+    await refresh();
+  }
+
+  /**
+   * Makes the gateway that stands under `toLease` primary in the place of ours.
+   * @returns false when something has changed since the view, or one of the two stands no more: nothing was done
+   */
+  async pass(
+    epoch: number,
+    lease: string,
+    to: { readonly gateway: string; readonly lease: string },
+    { holderRevision }: SiteView,
+  ): Promise<boolean> {
+    const { etcd, keys } = this.#tools;
+    const when: Condition[] = [
+      { key: keys.epoch, is: "unchanged", modRevision: holderRevision },
+      { key: keys.standing(lease), is: "present" },
+      { key: keys.standing(to.lease), is: "present" },
+    ];
+    return etcd.commit(when, [{ key: keys.epoch, value: writeHolder({ epoch, ...to }) }]);
+  }
+
+  #now(): Pick<Lease, "sentMs" | "sentWallMs"> {
+    const { clock } = this.#tools;
+    return { sentMs: clock.monotonicMs(), sentWallMs: clock.wallMs() };
+  }
+}

@@ -1,0 +1,380 @@
+import type { Clock } from "../base/clock.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import { Watched } from "../base/watchable.ts";
+import {
+  dueMs,
+  type ElectionAction,
+  type ElectionEvent,
+  type ElectionTerms,
+  newElection,
+  nextElection,
+  type SiteView,
+} from "./election.ts";
+import { type EpochRows, readEpoch, writeEpoch } from "./epoch-row.ts";
+import { EtcdBallot } from "./etcd-ballot.ts";
+import { EtcdMirror } from "./etcd-mirror.ts";
+import type { Etcd } from "./etcd-port.ts";
+import { type Candidate, ranked } from "./rank.ts";
+import type { Keys } from "./records.ts";
+import { holds, type Lease, type Role, type RoleState } from "./role.ts";
+import type { SiteTiming } from "./timing.ts";
+import { viewOf } from "./view.ts";
+
+export interface ElectionTools {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+  readonly etcd: Etcd;
+  readonly keys: Keys;
+  readonly rows: EpochRows;
+  readonly timing: SiteTiming;
+  /** This gateway's id. */
+  readonly gateway: string;
+  readonly ttlSeconds: number;
+  readonly onEtcdLoss: "cloud-fenced" | "hold";
+  /** What is known of a gateway that stands. */
+  readonly candidate: (gateway: string) => Candidate;
+}
+
+/** Since the start. */
+export interface ElectionCounters {
+  /** Times it became primary. */
+  taken: number;
+  fenced: number;
+  handedOver: number;
+  /** Requests to etcd, or rows of the epoch, that failed. */
+  failures: number;
+  /** Keys that are not understood, as of now. */
+  garbage: number;
+}
+
+export interface HandOver {
+  readonly to: string;
+  readonly epoch: number;
+}
+
+/** Least time between two rounds. */
+const PAUSE_MS = 20;
+
+/**
+ * Plays the machine of election.ts against etcd: keeps this gateway's lease, tells the machine what etcd says, and does
+ * what it decides. Nothing here waits for etcd but what has to.
+ */
+export class EtcdElection implements Role {
+  readonly counters: ElectionCounters = {
+    taken: 0,
+    fenced: 0,
+    handedOver: 0,
+    failures: 0,
+    garbage: 0,
+  };
+  readonly #tools: ElectionTools;
+  readonly #terms: ElectionTerms;
+  readonly #mirror: EtcdMirror;
+  readonly #ballot: EtcdBallot;
+  readonly #role = new Watched<RoleState>({ at: "standby" });
+  readonly #pending = new Set<Promise<void>>();
+  #election = newElection(0);
+  /** Ends the timer of the machine's next tick. */
+  #timer = new AbortController();
+  /** Ends the pause before the next round. */
+  #nap = new AbortController();
+  #isHurried = false;
+  #isStopping = false;
+  #isKeeping = false;
+  #isSilent = false;
+  #rounds: Promise<void> = Promise.resolve();
+
+  constructor(tools: ElectionTools) {
+    const { clock, log, random, etcd, keys, gateway, ttlSeconds } = tools;
+    const changed = () => this.#look();
+    this.#tools = tools;
+    this.#terms = this.#termsOf(tools);
+    this.#mirror = new EtcdMirror(etcd, keys.election, { clock, log, random, changed });
+    const refresh = () => this.#mirror.refresh();
+    this.#ballot = new EtcdBallot({ clock, etcd, keys, gateway, ttlSeconds, refresh });
+  }
+
+  get(): RoleState {
+    return this.#role.get();
+  }
+
+  follow(follower: (role: RoleState) => void): () => void {
+    return this.#role.follow(follower);
+  }
+
+  mayAct(): boolean {
+    const { phase, lease } = this.#election;
+    return phase.at === "primary" && lease !== null && holds(lease, this.#tools.clock);
+  }
+
+  mayUplink(): boolean {
+    const { at } = this.#election.phase;
+    if (this.mayAct()) return true;
+    return this.#tools.onEtcdLoss === "cloud-fenced" && (at === "primary" || at === "fenced");
+  }
+
+  /** Who is primary as far as this gateway knows. */
+  get primary(): { readonly gateway: string; readonly epoch: number } | null {
+    const { view } = this.#election;
+    const holder = view?.holder ?? null;
+    if (view === null || holder === null || !view.standing.has(holder.lease)) return null;
+    return { gateway: holder.gateway, epoch: holder.epoch };
+  }
+
+  /** Whether the last request to etcd failed. */
+  get isSilent(): boolean {
+    return this.#isSilent;
+  }
+
+  /** How often etcd was seen to go back, wiped or restored. */
+  get wentBack(): number {
+    return this.#mirror.generation;
+  }
+
+  /**
+   * Reads the epoch from the disk, and begins. Never waits for etcd. It takes no part before it is admitted.
+   * @throws FieldgateError ERR_STORE_FORMAT when the row is damaged
+   */
+  async start(): Promise<void> {
+    this.#election = newElection(await readEpoch(this.#tools.rows));
+    this.#mirror.start();
+    this.#rounds = this.#runRounds();
+  }
+
+  /** A primary hands over within `handOverMsMax`; then the lease is given back. */
+  async stop(): Promise<void> {
+    const { clock, timing } = this.#tools;
+    if (this.#election.phase.at === "primary") {
+      const late = new AbortController();
+      const over = this.handOver().then(
+        () => undefined,
+        () => undefined,
+      );
+      this.#track(over);
+      const timeout = clock.sleep(timing.handOverMsMax, late.signal).catch(() => undefined);
+      await Promise.race([over, timeout]);
+      late.abort();
+    }
+    this.#isStopping = true;
+    this.bar();
+    this.#hurry();
+    await Promise.all([this.#rounds, this.#mirror.stop()]);
+    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    this.#timer.abort();
+  }
+
+  /** From now on it takes part. */
+  admit(): void {
+    if (!this.#isStopping) this.#step({ is: "admitted" });
+  }
+
+  /** From now on it takes no part; a lease is given back. */
+  bar(): void {
+    this.#step({ is: "barred" });
+  }
+
+  /** A receiver has seen a higher epoch than ours. */
+  outdated(epoch: number): void {
+    this.#step({ is: "outdated", epoch });
+  }
+
+  /**
+   * Makes another gateway primary, in one write: that one, or the best that stands.
+   * @throws FieldgateError ERR_SITE_HAND_OVER when this is not the primary, or the other cannot be; ERR_ETCD when etcd
+   * does not answer: then one of the two is primary, and neither acts before that is certain
+   */
+  async handOver(id?: string): Promise<HandOver> {
+    const { phase, lease, view, knownEpoch } = this.#election;
+    if (phase.at !== "primary" || lease === null || view === null) throw notPrimary(this.primary);
+    const successor = this.#successor(view, lease, id);
+    const [to, epoch] = [successor.gateway, knownEpoch + 1];
+    this.#step({ is: "passing" });
+    try {
+      const isPassed = await this.#ballot.pass(epoch, lease.id, successor, view);
+      if (!isPassed) throw refused(`${to} could not take over: etcd has changed`, { to });
+      this.counters.handedOver++;
+      this.#tools.log.info("handed over", { to, epoch });
+      return { to, epoch };
+    } finally {
+      await this.#mirror.refresh().catch((error: unknown) => this.#failed(error));
+      this.#step({ is: "passed" });
+    }
+  }
+
+  #successor(view: SiteView, own: Lease, id?: string) {
+    const others = [...view.standing].filter(([lease]) => lease !== own.id);
+    const candidates = others.map(([, gateway]) => this.#tools.candidate(gateway));
+    const best = id ?? ranked(candidates)[0]?.id;
+    const [lease, gateway] = others.find((other) => other[1] === best) ?? [];
+    if (lease !== undefined && gateway !== undefined) return { lease, gateway };
+    if (id === undefined) throw refused("no other gateway stands to be primary", {});
+    const isOurs = id === this.#tools.gateway;
+    throw refused(isOurs ? `${id} is primary already` : `${id} does not stand to be primary`, {
+      to: id,
+      standing: others.map((other) => other[1]),
+    });
+  }
+
+  #termsOf({ gateway, random, timing, ttlSeconds, candidate }: ElectionTools): ElectionTerms {
+    const { skewMs, skewJitterMs, retryMs, stableMs, holdFirstMs, holdMsMax } = timing;
+    const rank = (view: SiteView, isHeld: boolean) => {
+      const others = [...new Set(view.standing.values())].filter((one) => one !== gateway);
+      if (isHeld) return others.length;
+      return ranked([gateway, ...others].map(candidate)).findIndex(({ id }) => id === gateway);
+    };
+    return {
+      ttlMs: ttlSeconds * 1000,
+      skewMs: (view, isHeld) => rank(view, isHeld) * skewMs + random() * skewJitterMs,
+      retryMs,
+      stableMs,
+      holdMs: (flaps) => Math.min(holdMsMax, holdFirstMs * 2 ** Math.min(flaps - 1, 20)),
+    };
+  }
+
+  #look(): void {
+    const { view, garbage } = viewOf(this.#mirror, this.#tools.keys);
+    if (garbage.length > this.counters.garbage) {
+      const keys = garbage.slice(0, 5);
+      this.#tools.log.warn("keys in etcd that say nothing are ignored", { keys });
+    }
+    this.counters.garbage = garbage.length;
+    this.#step({ is: "viewed", view });
+  }
+
+  #step(event: ElectionEvent): void {
+    const { clock } = this.#tools;
+    const nowMs = clock.monotonicMs();
+    const [next, actions] = nextElection(this.#election, event, nowMs, this.#terms);
+    this.#election = next;
+    this.#timer.abort();
+    this.#timer = new AbortController();
+    const at = dueMs(next);
+    if (at !== null) {
+      // A timer may fire a little early: then the tick means nothing, and the next one is set.
+      const waitMs = Math.max(1, at - nowMs);
+      clock.sleep(waitMs, this.#timer.signal).then(
+        () => this.#step({ is: "tick" }),
+        () => undefined,
+      );
+    }
+    for (const action of actions) this.#begin(action);
+    this.#tell();
+  }
+
+  #begin(action: ElectionAction): void {
+    if (action.do === "stand") this.#hurry();
+    if (action.do === "keep") this.#track(this.#keep());
+    if (action.do === "release") this.#track(this.#ballot.release(action.lease));
+    if (action.do === "take") {
+      const { epoch, lease, view } = action;
+      const tried = this.#ballot.take(epoch, lease, view);
+      this.#track(tried.finally(() => this.#step({ is: "tried" })));
+    }
+  }
+
+  /** Tells the role to those who follow it, when it has changed. */
+  #tell(): void {
+    const { phase, knownEpoch } = this.#election;
+    const role = roleOf(phase);
+    const before = this.#role.get();
+    if (before.at === role.at && epochOf(before) === epochOf(role)) return;
+    if (role.at === "primary" && epochOf(before) !== role.epoch) this.counters.taken++;
+    if (role.at === "fenced") this.counters.fenced++;
+    this.#tools.log.info("role", { role: role.at, epoch: knownEpoch, primary: this.primary });
+    this.#role.set(role);
+  }
+
+  /** Writes the highest epoch seen to the disk, one at a time. What fails is tried again by the next round. */
+  async #keep(): Promise<void> {
+    if (this.#isKeeping) return;
+    this.#isKeeping = true;
+    try {
+      while (this.#election.keptEpoch < this.#election.knownEpoch) {
+        const epoch = this.#election.knownEpoch;
+        await writeEpoch(this.#tools.rows, epoch);
+        this.#step({ is: "kept", epoch });
+      }
+    } catch (error) {
+      this.counters.failures++;
+      this.#tools.log.error("the epoch cannot be kept: not primary", errorFields(error));
+      this.#step({ is: "unkept" });
+    } finally {
+      this.#isKeeping = false;
+    }
+  }
+
+  async #runRounds(): Promise<void> {
+    const { clock, timing } = this.#tools;
+    while (!this.#isStopping) {
+      const begunMs = clock.monotonicMs();
+      this.#isHurried = false;
+      await this.#round().then(
+        () => this.#answered(),
+        (error: unknown) => this.#failed(error),
+      );
+      await clock.sleep(PAUSE_MS);
+      this.#nap = new AbortController();
+      if (this.#isHurried) continue;
+      const restMs = timing.renewEveryMs - (clock.monotonicMs() - begunMs);
+      await clock.sleep(Math.max(0, restMs), this.#nap.signal).catch(() => undefined);
+    }
+  }
+
+  #hurry(): void {
+    this.#isHurried = true;
+    this.#nap.abort();
+  }
+
+  async #round(): Promise<void> {
+    const { phase, lease, keptEpoch, knownEpoch } = this.#election;
+    if (phase.at === "out") return;
+    if (keptEpoch < knownEpoch) this.#track(this.#keep());
+    if (lease === null) {
+      const granted = await this.#ballot.stand();
+      this.#step({ is: "leased", lease: granted });
+      if (this.#election.lease?.id !== granted.id) await this.#ballot.release(granted.id);
+      return;
+    }
+    const renewed = await this.#ballot.renew(lease);
+    this.#step(renewed ? { is: "confirmed", lease: renewed } : { is: "lost", lease: lease.id });
+  }
+
+  /** What fails is seen and tried again by the next round. */
+  #track(work: Promise<void>): void {
+    const tracked = work.catch((error: unknown) => this.#failed(error));
+    this.#pending.add(tracked);
+    void tracked.finally(() => this.#pending.delete(tracked));
+  }
+
+  #answered(): void {
+    if (this.#isSilent) this.#tools.log.info("etcd answers again");
+    this.#isSilent = false;
+  }
+
+  #failed(error: unknown): void {
+    this.counters.failures++;
+    if (!this.#isSilent) this.#tools.log.warn("etcd does not answer", errorFields(error));
+    this.#isSilent = true;
+  }
+}
+
+function roleOf(phase: ReturnType<typeof newElection>["phase"]): RoleState {
+  if (phase.at !== "primary" && phase.at !== "fenced") return { at: "standby" };
+  return { at: phase.at, epoch: phase.epoch };
+}
+
+function epochOf(role: RoleState): number {
+  return role.at === "standby" ? 0 : role.epoch;
+}
+
+function notPrimary(primary: { readonly gateway: string } | null): FieldgateError {
+  const who = primary === null ? "no gateway is" : `${primary.gateway} is`;
+  return refused(`this gateway is not primary: ${who}`, { primary: primary?.gateway ?? null });
+}
+
+function refused(message: string, details: Record<string, unknown>): FieldgateError {
+  return new FieldgateError("ERR_SITE_HAND_OVER", message, { details });
+}

@@ -1,0 +1,223 @@
+import type { Clock } from "../base/clock.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { Service } from "../base/service.ts";
+import { type Watchable, Watched } from "../base/watchable.ts";
+import type { ClusterConfig } from "../config/schema.ts";
+import type { EpochRows } from "./epoch-row.ts";
+import { etcdClient } from "./etcd-client.ts";
+import { EtcdCluster } from "./etcd-cluster.ts";
+import { type ElectionCounters, EtcdElection, type HandOver } from "./etcd-election.ts";
+import { EtcdMembership } from "./etcd-membership.ts";
+import type { Etcd } from "./etcd-port.ts";
+import type { Candidate } from "./rank.ts";
+import { keysOf, type Member } from "./records.ts";
+import type { Role, RoleState } from "./role.ts";
+import { SoloElection } from "./solo-election.ts";
+import { type SiteTiming, timingOf } from "./timing.ts";
+
+export type SiteOptions = ClusterConfig & {
+  /** Whether a fenced primary may go on sending to receivers that refuse outdated epochs. */
+  readonly onEtcdLoss?: "cloud-fenced" | "hold";
+};
+
+export interface SiteTools {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+  readonly identity: { readonly gateway: string; readonly site: string };
+  readonly version: string;
+  /** Where peers reach this gateway; empty as long as there is nothing to reach. */
+  readonly address?: string;
+  /** A space of rows in the gateway's store, for the epoch alone. */
+  readonly rows: EpochRows;
+  /** The journal's id, its last durable seq, and how many entries of others' journals it has. Asked once a second. */
+  readonly journalOffset: () => {
+    readonly id: string;
+    readonly seq: number;
+    readonly replicated?: number;
+  };
+  /** Instead of the one that the options name: for tests. */
+  readonly etcd?: Etcd;
+  readonly timing?: Partial<SiteTiming>;
+}
+
+export interface SiteStatus {
+  readonly role: RoleState["at"];
+  readonly epoch: number | null;
+  readonly mayAct: boolean;
+  /** As far as this gateway knows. */
+  readonly primary: { readonly gateway: string; readonly epoch: number } | null;
+  readonly registration: EtcdMembership["state"] | "alone";
+  readonly etcd: "answers" | "silent" | "none";
+  /** How often etcd went back: wiped or restored. */
+  readonly etcdWentBack: number;
+  readonly members: readonly Member[];
+  readonly counters: ElectionCounters | null;
+  readonly membership: { readonly garbage: number; readonly failures: number } | null;
+  readonly lastError: Readonly<Record<string, unknown>> | null;
+}
+
+/** The gateways of a site, and who of them is primary. */
+export interface Site extends Service {
+  readonly role: Role;
+  readonly members: Watchable<readonly Member[]>;
+  /** To be told when a receiver has refused us because it has seen a higher epoch, with that epoch. */
+  outdated(epoch: number): void;
+  /**
+   * Makes another gateway primary: that one, or the best.
+   * @throws FieldgateError ERR_SITE_HAND_OVER when this is not the primary or the other cannot be, ERR_ETCD
+   */
+  handOver(id?: string): Promise<HandOver>;
+  status(): SiteStatus;
+}
+
+/**
+ * With a cluster: registers in its etcd and takes part in the election. `start` never waits for etcd; `stop` hands over.
+ * Without one: primary from the start, with an epoch of its own.
+ */
+export function site(options: SiteOptions | undefined, tools: SiteTools): Site {
+  return options === undefined ? new SoloSite(tools) : new EtcdSite(options, tools);
+}
+
+class SoloSite implements Site {
+  readonly name = "site";
+  readonly members = new Watched<readonly Member[]>([]);
+  readonly role: SoloElection;
+
+  constructor({ rows, log }: SiteTools) {
+    this.role = new SoloElection({ rows, log: log.part("site") });
+  }
+
+  start(): Promise<void> {
+    return this.role.start();
+  }
+
+  stop(): Promise<void> {
+    return this.role.stop();
+  }
+
+  outdated(epoch: number): void {
+    this.role.outdated(epoch);
+  }
+
+  async handOver(): Promise<HandOver> {
+    const message = "this gateway is alone: there is no cluster in its configuration";
+    throw new FieldgateError("ERR_SITE_HAND_OVER", message);
+  }
+
+  status(): SiteStatus {
+    const role = this.role.get();
+    return {
+      role: role.at,
+      epoch: "epoch" in role ? role.epoch : null,
+      mayAct: this.role.mayAct(),
+      primary: null,
+      registration: "alone",
+      etcd: "none",
+      etcdWentBack: 0,
+      members: [],
+      counters: null,
+      membership: null,
+      lastError: null,
+    };
+  }
+}
+
+class EtcdSite implements Site {
+  readonly name = "site";
+  readonly role: EtcdElection;
+  readonly #membership: EtcdMembership;
+  readonly #etcd: Etcd;
+
+  constructor(options: SiteOptions, tools: SiteTools) {
+    const { clock, random, rows, identity } = tools;
+    const log = tools.log.part("site");
+    const timing = { ...timingOf(options.primaryTtlSeconds), ...tools.timing };
+    const keys = keysOf(identity.site);
+    const etcd = tools.etcd ?? etcdOf(options.endpoints, clock, timing);
+    const run = newRun(random);
+    this.#etcd = etcd;
+    const common = { clock, log, random, etcd, keys };
+    this.#membership = new EtcdMembership({
+      ...common,
+      ttlSeconds: options.registrationTtlSeconds,
+      self: () => selfOf(options, tools, run),
+      admitted: (isMember) => (isMember ? this.role.admit() : this.role.bar()),
+    });
+    this.role = new EtcdElection({
+      ...common,
+      rows,
+      timing,
+      gateway: identity.gateway,
+      ttlSeconds: options.primaryTtlSeconds,
+      onEtcdLoss: options.onEtcdLoss ?? "cloud-fenced",
+      candidate: (id) => this.#candidate(id),
+    });
+  }
+
+  get members(): Watchable<readonly Member[]> {
+    return this.#membership.members;
+  }
+
+  async start(): Promise<void> {
+    await this.role.start();
+    this.#membership.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.role.stop();
+    await this.#membership.stop();
+    this.#etcd.close();
+  }
+
+  outdated(epoch: number): void {
+    this.role.outdated(epoch);
+  }
+
+  handOver(id?: string): Promise<HandOver> {
+    return this.role.handOver(id);
+  }
+
+  status(): SiteStatus {
+    const role = this.role.get();
+    const { lastError } = this.#membership;
+    return {
+      role: role.at,
+      epoch: "epoch" in role ? role.epoch : null,
+      mayAct: this.role.mayAct(),
+      primary: this.role.primary,
+      registration: this.#membership.state,
+      etcd: this.role.isSilent ? "silent" : "answers",
+      etcdWentBack: this.role.wentBack,
+      members: this.members.get(),
+      counters: { ...this.role.counters },
+      membership: this.#membership.counters,
+      lastError: lastError === null ? null : errorFields(lastError),
+    };
+  }
+
+  /** One that stands and has not registered is the last choice. */
+  #candidate(id: string): Candidate {
+    const member = this.members.get().find((one) => one.id === id);
+    return member ?? { id, priority: -1, replicated: 0 };
+  }
+}
+
+function etcdOf(endpoints: readonly string[], clock: Clock, timing: SiteTiming): Etcd {
+  const clients = endpoints.map((endpoint) => etcdClient(endpoint, clock, timing.callMsMax));
+  return new EtcdCluster(clients, clock, timing.hedgeMs);
+}
+
+function selfOf({ priority }: SiteOptions, tools: SiteTools, run: string): Member {
+  const { id: journal, seq: offset, replicated = 0 } = tools.journalOffset();
+  const { identity, address = "", version } = tools;
+  return { id: identity.gateway, run, address, priority, version, journal, offset, replicated };
+}
+
+/** Tells this start of the gateway from all others. */
+function newRun(random: Random): string {
+  const digits = () => Math.floor(random() * 2 ** 32).toString(16);
+  return digits().padStart(8, "0") + digits().padStart(8, "0");
+}

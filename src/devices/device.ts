@@ -35,7 +35,7 @@ export interface DeviceLimits {
   readonly stableMs: number;
 }
 
-export const DEVICE_LIMITS: DeviceLimits = {
+const DEVICE_LIMITS: DeviceLimits = {
   inflightMax: 64,
   readingsMax: 256,
   openTimeoutMs: 10_000,

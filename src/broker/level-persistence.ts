@@ -29,6 +29,9 @@ export function levelPersistence(rows: Rows): ControlPersistence {
   const nothing = async () => undefined;
   const stored = new WeakMap<object, Promise<void>>();
   const addSubscriptions = persistence.addSubscriptions.bind(persistence);
+  const putWill = persistence.putWill.bind(persistence);
+  const delWill = persistence.delWill.bind(persistence);
+  const wills = new WillRows();
   return Object.assign(persistence, {
     storeRetained: nothing,
     createRetainedStream: () => Readable.from([]),
@@ -50,7 +53,43 @@ export function levelPersistence(rows: Rows): ControlPersistence {
       stored.set(subscriptions, adding);
       return adding;
     },
+    putWill: (client: WillOwner, will: object) => putWill({ id: wills.add(client) }, will),
+    async delWill(client: { readonly id: string }): Promise<void> {
+      // A connection that begins: it is not to take away the will of the one that it takes over from.
+      if ("closed" in client) return;
+      await delWill({ id: wills.remove(client.id) });
+    },
   });
+}
+
+interface WillOwner {
+  readonly id: string;
+  readonly closed: boolean;
+}
+
+/**
+ * Which row has whose will. aedes names wills by client id, and while a connection takes over from one with the same id there
+ * are two: the end of the old one must not delete the will of the new one.
+ */
+class WillRows {
+  readonly #rows = new Map<string, { readonly owner: WillOwner; readonly row: string }[]>();
+  #count = 0;
+
+  add(owner: WillOwner): string {
+    const row = `${owner.id}\0${this.#count++}`; // NUL cannot be part of a client id [MQTT-1.5.3-2]
+    this.#rows.set(owner.id, [...(this.#rows.get(owner.id) ?? []), { owner, row }]);
+    return row;
+  }
+
+  /** The row of the connection of that client that has ended. A name that is no client's is that of a row already. */
+  remove(clientId: string): string {
+    const rows = this.#rows.get(clientId) ?? [];
+    const ended = rows.find(({ owner }) => owner.closed);
+    const left = rows.filter((each) => each !== ended);
+    if (left.length > 0) this.#rows.set(clientId, left);
+    else this.#rows.delete(clientId);
+    return ended?.row ?? clientId;
+  }
 }
 
 interface Operation {

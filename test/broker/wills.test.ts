@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type TestSite, withBroker } from "../support/broker.ts";
+import { payloads, publish, subscribe } from "../support/mqtt-words.ts";
+import { RawClient } from "../support/raw-client.ts";
+
+describe("the will of a connection, when the gateway dies", () => {
+  it("is published though the connection took over from one with a will of its own [MQTT-3.1.4-2]", () =>
+    check(
+      async ({ port }) => {
+        await withWill(port, "first");
+        await withWill(port, "second");
+      },
+      ["first", "second"],
+    ));
+
+  it("is published though an earlier connection of the client had just said goodbye", () =>
+    check(
+      async ({ port }) => {
+        const polite = await withWill(port, "first");
+        polite.send({ cmd: "disconnect" });
+        await withWill(port, "second");
+      },
+      ["second"],
+    ));
+
+  it("is published though an earlier connection of the client had just broken", () =>
+    check(
+      async ({ port }) => {
+        const rude = await withWill(port, "first");
+        rude.drop();
+        await withWill(port, "second");
+      },
+      ["first", "second"],
+    ));
+});
+
+function withWill(port: number, payload: string): Promise<RawClient> {
+  const will = { topic: "will", payload: Buffer.from(payload), qos: 1 as const, retain: false };
+  return RawClient.connected(port, { clientId: "sensor", will });
+}
+
+/** A persistent session gets exactly these wills, in this order, after what the clients do and a crash of the gateway. */
+async function check(
+  act: (site: TestSite) => Promise<void>,
+  expected: readonly string[],
+): Promise<void> {
+  await withBroker(async (site) => {
+    const keeper = { clientId: "keeper", clean: false };
+    const reader = await RawClient.connected(site.port, keeper);
+    await subscribe(reader, "will", 1);
+    reader.send({ cmd: "disconnect" });
+    await reader.ended();
+    await act(site);
+    // What the control plane does after CONNACK is on its way; a message kept afterwards says that it is through.
+    const last = await RawClient.connected(site.port, { clientId: "last" });
+    for (let id = 1; id <= 3; id++) {
+      last.send(publish("other", "x", 1, id));
+      await last.next("puback");
+    }
+    await site.restart("crash");
+    const again = await RawClient.connected(site.port, keeper);
+    last.drop();
+    const end = await RawClient.connected(site.port, { clientId: "end" });
+    end.send(publish("will", "end", 1, 1));
+    while (payloads(again).at(-1) !== "end") await again.next("publish");
+    assert.deepEqual(payloads(again), [...expected, "end"]);
+  });
+}

@@ -1,0 +1,161 @@
+/**
+ * What the outside world knows of a broker: what was sent to it, what it has acknowledged, what came. Each thing carries the
+ * position at which it was known, so that the books can be read as they stood at an earlier position (`booksAt`).
+ * Sensors, subscribers and the cloud are other machines: a power cut of the gateway takes nothing from their books.
+ */
+export interface Books {
+  readonly publishers: readonly PublisherBook[];
+  readonly subscribers: readonly SubscriberBook[];
+  /** By topic, the retained payload; null for none. */
+  readonly retained: ReadonlyMap<string, Register<string | null>>;
+  readonly wills: readonly WillBook[];
+  readonly cloud: CloudArrival[];
+}
+
+/** Not yet, or never. */
+export const NEVER = Number.POSITIVE_INFINITY;
+
+export interface PublisherBook {
+  readonly id: string;
+  readonly qos: 1 | 2;
+  /** Message n, from 0, has the topic and payload of `message.ts`. */
+  readonly messages: Published[];
+}
+
+export interface Published {
+  readonly sentAt: number;
+  /** PUBACK or PUBREC came. */
+  keptAt: number;
+  /** Nothing more is to be said about it: PUBACK or PUBCOMP came. */
+  doneAt: number;
+}
+
+export interface SubscriberBook {
+  readonly id: string;
+  /** By filter, whether it is subscribed. */
+  readonly filters: Map<string, Register<boolean>>;
+  readonly arrivals: Arrival[];
+  /** Messages of QoS 2 from PUBLISH to PUBREL. */
+  readonly holds: Hold[];
+}
+
+export interface Arrival {
+  readonly key: string;
+  readonly topic: string;
+  readonly at: number;
+  /** The payload is, byte for byte, the one that was sent under that key. */
+  readonly isWhole: boolean;
+}
+
+export interface Hold {
+  readonly packetId: number;
+  readonly at: number;
+  releasedAt: number;
+}
+
+/** One client id with one will after another, each for one connection. */
+export interface WillBook {
+  readonly id: string;
+  readonly connections: { readonly connackAt: number; goodbyeAt: number }[];
+}
+
+export interface CloudArrival {
+  readonly key: string;
+  readonly topic: string;
+  /** The journal's id and the seq. */
+  readonly identity: string;
+  readonly isWhole: boolean;
+  readonly at: number;
+}
+
+/** Something that has one value at a time, and is asked to change. */
+export class Register<T> {
+  readonly changes: { readonly value: T; readonly sentAt: number; doneAt: number }[] = [];
+  readonly #first: T;
+
+  constructor(first: T) {
+    this.#first = first;
+  }
+
+  change(value: T, sentAt: number): { doneAt: number } {
+    const change = { value, sentAt, doneAt: NEVER };
+    this.changes.push(change);
+    return change;
+  }
+
+  /** The last value acknowledged, and those asked for after it: any of them may be the value now. */
+  possible(): T[] {
+    const last = this.changes.findLastIndex(({ doneAt }) => doneAt !== NEVER);
+    const kept = this.changes.slice(Math.max(0, last)).map(({ value }) => value);
+    return last === -1 ? [this.#first, ...kept] : kept;
+  }
+
+  get acknowledged(): number {
+    return this.changes.filter(({ doneAt }) => doneAt !== NEVER).length;
+  }
+
+  at(position: number): Register<T> {
+    const then = new Register(this.#first);
+    for (const { value, sentAt, doneAt } of this.changes) {
+      if (sentAt <= position) then.changes.push({ value, sentAt, doneAt: known(doneAt, position) });
+    }
+    return then;
+  }
+}
+
+/** The books as they stood at a position: a copy, to be continued. */
+export function booksAt(books: Books, position: number): Books {
+  return {
+    publishers: books.publishers.map(({ messages, ...rest }) => ({
+      ...rest,
+      messages: messages
+        .filter(({ sentAt }) => sentAt <= position)
+        .map(({ sentAt, keptAt, doneAt }) => ({
+          sentAt,
+          keptAt: known(keptAt, position),
+          doneAt: known(doneAt, position),
+        })),
+    })),
+    subscribers: books.subscribers.map(({ id, filters, arrivals, holds }) => ({
+      id,
+      filters: registersAt(filters, position),
+      arrivals: arrivals.filter(({ at }) => at <= position),
+      holds: holds
+        .filter(({ at }) => at <= position)
+        .map((hold) => ({ ...hold, releasedAt: known(hold.releasedAt, position) })),
+    })),
+    retained: registersAt(books.retained, position),
+    wills: books.wills.map(({ id, connections }) => ({
+      id,
+      connections: connections
+        .filter(({ connackAt }) => connackAt <= position)
+        .map((each) => ({ ...each, goodbyeAt: known(each.goodbyeAt, position) })),
+    })),
+    cloud: books.cloud.filter(({ at }) => at <= position),
+  };
+}
+
+/** Every position at which the broker has acknowledged something, rising. */
+export function acknowledgements(books: Books): number[] {
+  const registers = [
+    ...books.retained.values(),
+    ...books.subscribers.flatMap(({ filters }) => [...filters.values()]),
+  ];
+  const all = [
+    ...books.publishers.flatMap(({ messages }) => messages.flatMap((m) => [m.keptAt, m.doneAt])),
+    ...registers.flatMap(({ changes }) => changes.map(({ doneAt }) => doneAt)),
+    ...books.wills.flatMap(({ connections }) => connections.map(({ connackAt }) => connackAt)),
+  ];
+  return all.filter((at) => at !== NEVER).sort((one, other) => one - other);
+}
+
+function registersAt<T>(
+  registers: ReadonlyMap<string, Register<T>>,
+  position: number,
+): Map<string, Register<T>> {
+  return new Map([...registers].map(([name, register]) => [name, register.at(position)]));
+}
+
+function known(at: number, position: number): number {
+  return at <= position ? at : NEVER;
+}

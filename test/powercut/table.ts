@@ -1,0 +1,101 @@
+import type { Outcome } from "./check-cut.ts";
+import { REMAINS } from "./crash-state.ts";
+import { faults, type Verdict } from "./verdict.ts";
+
+/** What is wrong with an outcome; nothing for a cut that was survived. */
+export function wrongWith({ failure, imbalance, verdict }: Outcome): string[] {
+  return [
+    ...(failure === null ? [] : [`did not serve: ${failure}`]),
+    ...(imbalance === null ? [] : [`books: ${imbalance}`]),
+    ...(verdict === null ? [] : faults(verdict)),
+  ];
+}
+
+/**
+ * With a disk that lies, what it lost may be lost. Still the broker starts and serves, delivers no wrong bytes, and names no
+ * two messages alike.
+ */
+export function wrongWithLiar(outcome: Outcome): string[] {
+  const { failure, fileSystem, verdict } = outcome;
+  if (fileSystem === "beyond repair") return [];
+  return [
+    ...(failure === null ? [] : [`did not serve: ${failure}`]),
+    ...(verdict === null ? [] : faults({ ...NOTHING, wrong: verdict.wrong })),
+  ];
+}
+
+/** One cut in one line. */
+export function line(outcome: Outcome, wrong: readonly string[]): string {
+  const { cut, verdict, startMs, reports } = outcome;
+  const known =
+    verdict === null ? "" : `${verdict.acknowledged} acknowledged, ${verdict.repeated} repeated, `;
+  const said = reports.length > 0 ? ` [${reports.join("; ")}]` : "";
+  const result = wrong.length > 0 ? `WRONG: ${wrong.join("; ")}` : "ok";
+  return `cut at ${cut.position} (${cut.remains}, seed ${cut.seed}): ${known}ready in ${startMs.toFixed(0)} ms: ${result}${said}`;
+}
+
+const COLUMNS: readonly (readonly [string, (outcomes: readonly Outcome[]) => number])[] = [
+  ["cuts", (outcomes) => outcomes.length],
+  ["acknowledgements", sum("acknowledged")],
+  ["cuts with a loss", (outcomes) => outcomes.filter(isLossy).length],
+  ["messages lost", sum("lostMessages")],
+  ["worst", (outcomes) => Math.max(0, ...outcomes.map((o) => o.verdict?.lostMessages.length ?? 0))],
+  ["retained lost", sum("lostRetained")],
+  ["wills lost", sum("lostWills")],
+  ["subscriptions lost", sum("lostSubscriptions")],
+  ["sessions lost", sum("lostSessions")],
+  ["did not start", (outcomes) => outcomes.filter(({ failure }) => failure !== null).length],
+  ["QoS 2 twice", sum("twice")],
+  ["out of order", sum("disordered")],
+  ["wrong bytes", sum("wrong")],
+  ["identity reused", sum("identitiesReused")],
+  ["books off", (outcomes) => outcomes.filter(({ imbalance }) => imbalance !== null).length],
+  ["QoS 1 repeated", sum("repeated")],
+  ["with reports", (outcomes) => outcomes.filter(({ reports }) => reports.length > 0).length],
+  ["slowest start, ms", (outcomes) => Math.round(Math.max(0, ...outcomes.map((o) => o.startMs)))],
+];
+
+/** The outcomes counted, a row for each kind of remains and one for all, in Markdown. */
+export function table(outcomes: readonly Outcome[]): string {
+  const kinds = REMAINS.map((kind) => outcomes.filter(({ cut }) => cut.remains === kind));
+  const rows = COLUMNS.map(([name, count]) => [name, ...[...kinds, outcomes].map(count)]);
+  const head = ["", ...REMAINS, "all"];
+  return [head, head.map(() => "---"), ...rows]
+    .map((cells) => `| ${cells.join(" | ")} |`)
+    .join("\n");
+}
+
+const NOTHING: Verdict = {
+  lostMessages: [],
+  lostWills: [],
+  lostRetained: [],
+  lostSubscriptions: [],
+  lostSessions: [],
+  twice: [],
+  disordered: [],
+  wrong: [],
+  identitiesReused: [],
+  stuck: [],
+  repeated: 0,
+  acknowledged: 0,
+};
+
+const LOSSES = [
+  "lostMessages",
+  "lostWills",
+  "lostRetained",
+  "lostSubscriptions",
+  "lostSessions",
+] as const;
+
+function isLossy({ verdict }: Outcome): boolean {
+  return verdict !== null && LOSSES.some((what) => verdict[what].length > 0);
+}
+
+function sum(what: keyof Verdict): (outcomes: readonly Outcome[]) => number {
+  return (outcomes) =>
+    outcomes.reduce((total, { verdict }) => {
+      const found = verdict?.[what] ?? 0;
+      return total + (typeof found === "number" ? found : found.length);
+    }, 0);
+}

@@ -175,8 +175,8 @@ class EtcdClient implements Etcd {
 }
 
 async function connect(endpoint: string): Promise<Etcd3> {
-  const { Etcd3 } = (await import("etcd3")).default; // loaded as CommonJS, it has no other export
-  const atOnce = { execute: (call: (context: object) => unknown) => call({}) } as never;
+  const { Etcd3 } = await import("etcd3");
+  const atOnce = { execute: async (call: (context: object) => unknown) => call({}) } as never;
   return new Etcd3({
     hosts: endpoint,
     faultHandling: { host: () => atOnce, global: atOnce },

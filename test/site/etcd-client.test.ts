@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { etcdClient } from "../../src/site/etcd-client.ts";
+import { EtcdCluster } from "../../src/site/etcd-cluster.ts";
+import { etcdContract } from "../contract/etcd.ts";
+import { SimEtcd, SimLink } from "../sim/site-etcd.ts";
+import { type EtcdServers, startEtcd } from "../support/etcd.ts";
+import { FaultyProxy } from "../support/proxy.ts";
+import { seededRandom } from "../support/random.ts";
+import { SimClock } from "../support/sim-clock.ts";
+import { until } from "../support/until.ts";
+
+let servers: EtcdServers;
+
+before(async () => {
+  servers = await startEtcd();
+});
+after(() => servers.end());
+
+etcdContract({
+  name: "the real one",
+  open: async () => etcdClient(servers.endpoints[0] as string, systemClock, 1000),
+  until: (what, claim) => until(what, claim, 10_000),
+  done: (work) => work,
+  end: async () => {},
+});
+
+const clock = new SimClock();
+etcdContract({
+  name: "the simulated one",
+  open: async () => new SimLink(new SimEtcd(clock, seededRandom(1)), clock, seededRandom(2)),
+  async until(what, claim) {
+    for (let tries = 0; tries < 100; tries++) {
+      if (await claim()) return;
+      await clock.run(clock.monotonicMs() + 100);
+    }
+    throw new Error(`not within 10 s: ${what}`);
+  },
+  async done(work) {
+    let isDone = false;
+    const settled = work.finally(() => {
+      isDone = true;
+    });
+    settled.catch(() => undefined);
+    while (!isDone) await clock.run(clock.monotonicMs() + 1);
+    return settled;
+  },
+  end: async () => {},
+});
+
+describe("a client of etcd", () => {
+  it("gives up in time on a member that is silent, and has a new connection for the next request", async () => {
+    const { proxy, client } = await throughProxy();
+    await client.list("x/");
+    proxy.way = "blackhole";
+    const begunMs = performance.now();
+    await assert.rejects(client.list("x/"), { code: "ERR_ETCD" });
+    assert.ok(performance.now() - begunMs < 900, "not within its deadline");
+    proxy.way = "clear"; // the old connection passes nothing ever again
+    await until("it answers again", () => client.list("x/").then(Boolean, () => false), 5000);
+    client.close();
+    await proxy.stop();
+  });
+
+  it("says so when a watch is cut, or cannot be created", async () => {
+    const { proxy, client } = await throughProxy();
+    const { revision } = await client.list("x/");
+    const troubles: Error[] = [];
+    const listener = { changed: () => {}, trouble: (error: Error) => troubles.push(error) };
+    client.watch("x/", revision + 1, listener);
+    await client.list("x/");
+    proxy.cut();
+    await until("told of the cut", () => troubles.length === 1);
+    proxy.way = "blackhole";
+    client.watch("x/", revision + 1, listener);
+    await until("told that there is none", () => troubles.length === 2, 5000);
+    client.close();
+    await proxy.stop();
+  });
+
+  it("says so when it is asked to watch what was compacted away", async () => {
+    const client = etcdClient(servers.endpoints[0] as string, systemClock, 1000);
+    for (let round = 0; round < 3; round++) await client.commit([], [{ key: "c/a", value: "" }]);
+    const { revision } = await client.list("c/");
+    const { Etcd3 } = await import("etcd3");
+    const admin = new Etcd3({ hosts: servers.endpoints[0] as string });
+    await admin.kv.compact({ revision, physical: true });
+    admin.close();
+    const trouble = await new Promise<Error>((resolve) => {
+      client.watch("c/", revision - 2, { changed: () => {}, trouble: resolve });
+    });
+    assert.match(String(trouble), /could not watch/);
+    client.close();
+  });
+
+  it("rejects with a code when nobody is there", async () => {
+    const client = etcdClient("http://127.0.0.1:1", systemClock, 500);
+    await assert.rejects(client.grant(3), { code: "ERR_ETCD" });
+    await assert.rejects(client.renew("123"), { code: "ERR_ETCD" });
+    client.close();
+  });
+});
+
+describe("a cluster of etcd", () => {
+  it("asks the next member when one is silent, then stays with it, and moves its watches", async () => {
+    const proxy = await FaultyProxy.start(() => servers.nodes[0]?.port ?? 0);
+    const endpoints = [`http://127.0.0.1:${proxy.port}`, servers.endpoints[0] as string];
+    const clients = endpoints.map((endpoint) => etcdClient(endpoint, systemClock, 1000));
+    const cluster = new EtcdCluster(clients, systemClock, 100);
+    const { revision } = await cluster.list("x/");
+    const troubles: Error[] = [];
+    const listener = { changed: () => {}, trouble: (error: Error) => troubles.push(error) };
+    cluster.watch("x/", revision + 1, listener);
+    proxy.way = "blackhole";
+    assert.ok((await took(() => cluster.list("x/"))) >= 100, "did not wait for the first member");
+    assert.equal(troubles.length, 1);
+    assert.ok((await took(() => cluster.list("x/"))) < 100, "asked the silent member again");
+    cluster.close();
+    await proxy.stop();
+  });
+});
+
+async function throughProxy() {
+  const proxy = await FaultyProxy.start(() => servers.nodes[0]?.port ?? 0);
+  const client = etcdClient(`http://127.0.0.1:${proxy.port}`, systemClock, 500);
+  return { proxy, client };
+}
+
+async function took(work: () => Promise<unknown>): Promise<number> {
+  const begunMs = performance.now();
+  await work();
+  return performance.now() - begunMs;
+}

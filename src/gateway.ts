@@ -10,7 +10,7 @@ import { type Device, type DeviceStatus, device } from "./devices/device.ts";
 import { Figures } from "./health/figures.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
 import type { JournalState } from "./journal/journal.ts";
-import { levelJournal } from "./journal/level-journal.ts";
+import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
 import { mqttCloud } from "./uplink/mqtt-cloud.ts";
 import { compileRules, LANES, type LaneName } from "./uplink/rules.ts";
 import { type Uplink, type UplinkStatus, uplink } from "./uplink/uplink.ts";
@@ -71,14 +71,15 @@ export class Gateway {
   constructor(config: Config, tools: GatewayTools) {
     const { clock, log, random } = tools;
     const identity = { gateway: config.gateway.id, site: config.gateway.site };
-    const { path, bytesMax, durability, commitDelayMs, cursorDelayMs } = config.store;
+    const { path } = config.store;
     this.#config = config;
     this.#tools = tools;
     this.#startedMs = clock.monotonicMs();
-    this.#journal = levelJournal(
-      { path, bytesMax, durability, commitDelayMs, cursorDelayMs },
-      { clock, log: log.part("journal"), random },
-    );
+    this.#journal = levelJournal(journalOptions(config), {
+      clock,
+      log: log.part("journal"),
+      random,
+    });
     const route = compileRules(config.uplink?.rules ?? [], identity);
     this.#broker = new Broker(brokerOptions(config), {
       clock,
@@ -174,6 +175,11 @@ export class Gateway {
   #tooling() {
     return { clock: this.#tools.clock, log: this.#tools.log, deadlines: DEADLINES };
   }
+}
+
+function journalOptions({ store }: Config): LevelJournalOptions {
+  const { retryFirstMs: firstMs, retryMaxMs: maxMs, pendingBytesMax, ...options } = store;
+  return { ...options, pendingBytesMax: 2 * pendingBytesMax, retry: { firstMs, maxMs } };
 }
 
 function brokerOptions(config: Config): BrokerOptions {

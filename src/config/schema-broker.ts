@@ -32,7 +32,43 @@ export const store = section(
     pendingBytesMax: bytes({
       default: 8 * 2 ** 20,
       minimum: 2 ** 16,
-      description: "Publishers are not read further while this much waits for the disk.",
+      description:
+        "Publishers are not read further while this much waits for the disk. At twice as much a message is refused.",
+    }),
+    blockBytesMax: bytes({
+      default: 256 * 1024,
+      minimum: 4096,
+      description: "A commit with more than this is split into several blocks.",
+    }),
+    tailBytesMax: bytes({
+      default: 4 * 2 ** 20,
+      minimum: 2 ** 16,
+      description: "Newest messages that are kept in memory for live readers.",
+    }),
+    readCacheBytesMax: bytes({
+      default: 2 * 2 ** 20,
+      minimum: 2 ** 16,
+      description: "Blocks read from disk that are kept in memory.",
+    }),
+    trimBytesMin: bytes({
+      default: 2 ** 20,
+      minimum: 4096,
+      description: "What nobody needs any more is deleted when it has this size.",
+    }),
+    retryFirstMs: whole({
+      default: 200,
+      minimum: 1,
+      maximum: 3_600_000,
+      description:
+        "Ceiling of the first random delay before a failed write is tried again; it doubles.",
+      unit: "ms",
+    }),
+    retryMaxMs: whole({
+      default: 10_000,
+      minimum: 1,
+      maximum: 3_600_000,
+      description: "Highest ceiling of the delay.",
+      unit: "ms",
     }),
   },
   { default: {}, description: "What is kept, where and how safely." },

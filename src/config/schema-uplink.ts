@@ -1,5 +1,5 @@
 import * as Type from "typebox";
-import { choice, oneOf, section, text, whole } from "./schema-kinds.ts";
+import { bytes, choice, oneOf, section, text, whole } from "./schema-kinds.ts";
 
 export const uplinkRule = section({
   match: text({
@@ -71,7 +71,38 @@ export const uplink = section(
       default: 256,
       minimum: 1,
       maximum: 65_535,
-      description: "Messages in flight, per lane.",
+      description: "Messages in flight, over all lanes.",
+    }),
+    inflightBytesMax: bytes({
+      default: 4 * 2 ** 20,
+      minimum: 1024,
+      description: "Bytes in flight, over all lanes. One message always goes, however long.",
+    }),
+    readMessagesMax: whole({
+      default: 1024,
+      minimum: 1,
+      maximum: 65_535,
+      description:
+        "Messages that a lane reads from the journal at once; it holds two such batches.",
+    }),
+    readBytesMax: bytes({
+      default: 2 ** 20,
+      minimum: 1024,
+      description: "Bytes that a lane reads from the journal at once.",
+    }),
+    readRetryMs: whole({
+      default: 1000,
+      minimum: 1,
+      maximum: 3_600_000,
+      description: "How long a failed read of the journal is left alone.",
+      unit: "ms",
+    }),
+    drainMsMax: whole({
+      default: 2000,
+      minimum: 0,
+      maximum: 60_000,
+      description: "How long a stop waits for what is in flight.",
+      unit: "ms",
     }),
     acknowledgeTimeoutMs: whole({
       default: 15_000,

@@ -23,26 +23,11 @@ export interface DeviceSink {
   admit(message: Message): Promise<void>;
 }
 
-export interface DeviceLimits {
-  /** Messages on their way into the sink; beyond it the port is not read. */
-  readonly inflightMax: number;
-  /** Readings of one frame. */
-  readonly readingsMax: number;
-  readonly openTimeoutMs: number;
-  readonly backoffFirstMs: number;
-  readonly backoffMaxMs: number;
-  /** A port that stayed open so long forgives earlier failures. */
-  readonly stableMs: number;
-}
-
-const DEVICE_LIMITS: DeviceLimits = {
-  inflightMax: 64,
-  readingsMax: 256,
-  openTimeoutMs: 10_000,
-  backoffFirstMs: 500,
-  backoffMaxMs: 10_000,
-  stableMs: 10_000,
-};
+/** The bounds among the configuration's keys, which tests tighten. */
+export type DeviceLimits = Pick<
+  DeviceConfig,
+  "inflightMax" | "readingsMax" | "openTimeoutMs" | "backoffFirstMs" | "backoffMaxMs" | "stableMs"
+>;
 
 export interface DeviceTools {
   readonly clock: Clock;
@@ -126,7 +111,7 @@ class LinkedDevice implements Device {
   #lastFrameMs: number | null = null;
 
   constructor(config: DeviceConfig, tools: DeviceTools) {
-    const limits = { ...DEVICE_LIMITS, ...tools.limits };
+    const limits = { ...config, ...tools.limits };
     this.name = `device ${config.name}`;
     this.#config = config;
     this.#clock = tools.clock;

@@ -1,23 +1,12 @@
-/** Bounds of the uplink beside those of UplinkConfig. */
-export interface UplinkLimits {
-  /** Bytes in flight over all lanes. One message always goes, however long. */
-  readonly inflightBytesMax: number;
-  /** Messages that a lane reads from the journal at once; it keeps up to two such batches. */
-  readonly readMessagesMax: number;
-  readonly readBytesMax: number;
-  /** How long a failed read of the journal is left alone, in ms. */
-  readonly readRetryMs: number;
-  /** How long a stop waits for what is in flight, in ms. */
-  readonly drainMsMax: number;
+import type { UplinkConfig } from "../config/schema.ts";
+
+/** Bounds of what the uplink holds, among the configuration's keys; tests tighten them. */
+export type UplinkLimits = Pick<
+  UplinkConfig,
+  "inflightBytesMax" | "readMessagesMax" | "readBytesMax" | "readRetryMs" | "drainMsMax"
+> & {
   /** Guaranteed shares of alarm, telemetry and bulk (turn.ts). */
   readonly shares: readonly [number, number, number];
-}
-
-export const UPLINK_LIMITS: UplinkLimits = {
-  inflightBytesMax: 4 * 2 ** 20,
-  readMessagesMax: 1024,
-  readBytesMax: 2 ** 20,
-  readRetryMs: 1000,
-  drainMsMax: 2000,
-  shares: [0, 1 / 4, 1 / 16],
 };
+
+export const SHARES: UplinkLimits["shares"] = [0, 1 / 4, 1 / 16];

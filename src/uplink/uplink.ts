@@ -9,7 +9,7 @@ import { Carrier } from "./carrier.ts";
 import type { Cloud, CloudConnection, CloudTerms, DropReason } from "./cloud.ts";
 import { shownEndpoint } from "./endpoints.ts";
 import { Ledger } from "./ledger.ts";
-import { UPLINK_LIMITS, type UplinkLimits } from "./limits.ts";
+import { SHARES, type UplinkLimits } from "./limits.ts";
 import { type Link, type LinkEvent, type LinkTiming, nextLink } from "./link.ts";
 import { LANES, type LaneName, type Router } from "./rules.ts";
 import type { Source } from "./source.ts";
@@ -82,7 +82,7 @@ class CloudUplink implements Uplink {
 
   constructor(options: UplinkConfig, tools: UplinkTools) {
     this.#options = options;
-    this.#limits = { ...UPLINK_LIMITS, ...tools.limits };
+    this.#limits = { ...options, shares: SHARES, ...tools.limits };
     this.#tools = tools;
     this.#log = tools.log.part("uplink");
     this.#ledger = new Ledger(this.#log);

@@ -75,6 +75,7 @@ function healthy(): GatewayStatus {
       accepted: 12_345,
       acceptedDurable: 1000,
       sent: 45_678,
+      paused: 0,
       dropped: {},
       closed: {},
       listeners: [],

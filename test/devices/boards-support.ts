@@ -19,3 +19,13 @@ export const BOARDS: Readonly<Record<string, Pick<DeviceConfig, "framing" | "dec
     decode: { type: "nmea" },
   },
 };
+
+/** The bounds of the configuration, at their defaults. */
+export const BOUNDS = {
+  inflightMax: 64,
+  readingsMax: 256,
+  openTimeoutMs: 10_000,
+  backoffFirstMs: 500,
+  backoffMaxMs: 10_000,
+  stableMs: 10_000,
+} satisfies Partial<DeviceConfig>;

@@ -12,6 +12,7 @@ import {
 } from "../../src/devices/port.ts";
 import { seededRandom } from "../support/random.ts";
 import { SimClock } from "../support/sim-clock.ts";
+import { BOUNDS } from "./boards-support.ts";
 import { FRAMING } from "./framing-support.ts";
 
 const CONFIG: DeviceConfig = {
@@ -26,6 +27,7 @@ const CONFIG: DeviceConfig = {
   topic: "d/{device}/{field}",
   qos: 1,
   retain: false,
+  ...BOUNDS,
 };
 
 describe("a device", () => {

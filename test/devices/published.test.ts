@@ -7,7 +7,7 @@ import { parseConfig } from "../../src/config/yaml-load.ts";
 import { device } from "../../src/devices/device.ts";
 import type { Port, PortListener } from "../../src/devices/port.ts";
 import { SimClock } from "../support/sim-clock.ts";
-import { BOARDS } from "./boards-support.ts";
+import { BOARDS, BOUNDS } from "./boards-support.ts";
 import { vectors } from "./framing-support.ts";
 
 describe("what a gateway publishes", () => {
@@ -128,5 +128,6 @@ function configOf(board: string, topic: string): DeviceConfig {
     topic: "devices/{gateway}/{device}",
     qos: 1,
     retain: false,
+    ...BOUNDS,
   };
 }

@@ -11,7 +11,7 @@ import type { DeviceConfig } from "../../src/config/schema.ts";
 import { type Device, type DeviceLimits, device } from "../../src/devices/device.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { until } from "../support/until.ts";
-import { BOARDS } from "./boards-support.ts";
+import { BOARDS, BOUNDS } from "./boards-support.ts";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 let directory = "";
@@ -321,6 +321,7 @@ function configOf(kind: string, name: string, port: string): DeviceConfig {
     topic: "devices/{gateway}/{device}",
     qos: 1,
     retain: false,
+    ...BOUNDS,
   };
 }
 

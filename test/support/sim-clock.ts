@@ -19,16 +19,17 @@ export class SimClock implements Clock {
         reject(signal.reason);
         return;
       }
-      const timer = { dueMs: this.#nowMs + ms, serial: this.#serial++, fire: resolve };
+      const onAbort = () => {
+        this.#timers = this.#timers.filter((other) => other !== timer);
+        reject(signal?.reason);
+      };
+      const fire = () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      const timer = { dueMs: this.#nowMs + ms, serial: this.#serial++, fire };
       this.#timers.push(timer);
-      signal?.addEventListener(
-        "abort",
-        () => {
-          this.#timers = this.#timers.filter((other) => other !== timer);
-          reject(signal.reason);
-        },
-        { once: true },
-      );
+      signal?.addEventListener("abort", onAbort, { once: true });
     });
   }
 

@@ -51,6 +51,8 @@ export interface BrokerTools {
 /** What the broker looks like now. */
 export interface BrokerStatus {
   readonly connections: number;
+  /** Connections that are not read just now, because too much waits to be kept or to be sent. */
+  readonly paused: number;
   readonly sessions: number;
   readonly retained: number;
   readonly accepted: number;
@@ -169,6 +171,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const { accepted, acceptedDurable, sent, drops, closes } = this.#counters;
     return {
       connections: this.#connections.size,
+      paused: this.#paused.size,
       sessions: this.#sessions.count,
       retained: this.#retained.size,
       accepted,
@@ -211,9 +214,13 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   mustPause(connection: Connection): boolean {
-    if (this.#tools.journal.pendingBytes < this.#options.pendingBytesMax) return false;
+    if (!this.#isFull(connection, 1)) return false;
     this.#paused.add(connection);
     return true;
+  }
+
+  drained(connection: Connection): void {
+    if (this.#paused.has(connection)) this.#resumeSome();
   }
 
   ended(connection: Connection, reason: string): void {
@@ -305,11 +312,20 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   #resumeSome(): void {
-    if (this.#paused.size === 0) return;
-    if (this.#tools.journal.pendingBytes > this.#options.pendingBytesMax / 2) return;
-    const paused = [...this.#paused];
-    this.#paused.clear();
-    for (const connection of paused) connection.resume();
+    for (const connection of [...this.#paused]) {
+      if (this.#isFull(connection, 0.5)) continue;
+      this.#paused.delete(connection);
+      connection.resume();
+    }
+  }
+
+  /** Whether so much waits to be kept, or to be taken by this very client, that it must not bring more. */
+  #isFull({ outbox }: Connection, share: number): boolean {
+    const { pendingBytesMax, outputBytesMax } = this.#options;
+    return (
+      this.#tools.journal.pendingBytes >= pendingBytesMax * share ||
+      outbox.pendingBytes > outputBytesMax * share
+    );
   }
 
   /** Those who were connected when the last process ended are gone: their wills are due [MQTT-3.1.2-8]. */

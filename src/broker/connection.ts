@@ -27,6 +27,8 @@ export interface ConnectionWorld {
   ): string | null;
   /** True when no more must be read for now; the broker resumes the connection. */
   mustPause(connection: Connection): boolean;
+  /** What was to be sent has left. */
+  drained(connection: Connection): void;
   /** Keeps that a QoS 2 message is held for the client, in the commit that gathers now; or forgets it. */
   keepReceived(session: Session, packetId: number): void;
   forgetReceived(session: Session, packetId: number): Promise<void>;
@@ -97,7 +99,9 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.#advance();
   }
 
-  drained(): void {}
+  drained(): void {
+    this.#world.drained(this);
+  }
 
   closed(): void {
     this.#gone = true;
@@ -265,11 +269,10 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     const { session } = this;
     if (session === null) return;
     if (packetId === 0) this.close("packet identifier 0");
-    else if (type === PACKET.puback) {
-      if (!session.puback(packetId)) this.#world.unexpected(this, "acknowledgement of nothing");
-    } else if (type === PACKET.pubrec) session.pubrec(packetId);
-    else if (type === PACKET.pubcomp) session.pubcomp(packetId);
-    else this.#released(session, packetId);
+    else if (type === PACKET.pubrel) this.#released(session, packetId);
+    else if (!acknowledges(session, type, packetId)) {
+      this.#world.unexpected(this, "acknowledgement of nothing");
+    }
   }
 
   /** PUBREL: PUBCOMP follows once the identifier is free for good. */
@@ -340,6 +343,11 @@ const HEADERS: readonly (number | undefined)[] = [
   undefined,
   0xe0,
 ];
+
+function acknowledges(session: Session, type: number, packetId: number): boolean {
+  if (type === PACKET.puback) return session.puback(packetId);
+  return type === PACKET.pubrec ? session.pubrec(packetId) : session.pubcomp(packetId);
+}
 
 function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
   if (known.length !== end - start) return false;

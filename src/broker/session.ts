@@ -182,13 +182,17 @@ export class Session {
     return true;
   }
 
-  /** PUBREC: PUBREL follows once it is durable that the receiver has the message [MQTT-4.3.3-1]. */
-  pubrec(packetId: number): void {
+  /**
+   * PUBREC: PUBREL follows once it is durable that the receiver has the message [MQTT-4.3.3-1]; at once for a message
+   * that is not known any more. Tells whether the message is one of QoS 2.
+   */
+  pubrec(packetId: number): boolean {
     const sent = this.#inflight.get(packetId);
+    if (sent !== undefined && sent.qos !== 2) return false;
     if (sent === undefined || sent.index === 0) {
       if (sent !== undefined) sent.released = true;
       this.link?.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
-      return;
+      return sent !== undefined;
     }
     sent.released = true;
     this.#released.add(sent.index);
@@ -196,13 +200,16 @@ export class Session {
       () => this.link?.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId),
       (error) => this.#world.failed(this, error),
     );
+    return true;
   }
 
-  pubcomp(packetId: number): void {
+  /** PUBCOMP. Tells whether it completes anything. */
+  pubcomp(packetId: number): boolean {
     const sent = this.#inflight.get(packetId);
-    if (sent === undefined || sent.qos !== 2) return;
+    if (sent === undefined || !sent.released) return false;
     this.#finish(packetId, sent);
     this.#pump();
+    return true;
   }
 
   /**
@@ -225,24 +232,28 @@ export class Session {
     return false;
   }
 
+  /** What was in flight stays so: a dropped message makes no room in the window of a client that acknowledges nothing. */
   #dropOldest(queue: SessionQueue): void {
     const index = queue.headIndex + 1;
-    const packetId = queuePacketId(index);
-    if (this.#inflight.get(packetId)?.index === index) this.#inflight.delete(packetId);
     if (this.#ahead[0]?.index === index) this.#ahead.shift();
     this.#aheadIndex = Math.max(this.#aheadIndex, index);
-    this.#passHead(queue, index);
+    this.#passHead(queue, this.#headFrom(index));
   }
 
   #finish(packetId: number, sent: Sent): void {
     this.#inflight.delete(packetId);
     const { queue } = this;
-    if (sent.index !== 0 && queue !== null) {
-      this.#done.add(sent.index);
-      let head = queue.headIndex;
-      while (this.#done.delete(head + 1)) head++;
-      if (head > queue.headIndex) this.#passHead(queue, head);
-    }
+    if (queue === null || sent.index <= queue.headIndex) return;
+    this.#done.add(sent.index);
+    const head = this.#headFrom(queue.headIndex);
+    if (head > queue.headIndex) this.#passHead(queue, head);
+  }
+
+  /** The last index of those that are done without a gap from `head` on. */
+  #headFrom(head: number): number {
+    let last = head;
+    while (this.#done.delete(last + 1)) last++;
+    return last;
   }
 
   #passHead(queue: SessionQueue, head: number): void {
@@ -265,8 +276,10 @@ export class Session {
         this.#sendFromMemory(waiting);
         continue;
       }
-      const queued = this.#ahead.shift();
-      if (queued === undefined) break;
+      const queued = this.#ahead[0];
+      // The identifier is in use when the client has left a message unacknowledged over all of them [MQTT-2.3.1-4].
+      if (queued === undefined || this.#inflight.has(queuePacketId(queued.index))) break;
+      this.#ahead.shift();
       this.#sendQueued(link, queued);
     }
     if (this.#ahead.length === 0 && this.#aheadIndex < this.#durableIndex) this.#readOn();
@@ -290,11 +303,15 @@ export class Session {
   #sendQueued(link: SessionLink, { index, entry }: Queued): void {
     if (this.#done.has(index)) return;
     const frame = publishFrameOf(entry.message);
-    const granted = this.#world.granted(this, frame.topic);
-    const qos = lowerQoS(frame.qos, granted);
     const packetId = queuePacketId(index);
-    const released = this.#released.has(index);
-    const sent: Sent = { frame, qos, retain: false, index, released };
+    if (this.#released.has(index)) {
+      // The client has it, at QoS 2, whatever its subscription says by now.
+      this.#inflight.set(packetId, { frame, qos: 2, retain: false, index, released: true });
+      link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
+      return;
+    }
+    const qos = lowerQoS(frame.qos, this.#world.granted(this, frame.topic));
+    const sent: Sent = { frame, qos, retain: false, index, released: false };
     this.#world.counters.sent++;
     if (qos === 0) {
       link.outbox.publish(frame, 0, false, false, 0);
@@ -302,8 +319,7 @@ export class Session {
       return;
     }
     this.#inflight.set(packetId, sent);
-    if (released) link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
-    else link.outbox.publish(frame, qos, false, index <= this.#sentIndex, packetId);
+    link.outbox.publish(frame, qos, false, index <= this.#sentIndex, packetId);
     this.#sentIndex = Math.max(this.#sentIndex, index);
   }
 

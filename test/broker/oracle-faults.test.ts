@@ -4,7 +4,7 @@ import type { QoS } from "../../src/mqtt/message.ts";
 import { withAedes } from "../support/oracle-aedes.ts";
 import { playOnOurs } from "../support/oracle-ours.ts";
 import { type Outcome, play } from "../support/oracle-play.ts";
-import type { Step } from "../support/oracle-script.ts";
+import type { Said, Step } from "../support/oracle-script.ts";
 
 /** A message as it should come: topic, payload, QoS, and the flags that are set. */
 type Came = readonly [topic: string, payload: string, qos: QoS, flags?: string];
@@ -52,6 +52,18 @@ const FAULTS: readonly Fault[] = [
       keep(),
     ],
     brings: [["a/b", "x", 1]],
+  },
+  {
+    name: "overlap, QoS 2: and its PUBREC does not end the connection",
+    script: [
+      connect("pub"),
+      keep(),
+      subscribe("a/# 2", "a/b 2"),
+      drop(),
+      publish("a/b x 2"),
+      keep(),
+    ],
+    brings: [["a/b", "x", 2]],
   },
   {
     name: "overlap, burst: a burst to a persistent session with overlapping filters ends nothing",
@@ -116,6 +128,11 @@ const FAULTS: readonly Fault[] = [
     answer: true,
   },
   {
+    name: "own will: who takes over a connection with a will to itself is connected, and gets it",
+    script: [keep("a x 1"), subscribe("a 2"), keep()],
+    brings: [["a", "x", 1]],
+  },
+  {
     name: "mixed bursts: messages of QoS 2, 1 and 0 in one segment all come, in their order",
     script: [
       connect("pub"),
@@ -166,8 +183,8 @@ function connect(client: string): Step {
   return { does: "connect", client, clean: true, will: null };
 }
 
-function keep(): Step {
-  return { does: "connect", client: "sub", clean: false, will: null };
+function keep(will?: string): Step {
+  return { does: "connect", client: "sub", clean: false, will: will ? said(will) : null };
 }
 
 function drop(): Step {
@@ -187,11 +204,12 @@ function subscribe(...filters: string[]): Step {
   return { does: "subscribe", client: "sub", filters: asked };
 }
 
-/** Messages as "TOPIC PAYLOAD QOS", with "retain" behind that or not. */
 function publish(...messages: string[]): Step {
-  const said = messages.map((each) => {
-    const [topic = "", payload = "", qos, retain] = each.split(" ");
-    return { topic, payload, qos: Number(qos) as QoS, retain: retain !== undefined };
-  });
-  return { does: "publish", client: "pub", messages: said };
+  return { does: "publish", client: "pub", messages: messages.map(said) };
+}
+
+/** A message as "TOPIC PAYLOAD QOS", with "retain" behind that or not. */
+function said(message: string): Said {
+  const [topic = "", payload = "", qos, retain] = message.split(" ");
+  return { topic, payload, qos: Number(qos) as QoS, retain: retain !== undefined };
 }

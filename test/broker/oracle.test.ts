@@ -27,42 +27,38 @@ describe("stock aedes and ours", () => {
 
 async function check(seed: number): Promise<void> {
   const script = randomScript(seededRandom(seed));
-  const difference = await differs(script).catch((error) => String(error.stack));
+  const difference = await differs(script);
   if (difference === null) return;
-  const shortest = await shortened(script);
-  assert.fail(
-    `SEED=${seed}\n${lines(shortest)}\n${await differs(shortest).catch((error) => String(error.stack))}`,
-  );
+  const shortest = await shortened(script, difference);
+  const steps = shortest.map((step, index) => `${index} ${JSON.stringify(step)}`);
+  assert.fail([`SEED=${seed}`, ...steps, difference].join("\n"));
 }
 
-/** The first step that turns out otherwise, or null. */
+/** The first step that turns out otherwise, with both outcomes; null when there is none. */
 async function differs(script: readonly Step[]): Promise<string | null> {
-  const [theirs, ours] = await Promise.all([
-    withAedes((side) => play(side, script)),
-    playOnOurs(script),
-  ]);
-  const expected = comparable(script, withoutFaults(script, theirs));
-  const actual = comparable(script, ours);
-  for (const [index, step] of script.entries()) {
-    const [right, said] = [expected[index], actual[index]].map((each) => JSON.stringify(each));
-    if (right !== said) {
-      return `step ${index} ${JSON.stringify(step)}\naedes ${JSON.stringify(theirs[index])}\nright ${right}\nours  ${said}`;
+  try {
+    const [theirs, ours] = await Promise.all([
+      withAedes((side) => play(side, script)),
+      playOnOurs(script),
+    ]);
+    const expected = comparable(script, withoutFaults(script, theirs));
+    const actual = comparable(script, ours);
+    for (const [index, step] of script.entries()) {
+      const [right, said] = [expected[index], actual[index]].map((each) => JSON.stringify(each));
+      if (right !== said) return `${JSON.stringify(step)}\naedes: ${right}\nours:  ${said}`;
     }
+    return null;
+  } catch (error) {
+    return String(error);
   }
-  return null;
 }
 
-/** The script without the steps that the difference does not need. */
-async function shortened(script: readonly Step[]): Promise<readonly Step[]> {
+/** The script without the steps that this difference does not need. */
+async function shortened(script: readonly Step[], difference: string): Promise<readonly Step[]> {
   let shortest = script;
   for (let index = script.length - 1; index >= 0; index--) {
     const shorter = shortest.toSpliced(index, 1);
-    const still = await differs(shorter).catch(() => "failed");
-    if (still !== null) shortest = shorter;
+    if ((await differs(shorter)) === difference) shortest = shorter;
   }
   return shortest;
-}
-
-function lines(script: readonly Step[]): string {
-  return script.map((step, index) => `${index} ${JSON.stringify(step)}`).join("\n");
 }

@@ -74,6 +74,35 @@ describe("a persistent session", () => {
       assert.deepEqual(payloads(again), []);
     }));
 
+  it("completes a QoS 2 message that its client has, though the subscription is lower or gone by then", () =>
+    withBroker(async ({ port }) => {
+      for (const change of ["lowered to 0", "lowered to 1", "gone"] as const) {
+        const keeper = await RawClient.connected(port, KEEP);
+        await subscribe(keeper, "a", 2);
+        const publisher = await RawClient.connected(port);
+        publisher.send(publish("a", "x", 2, 1));
+        const { messageId } = await keeper.next("publish");
+        keeper.send(ack("pubrec", messageId));
+        await keeper.next("pubrel");
+        if (change === "gone") {
+          keeper.send({ cmd: "unsubscribe", messageId: 9, unsubscriptions: ["a"] });
+          await keeper.next("unsuback");
+        } else await subscribe(keeper, "a", change === "lowered to 0" ? 0 : 1);
+        keeper.drop();
+        const again = await RawClient.connected(port, KEEP);
+        assert.equal((await again.next("pubrel")).messageId, messageId, change);
+        again.send(ack("pubcomp", messageId));
+        await again.settled();
+        assert.deepEqual(payloads(again), [], change);
+        again.drop();
+        const third = await RawClient.connected(port, KEEP);
+        await third.settled();
+        assert.deepEqual(kinds(third), ["connack", "pingresp"], change);
+        third.drop();
+        publisher.drop();
+      }
+    }));
+
   it("takes a QoS 2 message once, though the client repeats it after a reconnection [MQTT-4.3.3-2]", () =>
     withBroker(async ({ port }) => {
       const reader = await RawClient.connected(port, { clientId: "reader" });

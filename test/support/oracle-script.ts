@@ -43,8 +43,10 @@ const BURST_MAX = 5;
  *
  * - "mixed bursts": the messages of a burst are of one QoS, and all of them retained or none;
  * - "overlap, burst": half of the scripts have overlapping filters, the others bursts of QoS 1 and 2;
+ * - "overlap, QoS 2": where filters overlap, either all sessions are clean, or no message has QoS 2;
  * - "retained, QoS 2": retained messages have QoS 0 or 1;
- * - "empty levels": messages to a topic with an empty level have QoS 0 and are not retained.
+ * - "empty levels": messages to a topic with an empty level have QoS 0 and are not retained;
+ * - "own will": who has left a will is not taken over.
  */
 export function randomScript(random: () => number): Step[] {
   const script = new ScriptWriter(random);
@@ -55,8 +57,11 @@ export function randomScript(random: () => number): Step[] {
 class ScriptWriter {
   readonly #random: () => number;
   readonly #overlaps: boolean;
+  readonly #persistent: boolean;
+  readonly #published: QoS;
   readonly #subscribers = new Subscribers();
   readonly #connected = new Set<string>();
+  readonly #willing = new Set<string>();
   readonly #hushed = new Set<string>();
   readonly #cleared = new Set<string>();
   #said = 0;
@@ -64,6 +69,8 @@ class ScriptWriter {
   constructor(random: () => number) {
     this.#random = random;
     this.#overlaps = random() < 0.5;
+    this.#persistent = !this.#overlaps || random() < 0.6;
+    this.#published = this.#overlaps && this.#persistent ? 1 : 2;
   }
 
   step(): Step {
@@ -74,7 +81,8 @@ class ScriptWriter {
 
   #step(client: string): Step {
     const chance = this.#random();
-    if (!this.#connected.has(client) || chance < 0.03) return this.#connect(client);
+    const takesOver = chance < 0.03 && !this.#willing.has(client);
+    if (!this.#connected.has(client) || takesOver) return this.#connect(client);
     if (chance < 0.12) return this.#leave(client);
     // A hushed client changes no subscriptions: at which QoS it gets again what it had is not settled by the standard.
     if (chance < 0.37 && !this.#hushed.has(client)) return this.#subscribe(client);
@@ -90,7 +98,10 @@ class ScriptWriter {
     this.#connected.add(client);
     this.#hushed.delete(client);
     const will = this.#random() < 0.2 ? (this.#burst()[0] ?? null) : null;
-    return { does: "connect", client, clean: this.#random() < 0.4, will };
+    if (will === null) this.#willing.delete(client);
+    else this.#willing.add(client);
+    const clean = !this.#persistent || this.#random() < 0.4;
+    return { does: "connect", client, clean, will };
   }
 
   #leave(client: string): Step {
@@ -127,7 +138,7 @@ class ScriptWriter {
 
   #burst(): Said[] {
     const retain = this.#random() < 0.3;
-    const qos = retain ? lowerQoS(this.#qos(), 1) : this.#qos();
+    const qos = lowerQoS(this.#qos(), retain ? 1 : this.#published);
     const long = (qos === 0 || !this.#overlaps) && this.#random() < 0.3;
     const count = long ? 1 + Math.floor(this.#random() * BURST_MAX) : 1;
     return Array.from({ length: count }, () => this.#message(qos, retain));

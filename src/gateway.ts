@@ -12,7 +12,7 @@ import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
 import type { JournalState } from "./journal/journal.ts";
 import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
 import { mqttCloud } from "./uplink/mqtt-cloud.ts";
-import { compileRules, LANES, type LaneName } from "./uplink/rules.ts";
+import { compileRules, cursorName, LANES, type LaneName } from "./uplink/rules.ts";
 import { type Uplink, type UplinkStatus, uplink } from "./uplink/uplink.ts";
 
 export interface GatewayTools {
@@ -166,10 +166,13 @@ export class Gateway {
     };
   }
 
+  /** What an earlier configuration's uplink has left waiting is counted too: nothing lets go of it. */
   #balance(lane: LaneName): LaneBalance {
     const accepted = this.#journal.laneTotals[LANES[lane]] ?? 0;
-    const queued = this.#uplink?.status().lanes[lane].queued ?? accepted;
-    return { accepted, settled: accepted - queued, queued };
+    const name = cursorName(lane);
+    const known = this.#journal.cursorNames().includes(name);
+    const settled = known ? this.#journal.cursor(name).count : accepted;
+    return { accepted, settled, queued: accepted - settled };
   }
 
   #tooling() {

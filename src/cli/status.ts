@@ -32,7 +32,7 @@ export interface Verdict {
 }
 
 /** What is wrong with a gateway, worst first. */
-export function judge({ journal, uplink, devices }: GatewayStatus): Verdict {
+export function judge({ journal, uplink, devices, ledger }: GatewayStatus): Verdict {
   const critical: string[] = [];
   const warning: string[] = [];
   if (journal.state !== "open")
@@ -40,6 +40,10 @@ export function judge({ journal, uplink, devices }: GatewayStatus): Verdict {
   if (uplink !== null && uplink.state !== "connected") {
     const why = uplink.lastError?.["error"];
     warning.push(`uplink ${uplink.state}${typeof why === "string" ? `: ${why}` : ""}`);
+  }
+  const queued = ledger.alarm.queued + ledger.telemetry.queued + ledger.bulk.queued;
+  if (uplink === null && queued > 0) {
+    warning.push(`${count(queued)} messages wait for an uplink, and none is configured`);
   }
   for (const { name, state, reason } of devices) {
     if (state !== "open") warning.push(`device ${name} ${state}${reason ? `: ${reason}` : ""}`);

@@ -42,6 +42,9 @@ describe("fieldgate status", () => {
       exit: 1,
       reasons: ["uplink waiting: refused", "device boiler waiting: no-such-port"],
     });
+    assert.deepEqual(judge({ ...status, uplink: null }).reasons, [
+      "100 messages wait for an uplink, and none is configured",
+    ]);
     assert.deepEqual(judge(worse), {
       exit: 2,
       reasons: [

@@ -1,4 +1,7 @@
 import { connectAsync, type IPublishPacket, type MqttClient } from "mqtt";
+import { until } from "./until.ts";
+
+const QUIET_MS = 250;
 
 /** A message as it came to the cloud. */
 export interface Arrival {
@@ -34,9 +37,11 @@ export class CloudReceiver {
   /** Distinct messages. */
   readonly ids = new Set<string>();
   readonly #client: MqttClient;
+  readonly #filter: string;
 
-  private constructor(client: MqttClient) {
+  private constructor(client: MqttClient, filter: string) {
     this.#client = client;
+    this.#filter = filter;
   }
 
   /** Resolves when the subscription stands. */
@@ -51,14 +56,33 @@ export class CloudReceiver {
       reconnectPeriod: 50,
       ...(protocol === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}),
     });
-    const receiver = new CloudReceiver(client);
+    const filter = options.filter ?? "#";
+    const receiver = new CloudReceiver(client, filter);
     client.on("error", () => undefined);
     client.on("message", (topic, payload, packet) => {
       if (options.onArrival) options.onArrival();
       else receiver.#arrived(topic, payload, packet, options.idOf ?? identityOf);
     });
-    await client.subscribeAsync(options.filter ?? "#", { qos: 1 });
+    await client.subscribeAsync(filter, { qos: 1 });
     return receiver;
+  }
+
+  /** Resolves when it is connected and its subscription stands: after the cloud's broker has lost its memory. */
+  async standsAgain(): Promise<void> {
+    await until("the receiver connected", () => this.#client.connected);
+    await this.#client.subscribeAsync(this.#filter, { qos: 1 });
+  }
+
+  /** Resolves when nothing more has come for a while. */
+  async settled(): Promise<void> {
+    let before = -1;
+    await until("no more arrivals", async () => {
+      const now = this.first.length + this.duplicates;
+      const same = now === before;
+      before = now;
+      if (!same) await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+      return same;
+    });
   }
 
   async stop(): Promise<void> {

@@ -50,6 +50,15 @@ export class Program {
     return within(START_MS_MAX, `no log line "${message}"`, look());
   }
 
+  /** SIGSTOP: nothing of it runs until `thaw`. */
+  freeze(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
   /** SIGKILL: the process has no say in it. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");

@@ -78,7 +78,7 @@ export type ElectionEvent =
   | { readonly is: "lost"; readonly lease: string }
   | { readonly is: "viewed"; readonly view: SiteView }
   | { readonly is: "kept"; readonly epoch: number }
-  /** A receiver has seen a higher epoch. */
+  /** A receiver has seen that epoch from another one. */
   | { readonly is: "outdated"; readonly epoch: number };
 
 export type ElectionAction =
@@ -172,8 +172,7 @@ function told(
     case "unkept":
       return phase.at === "taking" ? { ...lost(state, phase, nowMs, terms), lease: null } : state;
     case "outdated":
-      if (event.epoch <= state.knownEpoch) return state;
-      return { ...state, knownEpoch: event.epoch, doubtful: true, doubtSinceMs: nowMs };
+      return outdated(state, event.epoch, nowMs, terms);
     case "passing":
       if (phase.at !== "primary") return state;
       return { ...state, phase: { ...phase, at: "passing" } };
@@ -201,6 +200,20 @@ function viewed(state: Election, view: SiteView, nowMs: number): Election {
     doubtful,
     doubtSinceMs: arises ? nowMs : state.doubtSinceMs,
     lease: stands ? state.lease : null,
+  };
+}
+
+/** Someone acts, or acted, under an epoch that etcd has given to us, or does not know. */
+function outdated(state: Election, epoch: number, nowMs: number, terms: ElectionTerms): Election {
+  const { phase, knownEpoch, spentEpoch } = state;
+  const isOurs = isOffice(phase) && phase.epoch <= epoch;
+  if (!isOurs && epoch <= knownEpoch) return state;
+  return {
+    ...(isOurs ? lost(state, phase, nowMs, terms) : state),
+    knownEpoch: Math.max(knownEpoch, epoch),
+    spentEpoch: Math.max(spentEpoch, epoch),
+    doubtful: true,
+    doubtSinceMs: nowMs,
   };
 }
 

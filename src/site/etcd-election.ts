@@ -176,7 +176,7 @@ export class EtcdElection implements Role {
     this.#step({ is: "barred" });
   }
 
-  /** A receiver has seen a higher epoch than ours. */
+  /** A receiver has refused us, as it has seen that epoch, ours or a higher one, from another gateway. */
   outdated(epoch: number): void {
     this.#step({ is: "outdated", epoch });
   }

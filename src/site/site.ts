@@ -63,7 +63,7 @@ export interface SiteStatus {
 export interface Site extends Service {
   readonly role: Role;
   readonly members: Watchable<readonly Member[]>;
-  /** To be told when a receiver has refused us because it has seen a higher epoch, with that epoch. */
+  /** To be told when a receiver has refused us, as it has seen that epoch, ours or a higher one, from another gateway. */
   outdated(epoch: number): void;
   /**
    * Makes another gateway primary: that one, or the best.

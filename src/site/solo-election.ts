@@ -45,10 +45,10 @@ export class SoloElection implements Role {
     this.#role.set({ at: "standby" });
   }
 
-  /** A receiver has seen a higher epoch, as after an older copy of the disk was put in: goes on above it. */
+  /** A receiver has seen that epoch before, as after an older copy of the disk was put in: goes on above it. */
   outdated(epoch: number): void {
     const role = this.#role.get();
-    if (role.at !== "primary" || epoch <= role.epoch) return;
+    if (role.at !== "primary" || epoch < role.epoch) return;
     this.#role.set({ at: "fenced", epoch: role.epoch });
     this.#raising = this.#raise(epoch + 1).catch((error: unknown) => {
       this.#log.error("the epoch cannot be kept: not primary", errorFields(error));

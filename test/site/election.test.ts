@@ -118,7 +118,8 @@ describe("election", () => {
       "standby?5000 +keep20 | standby?5000 | standby?5000 | trying +take21 | taking21 +keep21 | primary21",
       PRIMARY,
     );
-    check("outdated8@2000", "primary8", PRIMARY);
+    check("outdated8@2000 tick@5000", "standby?5000 | trying +take9", PRIMARY);
+    check("outdated7@2000", "primary8", PRIMARY);
   });
 
   it("reclaims a wiped etcd at once while its lease is valid, and else after a lease's time", () => {

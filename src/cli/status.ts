@@ -1,4 +1,3 @@
-import { loadConfig } from "../config/yaml-load.ts";
 import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway.ts";
 import type { Command } from "./command.ts";
@@ -10,7 +9,7 @@ Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no ga
 `,
 
   async run({ configPath, socket, json }) {
-    const path = socket ?? (await loadConfig(configPath)).control.socket;
+    const path = socket ?? (await socketOf(configPath));
     let status: GatewayStatus;
     try {
       status = (await ask(path, "status")) as GatewayStatus;
@@ -25,6 +24,12 @@ Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no ga
     return verdict.exit;
   },
 };
+
+/** Reading a configuration costs more than asking: only who names no socket pays for it. */
+async function socketOf(configPath: string): Promise<string> {
+  const { loadConfig } = await import("../config/yaml-load.ts");
+  return (await loadConfig(configPath)).control.socket;
+}
 
 export interface Verdict {
   readonly exit: 0 | 1 | 2;

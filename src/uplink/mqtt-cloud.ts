@@ -4,7 +4,7 @@ import type { UplinkConfig } from "../config/schema.ts";
 import type { Cloud, CloudConnection, CloudListener, DropReason } from "./cloud.ts";
 import { parseEndpoint, shownEndpoint } from "./endpoints.ts";
 import { readCredentials } from "./file-credentials.ts";
-import { MqttCloudClient } from "./mqtt-client.ts";
+import type { MqttCloudClient } from "./mqtt-client.ts";
 import {
   ACCEPTED,
   afterRebuff,
@@ -95,6 +95,8 @@ class Dial implements CloudConnection {
       const address = parseEndpoint(this.#endpoint);
       if (address === null) throw notAnEndpoint(this.#endpoint);
       const credentials = await readCredentials(this.#options);
+      // The package is large: a gateway accepts its sensors before it loads the way to the cloud.
+      const { MqttCloudClient } = await import("./mqtt-client.ts");
       if (this.#over) return;
       this.#client = new MqttCloudClient(
         { address, protocol, credentials, options: this.#options, ...this.#tools },

@@ -94,44 +94,58 @@ export class Register<T> {
     return this.changes.filter(({ doneAt }) => doneAt !== NEVER).length;
   }
 
-  at(position: number): Register<T> {
+  /** As it was known. */
+  at(known: (at: number) => number): Register<T> {
     const then = new Register(this.#first);
     for (const { value, sentAt, doneAt } of this.changes) {
-      if (sentAt <= position) then.changes.push({ value, sentAt, doneAt: known(doneAt, position) });
+      if (known(sentAt) === NEVER) continue;
+      then.changes.push({ value, sentAt: known(sentAt), doneAt: known(doneAt) });
     }
     return then;
   }
 }
 
-/** The books as they stood at a position: a copy, to be continued. */
-export function booksAt(books: Books, position: number): Books {
+/**
+ * The books as they stood at a position: a copy, to be continued.
+ * @param origin when given, all that was known then is known from there on: positions begin anew
+ */
+export function booksAt(books: Books, position: number, origin?: number): Books {
+  const known = (at: number) => (at <= position ? (origin ?? at) : NEVER);
   return {
     publishers: books.publishers.map(({ messages, ...rest }) => ({
       ...rest,
       messages: messages
         .filter(({ sentAt }) => sentAt <= position)
         .map(({ sentAt, keptAt, doneAt }) => ({
-          sentAt,
-          keptAt: known(keptAt, position),
-          doneAt: known(doneAt, position),
+          sentAt: known(sentAt),
+          keptAt: known(keptAt),
+          doneAt: known(doneAt),
         })),
     })),
     subscribers: books.subscribers.map(({ id, filters, arrivals, holds }) => ({
       id,
-      filters: registersAt(filters, position),
-      arrivals: arrivals.filter(({ at }) => at <= position),
+      filters: registersAt(filters, known),
+      arrivals: arrivals
+        .filter(({ at }) => at <= position)
+        .map((each) => ({ ...each, at: known(each.at) })),
       holds: holds
         .filter(({ at }) => at <= position)
-        .map((hold) => ({ ...hold, releasedAt: known(hold.releasedAt, position) })),
+        .map(({ packetId, at, releasedAt }) => ({
+          packetId,
+          at: known(at),
+          releasedAt: known(releasedAt),
+        })),
     })),
-    retained: registersAt(books.retained, position),
+    retained: registersAt(books.retained, known),
     wills: books.wills.map(({ id, connections }) => ({
       id,
       connections: connections
         .filter(({ connackAt }) => connackAt <= position)
-        .map((each) => ({ ...each, goodbyeAt: known(each.goodbyeAt, position) })),
+        .map((each) => ({ connackAt: known(each.connackAt), goodbyeAt: known(each.goodbyeAt) })),
     })),
-    cloud: books.cloud.filter(({ at }) => at <= position),
+    cloud: books.cloud
+      .filter(({ at }) => at <= position)
+      .map((each) => ({ ...each, at: known(each.at) })),
   };
 }
 
@@ -151,11 +165,7 @@ export function acknowledgements(books: Books): number[] {
 
 function registersAt<T>(
   registers: ReadonlyMap<string, Register<T>>,
-  position: number,
+  known: (at: number) => number,
 ): Map<string, Register<T>> {
-  return new Map([...registers].map(([name, register]) => [name, register.at(position)]));
-}
-
-function known(at: number, position: number): number {
-  return at <= position ? at : NEVER;
+  return new Map([...registers].map(([name, register]) => [name, register.at(known)]));
 }

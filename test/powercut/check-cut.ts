@@ -33,7 +33,7 @@ export type LiarCache = number;
 /** Rebuilds the disk as the cut left it, starts the broker on it, and compares what it has with the books. */
 export async function checkCut(
   cut: Cut,
-  recording: Recording,
+  recording: Pick<Recording, "records" | "books">,
   images: CrashImages,
   broker: BrokerUnderTest,
   folder: string,

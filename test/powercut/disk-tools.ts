@@ -23,13 +23,22 @@ export function copySparse(from: string, to: string): void {
   run("cp", "--sparse=always", from, to);
 }
 
-/** Repairs a file system as a machine does when it boots. Tells whether there was something to repair. */
+/**
+ * Repairs a file system as a machine does when it boots. Tells whether there was something to repair beyond its own journal.
+ * @throws Error when it is beyond repair
+ */
 export function repairExt4(image: string): boolean {
-  const { status, stdout, stderr } = spawnSync("e2fsck", ["-fy", image], { encoding: "utf8" });
-  if (status === null || status > 2)
-    throw new Error(`e2fsck ${image}: ${status} ${stdout}${stderr}`);
-  return status !== 0;
+  const check = (...words: string[]) => {
+    const { status, stdout, stderr } = spawnSync("e2fsck", [...words, image], { encoding: "utf8" });
+    if (status === null || status > MENDED_REBOOT) throw new Error(`${status} ${stdout}${stderr}`);
+    return status;
+  };
+  check("-y", "-E", "journal_only");
+  return check("-fy") !== 0;
 }
+
+/** e2fsck: 0 sound, 1 mended, 2 mended and the machine should start again; above, not mended. */
+const MENDED_REBOOT = 2;
 
 /** A mounted image. Unmounted at the latest when this process ends. */
 export class Mount {

@@ -17,21 +17,26 @@ const PART_TIME = "part-time";
 export const JOINER_STAYS = "sub/stays";
 const JOINER_FILTERS = 8;
 const RETAINED_TOPICS = 6;
+const WINDOW_MAX = 12;
 const WILL_ENDS: readonly WillEnd[] = ["stays", "drops", "says goodbye", "comes again"];
+
+const NUMBERED = [
+  { id: "one-a", qos: 1 },
+  { id: "one-b", qos: 1 },
+  { id: "two-a", qos: 2 },
+  { id: "two-b", qos: 2 },
+] as const;
+export const PUBLISHERS = NUMBERED.length;
 
 /** Books of a broker that nobody has spoken to yet. */
 export function emptyBooks(): Books {
-  const publisher = (id: string, qos: 1 | 2) => ({ id, qos, messages: [] });
   const subscriber = (id: string) => ({ id, filters: new Map(), arrivals: [], holds: [] });
   const topics = Array.from({ length: RETAINED_TOPICS }, (_, k) => `ret/${k}`);
   return {
-    publishers: [
-      publisher("one-a", 1),
-      publisher("one-b", 1),
-      publisher("two-a", 2),
-      publisher("two-b", 2),
-      publisher(LAST, 1),
-    ],
+    publishers: [...NUMBERED, { id: LAST, qos: 1 } as const].map((publisher) => ({
+      ...publisher,
+      messages: [],
+    })),
     subscribers: ["online", PART_TIME, OFFLINE, JOINER].map(subscriber),
     retained: new Map(topics.map((topic) => [topic, new Register<string | null>(null)])),
     wills: WILL_ENDS.map((_, k) => ({ id: `will-${k}`, connections: [] })),
@@ -59,16 +64,16 @@ export class Load {
     );
   }
 
-  /** Messages sent by all publishers, in all rounds. */
+  /** Messages that the publishers have sent. */
   get published(): number {
     return this.#publishers.reduce((sum, { book }) => sum + book.messages.length, 0);
   }
 
   /**
-   * Connects everyone to a broker that has just started, and publishes until each publisher has `total` messages
-   * acknowledged. Returns whether it came so far, after all have left or the broker has ended.
+   * Connects everyone to a broker that has just started, and publishes until each publisher has so many messages more,
+   * all acknowledged. Returns whether it came so far, or the broker has ended before.
    */
-  async round(port: number, number: number, total: number): Promise<boolean> {
+  async round(port: number, number: number, messages: number): Promise<boolean> {
     try {
       await this.#arrive(port, number);
     } catch (error) {
@@ -85,7 +90,9 @@ export class Load {
       this.#endConnections(port, through),
     ];
     const published = await Promise.all(
-      this.#publishers.map((publisher) => publisher.publish(total, 1 + this.#below(12))),
+      this.#publishers.map((publisher) =>
+        publisher.publish(publisher.book.messages.length + messages, 1 + this.#below(WINDOW_MAX)),
+      ),
     );
     publishing = false;
     await Promise.all(beside);

@@ -47,16 +47,15 @@ async function run(): Promise<number> {
   const outcomes: Outcome[] = [];
   let wrongCount = 0;
   const began = performance.now();
-  await powercut(
-    options,
-    (said) => console.log(said),
-    (outcome) => {
+  await powercut(options, {
+    said: (text) => console.log(text),
+    cut(outcome) {
       outcomes.push(outcome);
       const wrong = wrongOf(outcome);
       if (wrong.length > 0) wrongCount++;
       if (values.verbose || wrong.length > 0) console.log(line(outcome, wrong));
     },
-  );
+  });
   const seconds = ((performance.now() - began) / 1000).toFixed(0);
   console.log(`\n${table(outcomes)}\n`);
   console.log(

@@ -5,8 +5,8 @@ import { until } from "../support/until.ts";
 import type { BlockRecord } from "./block-log.ts";
 import type { Books } from "./books.ts";
 import type { BrokerUnderTest } from "./broker-under-test.ts";
-import { makeExt4 } from "./disk-tools.ts";
-import { emptyBooks, Load } from "./load.ts";
+import { copySparse, makeExt4 } from "./disk-tools.ts";
+import { emptyBooks, Load, PUBLISHERS } from "./load.ts";
 import { RecordedDisk } from "./recorded-disk.ts";
 
 /** The store's path below the top of the disk: the broker makes the directories, and has to make them last. */
@@ -19,12 +19,20 @@ export interface RecordingOptions {
   readonly broker: BrokerUnderTest;
   readonly random: Random;
   readonly diskBytes: number;
+  /** What an earlier cut has left, to begin with, instead of an empty disk. */
+  readonly from: Wreck | null;
   /** Starts of the broker; each but the last is ended under load. */
   readonly rounds: number;
   /** Messages of each publisher in each round. */
   readonly messages: number;
   /** Whether the broker may be ended with SIGKILL; otherwise always with SIGTERM. */
   readonly mayKill: boolean;
+}
+
+/** What a power cut has left of a broker, and what the world knows of it. */
+export interface Wreck {
+  readonly image: string;
+  readonly books: Books;
 }
 
 /** A broker's life on a disk, with all that the disk and the world saw. */
@@ -46,10 +54,11 @@ export async function record(options: RecordingOptions): Promise<Recording> {
   const began = performance.now();
   const base = join(folder, "base.img");
   mkdirSync(folder, { recursive: true });
-  makeExt4(base, options.diskBytes);
+  if (options.from === null) makeExt4(base, options.diskBytes);
+  else copySparse(options.from.image, base);
   const disk = await RecordedDisk.start(options.blockLog, base, folder);
   const { position } = disk;
-  const books = emptyBooks();
+  const books = options.from?.books ?? emptyBooks();
   const load = new Load(books, position, random);
   if (broker.cloud) {
     broker.cloud.arrivals = books.cloud;
@@ -61,8 +70,8 @@ export async function record(options: RecordingOptions): Promise<Recording> {
     if (broker.cloud) broker.cloud.away = random() < 0.3;
     const port = await broker.start(join(disk.path, STORE));
     starts.push({ from, to: position() });
-    const goal = load.published + messages * (0.4 + 0.5 * random());
-    const round = load.round(port, number, number * messages);
+    const goal = load.published + PUBLISHERS * messages * (0.2 + 0.7 * random());
+    const round = load.round(port, number, messages);
     if (number < rounds) {
       await until("the load goes on", () => load.published >= goal, 60_000);
       await (options.mayKill && random() < 0.7 ? broker.kill() : broker.terminate());

@@ -12,25 +12,30 @@ export function wrongWith({ failure, imbalance, verdict }: Outcome): string[] {
 }
 
 /**
- * With a disk that lies, what it lost may be lost. Still the broker starts and serves, delivers no wrong bytes, and names no
- * two messages alike.
+ * With a disk that lies, what it lost may be lost. Still the broker starts and serves, delivers no wrong bytes, and reports
+ * when something is missing in the midst of what it has.
  */
 export function wrongWithLiar(outcome: Outcome): string[] {
-  const { failure, fileSystem, verdict } = outcome;
+  const { failure, fileSystem, verdict, reports } = outcome;
   if (fileSystem === "beyond repair") return [];
-  return [
-    ...(failure === null ? [] : [`did not serve: ${failure}`]),
-    ...(verdict === null ? [] : faults({ ...NOTHING, wrong: verdict.wrong })),
-  ];
+  if (verdict === null) return [`did not serve: ${failure}`];
+  const { wrong } = verdict;
+  const holes = reports.length > 0 ? [] : verdict.holes;
+  return faults({ ...NOTHING, wrong, holes });
 }
 
 /** One cut in one line. */
 export function line(outcome: Outcome, wrong: readonly string[]): string {
-  const { cut, verdict, startMs, reports } = outcome;
+  const { cut, verdict, startMs, reports, fileSystem } = outcome;
+  const allowed = wrong.length > 0 ? [] : wrongWith(outcome);
   const known =
     verdict === null ? "" : `${verdict.acknowledged} acknowledged, ${verdict.repeated} repeated, `;
   const said = reports.length > 0 ? ` [${reports.join("; ")}]` : "";
-  const result = wrong.length > 0 ? `WRONG: ${wrong.join("; ")}` : "ok";
+  const result = [
+    ...(fileSystem === "sound" ? [] : [`file system ${fileSystem}`]),
+    wrong.length > 0 ? `WRONG: ${wrong.join("; ")}` : "ok",
+    ...allowed,
+  ].join("; ");
   return `cut at ${cut.position} (${cut.remains}, seed ${cut.seed}): ${known}ready in ${startMs.toFixed(0)} ms: ${result}${said}`;
 }
 
@@ -49,6 +54,11 @@ const COLUMNS: readonly (readonly [string, (outcomes: readonly Outcome[]) => num
   ["out of order", sum("disordered")],
   ["wrong bytes", sum("wrong")],
   ["identity reused", sum("identitiesReused")],
+  ["missing in the midst", sum("holes")],
+  [
+    "file system repaired",
+    (outcomes) => outcomes.filter(({ fileSystem }) => fileSystem === "repaired").length,
+  ],
   ["books off", (outcomes) => outcomes.filter(({ imbalance }) => imbalance !== null).length],
   ["QoS 1 repeated", sum("repeated")],
   ["with reports", (outcomes) => outcomes.filter(({ reports }) => reports.length > 0).length],
@@ -75,6 +85,7 @@ const NOTHING: Verdict = {
   disordered: [],
   wrong: [],
   identitiesReused: [],
+  holes: [],
   stuck: [],
   repeated: 0,
   acknowledged: 0,

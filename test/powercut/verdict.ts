@@ -20,6 +20,8 @@ export interface Verdict {
   readonly wrong: readonly string[];
   /** One (journal, seq) for two messages. */
   readonly identitiesReused: readonly string[];
+  /** Missing in the midst of what came. */
+  readonly holes: readonly string[];
   readonly stuck: readonly string[];
   /** Messages of QoS 1 that came more than once, as they may. */
   readonly repeated: number;
@@ -72,6 +74,7 @@ export function judge(
       arrivals.filter(({ isWhole }) => !isWhole).map(({ key }) => `${id}: ${key.slice(0, 60)}`),
     ),
     identitiesReused: reused(after),
+    holes: holes(before, after),
     stuck: found.stuck,
     repeated: counts.reduce(
       (sum, { count }) => sum + [...count.values()].reduce((more, n) => more + n - 1, 0),
@@ -79,6 +82,28 @@ export function judge(
     ),
     acknowledged,
   };
+}
+
+/**
+ * Messages that are missing though later ones of the same publisher, acknowledged before the crash too, are there: a store
+ * that lost its end cannot know it, one that lost something in the midst can, and has to say so.
+ */
+function holes(before: Books, after: Books): string[] {
+  return after.subscribers.flatMap((book) => {
+    const came = new Set(book.arrivals.map(({ key }) => key));
+    if (subscribedAt(book) === NEVER) return [];
+    return before.publishers.flatMap(({ id, messages }) => {
+      const isKept = (n: number) => messages[n]?.keptAt !== NEVER;
+      const last = messages.findLastIndex((_, n) => isKept(n) && came.has(`${id}/${n}`));
+      return messages
+        .slice(0, Math.max(0, last))
+        .flatMap(({ sentAt }, n) =>
+          sentAt >= subscribedAt(book) && isKept(n) && !came.has(`${id}/${n}`)
+            ? [`${book.id}: ${id}/${n} before ${last}`]
+            : [],
+        );
+    });
+  });
 }
 
 /** The phrases of a verdict that say what is wrong; none when all is well. */

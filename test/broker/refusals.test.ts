@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import packet from "mqtt-packet";
 import { withBroker } from "../support/broker.ts";
-import { seededRandom } from "../support/random.ts";
 import { RawClient } from "../support/raw-client.ts";
 
 /** Bytes that a client may not send once it is connected, and the reason that is counted. */
@@ -203,56 +202,6 @@ describe("before CONNECT", () => {
     ));
 });
 
-describe("noise", () => {
-  it("closes connections, crashes nothing and disturbs nobody: 2,000 mutations of valid streams", () =>
-    withBroker(async ({ port, broker }) => {
-      const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-      const random = seededRandom(seed);
-      const witness = await RawClient.connected(port, { clientId: "witness" });
-      for (let round = 0; round < 40; round++) {
-        const clients = await Promise.all(Array.from({ length: 50 }, () => RawClient.open(port)));
-        for (const client of clients) client.send(mutated(random));
-        await witness.settled();
-        for (const client of clients) client.drop();
-      }
-      await witness.settled();
-      assert.ok(Object.keys(broker.status().closed).length > 3, `seed ${seed}`);
-    }));
-});
-
 function connect(): readonly number[] {
   return [...packet.generate({ cmd: "connect", clientId: "raw", clean: true, keepalive: 0 })];
-}
-
-/** A conversation with a few bytes changed, taken out or doubled. */
-function mutated(random: () => number): Buffer {
-  const publish = {
-    cmd: "publish",
-    topic: "a/b",
-    payload: "xyz",
-    dup: false,
-    retain: random() < 0.3,
-  } as const;
-  const bytes = [
-    ...connect(),
-    ...packet.generate({
-      cmd: "subscribe",
-      messageId: 1,
-      subscriptions: [{ topic: "n/#", qos: 1 }],
-    }),
-    ...packet.generate({ ...publish, qos: 0 }),
-    ...packet.generate({ ...publish, qos: 1, messageId: 2 }),
-    ...packet.generate({ ...publish, qos: 2, messageId: 3 }),
-    ...packet.generate({ cmd: "pubrel", messageId: 3 }),
-    ...packet.generate({ cmd: "pingreq" }),
-  ];
-  const from = random() < 0.5 ? 0 : connect().length;
-  for (let i = 0; i < 1 + random() * 4; i++) {
-    const at = from + Math.floor(random() * (bytes.length - from));
-    const kind = random();
-    if (kind < 0.5) bytes[at] = Math.floor(random() * 256);
-    else if (kind < 0.75) bytes.splice(at, 1 + Math.floor(random() * 3));
-    else bytes.splice(at, 0, ...bytes.slice(at, at + 1 + Math.floor(random() * 5)));
-  }
-  return Buffer.from(bytes);
 }

@@ -64,7 +64,9 @@ export class EtcdBallot {
       { key: keys.epoch, is: "unchanged", modRevision: holderRevision },
       { key: keys.standing(lease), is: "present" },
     ];
-    if (other !== null) when.push({ key: keys.standing(other), is: "absent" });
+    if (other !== null) {
+      when.push({ key: keys.standing(other), is: "not under", lease: other });
+    }
     await etcd.commit(when, [{ key: keys.epoch, value: writeHolder({ epoch, gateway, lease }) }]);
     await refresh();
   }

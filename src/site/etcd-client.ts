@@ -210,6 +210,9 @@ function comparison(condition: Condition) {
       mod_revision: condition.modRevision,
     } as const;
   }
+  if (condition.is === "not under") {
+    return { key, target: "Lease", result: "NotEqual", lease: condition.lease } as const;
+  }
   const result = condition.is === "absent" ? "Equal" : "NotEqual";
   return { key, target: "Create", result, create_revision: 0 } as const;
 }

@@ -43,7 +43,9 @@ export interface EtcdEntry {
 
 export type Condition =
   | { readonly key: string; readonly is: "absent" | "present" }
-  | { readonly key: string; readonly is: "unchanged"; readonly modRevision: number };
+  | { readonly key: string; readonly is: "unchanged"; readonly modRevision: number }
+  /** There is no such key, or it hangs on another lease or on none. */
+  | { readonly key: string; readonly is: "not under"; readonly lease: string };
 
 export interface Put {
   readonly key: string;

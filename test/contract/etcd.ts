@@ -59,6 +59,21 @@ export function etcdContract(kind: EtcdKind): void {
       assert.equal(await write({ key: a, is: "unchanged", modRevision }), false);
     });
 
+    it("writes only when a key does not hang on a lease", async () => {
+      const [etcd, under] = [await open(), prefix()];
+      const key = `${under}a`;
+      const { lease } = await kind.done(etcd.grant(5));
+      const write = (other: string) =>
+        kind.done(
+          etcd.commit([{ key, is: "not under", lease: other }], [{ key, value: "", lease }]),
+        );
+      assert.equal(await write(lease), true); // no such key
+      assert.equal(await write(lease), false);
+      assert.equal(await write("7"), true);
+      await kind.done(etcd.commit([], [{ key, value: "" }]));
+      assert.equal(await write(lease), true);
+    });
+
     it("ends a lease's keys with the lease, by revoking", async () => {
       const [etcd, under] = [await open(), prefix()];
       const { lease, ttlMs } = await kind.done(etcd.grant(5));

@@ -140,6 +140,7 @@ export class SimEtcd {
   #isMet(condition: Condition): boolean {
     const entry = this.#entries.get(condition.key);
     if (condition.is === "unchanged") return (entry?.modRevision ?? 0) === condition.modRevision;
+    if (condition.is === "not under") return (entry?.lease ?? "0") !== condition.lease;
     return (entry === undefined) === (condition.is === "absent");
   }
 

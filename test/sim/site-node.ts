@@ -130,6 +130,10 @@ export class SimNode {
     return role.at === "primary" ? role.epoch : 0;
   }
 
+  get diskEpoch(): number {
+    return Number(new TextDecoder().decode(this.#disk.get("epoch")));
+  }
+
   #newProcess(): SimProcess {
     return new SimProcess(this.#clock, 0.98 + this.#random() * 0.04);
   }

@@ -102,6 +102,7 @@ class Sink {
     this.seen.acts++;
     const who = `${node.id} of start ${node.starts}`;
     const { epoch } = node;
+    assert.ok(node.diskEpoch >= epoch, `SIM_SEED=${this.#seed}: acts before its epoch is on disk`);
     if (epoch < this.maxEpoch || (epoch === this.maxEpoch && who !== this.#who)) {
       const what = `epoch ${epoch} of ${who} after ${this.maxEpoch} of ${this.#who}`;
       assert.ok(this.hasEtcdForgotten, `SIM_SEED=${this.#seed}: ${what}`);
@@ -242,7 +243,7 @@ const STRIKES: Record<string, Strike> = {
     const { link } = storm.node;
     const some = (most: number) => (storm.upTo(2) < 1 ? 0 : storm.upTo(most));
     const weather: Weather = {
-      latencyMsMax: 1 + some(300),
+      latencyMsMax: 1 + some(900),
       losesRequest: some(0.4),
       losesReply: some(0.4),
       delaysRequest: some(0.3),
@@ -275,8 +276,17 @@ const STRIKES: Record<string, Strike> = {
     });
   },
   handOvers: (storm) => {
+    const { primary } = storm;
+    const { link } = primary;
+    if (storm.upTo(2) < 1) {
+      // The request may arrive long after the primary has given up on it.
+      link.weather = { ...CALM, latencyMsMax: 50, delaysRequest: 0.7, deafens: 0.7 };
+      storm.after(storm.upTo(2000), () => {
+        link.weather = CALM;
+      });
+    }
     const to = storm.upTo(2) < 1 ? storm.node.id : undefined;
-    void storm.primary.site.handOver(to).catch(() => undefined);
+    void primary.site.handOver(to).catch(() => undefined);
   },
   etcdStops: (storm) => storm.etcdDown(storm.upTo(8000)),
   wipes: (storm) => {

@@ -4,6 +4,7 @@ import type { Random } from "./base/random.ts";
 import { type Service, startAll, stopAll } from "./base/service.ts";
 import { Broker, type BrokerOptions, type BrokerStatus } from "./broker/broker.ts";
 import { LocalPublisher } from "./broker/local-publisher.ts";
+import { version } from "./cli/version.ts";
 import type { Config } from "./config/schema.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { type Device, type DeviceStatus, device } from "./devices/device.ts";
@@ -11,6 +12,7 @@ import { Figures } from "./health/figures.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
 import type { JournalState } from "./journal/journal.ts";
 import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
+import { type Site, type SiteStatus, site } from "./site/site.ts";
 import { mqttCloud } from "./uplink/mqtt-cloud.ts";
 import { compileRules, cursorName, LANES, type LaneName } from "./uplink/rules.ts";
 import { type Uplink, type UplinkStatus, uplink } from "./uplink/uplink.ts";
@@ -38,6 +40,7 @@ export interface GatewayStatus {
   readonly broker: BrokerStatus;
   readonly devices: readonly DeviceStatus[];
   readonly uplink: UplinkStatus | null;
+  readonly cluster: SiteStatus;
   /** The machine, as last sampled; null before the first sample. */
   readonly host: HostSample | null;
   readonly ledger: Readonly<Record<LaneName, LaneBalance>>;
@@ -64,6 +67,7 @@ export class Gateway {
   readonly #broker: Broker;
   readonly #devices: readonly Device[];
   readonly #uplink: Uplink | null;
+  readonly #site: Site;
   readonly #host: HostStatistics;
   readonly #services: readonly Service[];
   readonly #startedMs: number;
@@ -110,6 +114,15 @@ export class Gateway {
       { status: () => this.status() },
       log.part("control"),
     );
+    this.#site = site(config.cluster, {
+      clock,
+      log,
+      random,
+      identity,
+      version,
+      rows: this.#journal.rows("site"),
+      journalOffset: () => ({ id: this.#journal.id, seq: this.#journal.durableSeq }),
+    });
     const { figuresSeconds, hostSeconds } = config.health;
     this.#host = new HostStatistics(
       { everyMs: hostSeconds * 1000, path },
@@ -123,6 +136,7 @@ export class Gateway {
       ...outward,
       this.#broker,
       ...this.#devices,
+      this.#site,
       this.#host,
       figures,
       control,
@@ -157,6 +171,7 @@ export class Gateway {
       broker: this.#broker.status(),
       devices: this.#devices.map((each) => each.status()),
       uplink: this.#uplink?.status() ?? null,
+      cluster: this.#site.status(),
       host: this.#host.last,
       ledger: {
         alarm: this.#balance("alarm"),

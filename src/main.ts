@@ -6,6 +6,7 @@ import type { Command } from "./cli/command.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   run: () => import("./cli/run.ts"),
   status: () => import("./cli/status.ts"),
+  site: () => import("./cli/site.ts"),
   config: () => import("./cli/config.ts"),
 };
 

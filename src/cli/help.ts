@@ -7,6 +7,7 @@ Usage: fieldgate COMMAND [ARGUMENTS] [OPTIONS]
 Commands:
   run              run the gateway in the foreground
   status           what a running gateway does, on one screen
+  site             the gateways of the site, and who is primary
   config check     check a configuration file
   config show      show a configuration with all defaults, without secrets
 

@@ -1,6 +1,7 @@
 import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway.ts";
 import type { Command } from "./command.ts";
+import { socketOf } from "./socket.ts";
 
 export const command: Command = {
   help: `fieldgate status [--config FILE | --socket PATH] [--json]   what a running gateway does, on one screen
@@ -25,19 +26,13 @@ Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no ga
   },
 };
 
-/** Reading a configuration costs more than asking: only who names no socket pays for it. */
-async function socketOf(configPath: string): Promise<string> {
-  const { loadConfig } = await import("../config/yaml-load.ts");
-  return (await loadConfig(configPath)).control.socket;
-}
-
 export interface Verdict {
   readonly exit: 0 | 1 | 2;
   readonly reasons: readonly string[];
 }
 
 /** What is wrong with a gateway, worst first. */
-export function judge({ journal, uplink, devices, ledger }: GatewayStatus): Verdict {
+export function judge({ journal, uplink, devices, ledger, cluster }: GatewayStatus): Verdict {
   const critical: string[] = [];
   const warning: string[] = [];
   if (journal.state !== "open")
@@ -50,6 +45,7 @@ export function judge({ journal, uplink, devices, ledger }: GatewayStatus): Verd
   if (uplink === null && queued > 0) {
     warning.push(`${count(queued)} messages wait for an uplink, and none is configured`);
   }
+  if (cluster.etcd === "silent") warning.push("etcd does not answer: no primary can be elected");
   for (const { name, state, reason } of devices) {
     if (state !== "open") warning.push(`device ${name} ${state}${reason ? `: ${reason}` : ""}`);
   }
@@ -61,10 +57,11 @@ export function judge({ journal, uplink, devices, ledger }: GatewayStatus): Verd
 
 /** The screen of `fieldgate status`. */
 export function screen(status: GatewayStatus, { reasons }: Verdict): string {
-  const { broker, journal, uplink, ledger, devices, host } = status;
+  const { broker, journal, uplink, ledger, devices, host, cluster } = status;
   const lines = [
     `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
     ...reasons.map((reason) => `  ! ${reason}`),
+    row("role", roleLine(cluster)),
     row(
       "clients",
       `${broker.connections} connected, ${broker.sessions} sessions, ${broker.retained} retained`,
@@ -103,6 +100,15 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
   }
   if (host !== null) lines.push(row("machine", machine(host)));
   return `${lines.join("\n")}\n`;
+}
+
+function roleLine({ role, epoch, primary, members, etcd }: GatewayStatus["cluster"]): string {
+  const parts = [
+    epoch === null ? role : `${role} with epoch ${epoch}`,
+    etcd === "none" ? "alone" : `${members.length} gateways at the site`,
+    role === "standby" ? `primary: ${primary?.gateway ?? "none"}` : "",
+  ];
+  return parts.filter((part) => part !== "").join(", ");
 }
 
 function machine(host: NonNullable<GatewayStatus["host"]>): string {

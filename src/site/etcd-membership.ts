@@ -87,6 +87,11 @@ export class EtcdMembership {
     return { garbage: this.#garbage, failures: this.#failures };
   }
 
+  /** Whether the last request to etcd failed. */
+  get isSilent(): boolean {
+    return this.#isSilent;
+  }
+
   /** Why it does not belong to the site. */
   get lastError(): FieldgateError | null {
     return this.#lastError;

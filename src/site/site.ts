@@ -189,7 +189,8 @@ class EtcdSite implements Site {
       mayAct: this.role.mayAct(),
       primary: this.role.primary,
       registration: this.#membership.state,
-      etcd: this.role.isSilent ? "silent" : "answers",
+      // Before it has registered, the election asks nothing.
+      etcd: this.role.isSilent || this.#membership.isSilent ? "silent" : "answers",
       etcdWentBack: this.role.wentBack,
       members: this.members.get(),
       counters: { ...this.role.counters },

@@ -11,6 +11,7 @@ describe("fieldgate status", () => {
     assert.equal(
       screen(status, verdict),
       `gw-a at plant-7, up 3 h
+  role                 standby, 2 gateways at the site, primary: gw-b
   clients              3 connected, 2 sessions, 1 retained
   messages             12,345 accepted since start, 45,678 sent to clients
   store                open, 1.5 MiB, seq 990 on disk of 1000
@@ -55,6 +56,17 @@ describe("fieldgate status", () => {
     });
   });
 });
+
+const MEMBER = {
+  id: "gw-a",
+  run: "1",
+  address: "",
+  priority: 100,
+  version: "0.1.0",
+  journal: "00",
+  offset: 5,
+  replicated: 0,
+};
 
 function healthy(): GatewayStatus {
   const lane = { accepted: 0, settled: 0, queued: 0 };
@@ -126,6 +138,19 @@ function healthy(): GatewayStatus {
         telemetry: { cursor: 900, queued: 100 },
         bulk: { cursor: 0, queued: 0 },
       },
+    },
+    cluster: {
+      role: "standby",
+      epoch: null,
+      mayAct: false,
+      primary: { gateway: "gw-b", epoch: 7 },
+      registration: "registered",
+      etcd: "answers",
+      etcdWentBack: 0,
+      members: [MEMBER, { ...MEMBER, id: "gw-b" }],
+      counters: null,
+      membership: null,
+      lastError: null,
     },
     host: {
       cpuPercent: 12.4,

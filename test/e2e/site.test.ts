@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { it } from "node:test";
+import { ask } from "../../src/control/control-client.ts";
+import type { GatewayStatus } from "../../src/gateway.ts";
+import { startEtcd } from "../support/etcd.ts";
+import { Program } from "../support/program.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { until } from "../support/until.ts";
+
+it("two gateways of a site elect one primary, and the other takes over when it is killed, with a higher epoch", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "fieldgate-site-"));
+  const etcd = await startEtcd();
+  const gateways = ["gw-a", "gw-b"].map((id) => new Gateway(directory, id, etcd.endpoints));
+  try {
+    for (const gateway of gateways) await gateway.start();
+    const roles = () => Promise.all(gateways.map((gateway) => gateway.role()));
+    await until("one primary and one standby", async () => {
+      return (await roles()).toSorted().join() === "primary,standby";
+    });
+    const first = gateways[(await roles()).indexOf("primary")] as Gateway;
+    const second = gateways.find((gateway) => gateway !== first) as Gateway;
+    await until("each sees both", async () => (await second.cluster()).members.length === 2);
+    const { epoch } = await first.cluster();
+
+    await first.program.kill();
+    const client = await RawClient.connected(second.port);
+    await until("the other is primary", async () => (await second.role()) === "primary");
+    await client.settled();
+    const after = await second.cluster();
+    assert.ok((after.epoch ?? 0) > (epoch ?? 0), `epoch ${after.epoch} after ${epoch}`);
+
+    await first.start();
+    await until("the first is back", async () => (await first.role()) === "standby");
+    assert.equal(await second.program.terminate(), 0);
+    await until("handed over", async () => (await first.role()) === "primary");
+    assert.ok(((await first.cluster()).epoch ?? 0) > (after.epoch ?? 0));
+    assert.equal(await first.program.terminate(), 0);
+  } finally {
+    for (const gateway of gateways) await gateway.program.kill();
+    await etcd.end();
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+it("a gateway whose etcd does not answer serves its sensors all the same, and says so", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "fieldgate-site-"));
+  const gateway = new Gateway(directory, "gw-a", ["http://127.0.0.1:1"]);
+  try {
+    await gateway.start();
+    const client = await RawClient.connected(gateway.port);
+    await client.settled();
+    await until("it says so", async () => (await gateway.cluster()).etcd === "silent");
+    assert.equal((await gateway.cluster()).role, "standby");
+    assert.equal(await gateway.program.terminate(), 0);
+  } finally {
+    await gateway.program.kill();
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+class Gateway {
+  readonly program: Program;
+  port = 0;
+  readonly #file: string;
+  readonly #config: { readonly control: { readonly socket: string } };
+
+  constructor(directory: string, id: string, endpoints: readonly string[]) {
+    this.#file = join(directory, `${id}.yaml`);
+    this.#config = {
+      gateway: { id, site: "plant-7" },
+      store: { path: join(directory, id) },
+      listeners: [{ name: "lan", port: 0 }],
+      cluster: { endpoints },
+      control: { socket: join(directory, `${id}.sock`) },
+    } as { control: { socket: string } };
+    this.program = new Program(this.#file);
+  }
+
+  async start(): Promise<void> {
+    await writeFile(this.#file, JSON.stringify(this.#config));
+    this.port = await this.program.start();
+  }
+
+  async cluster(): Promise<GatewayStatus["cluster"]> {
+    const status = (await ask(this.#config.control.socket, "status")) as GatewayStatus;
+    return status.cluster;
+  }
+
+  async role(): Promise<string> {
+    return (await this.cluster()).role;
+  }
+}

@@ -5,7 +5,7 @@ A file is also refused when
 
 - two listeners or two devices have one name, two listeners take one port of one address, or two devices read one
   serial port;
-- \`store.durability\` is \`safe\` and there is no \`cluster\` section: there would be no peer to keep a copy;
+- \`store.durability\` is \`safe\`: this version keeps no copy on a peer yet;
 - \`cluster.primaryTtlSeconds\` is more than \`cluster.registrationTtlSeconds\`;
 - \`control.socket\` is longer than 107 bytes, the most that a Unix socket can have;
 - an endpoint is anything but scheme, host, port, user and password, or is listed twice;

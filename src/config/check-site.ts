@@ -8,9 +8,9 @@ const SOCKET_PATH_BYTES_MAX = 107;
 
 /** The store, the listeners, the cluster and the control socket. */
 export function* checkSite(config: Config): Generator<Finding> {
-  if (config.store.durability === "safe" && !config.cluster) {
-    const why = "without a cluster section there is no peer to keep a copy: choose local or fast";
-    yield conflict("store.durability", `cannot be safe: ${why}`, ["cluster"]);
+  if (config.store.durability === "safe") {
+    const why = "this version keeps no copy on a peer yet: choose local or fast";
+    yield conflict("store.durability", `cannot be safe: ${why}`, []);
   }
   yield* checkListeners(config.listeners);
   if (config.cluster) yield* checkCluster(config.cluster);

@@ -131,12 +131,18 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     }
   }
 
-  /** Takes nobody any more, publishes the wills of those connected, and lets go of all connections. */
+  /**
+   * Takes nobody and reads nothing any more, acknowledges what it has taken, publishes the wills of those connected, and
+   * lets go of all connections.
+   */
   async stop(): Promise<void> {
     for (const listener of this.#listeners) listener.close();
     this.#stopWatching();
-    await this.#control.stop();
+    for (const { channel } of this.#connections) channel.pause();
     await this.#tools.journal.committed().catch(() => {}); // the journal itself has said what is wrong
+    this.turn.flush();
+    await this.#control.stop();
+    await this.#tools.journal.committed().catch(() => {});
     this.turn.flush();
     await Promise.all(this.#listeners.map((listener) => listener.end()));
     this.#listeners.length = 0;

@@ -109,6 +109,19 @@ describe("delivery", () => {
       assert.equal(ids.size, 100);
     }));
 
+  it("acknowledges what it has taken before it stops", () =>
+    withBroker(async (site) => {
+      const publisher = await RawClient.connected(site.port, { clientId: "p" });
+      const release = site.hold();
+      publisher.send(publish("a", "1", 1, 1), publish("a", "2", 2, 2));
+      await publisher.settled();
+      const stopping = site.broker.stop();
+      release();
+      await stopping;
+      await publisher.ended();
+      assert.deepEqual(kinds(publisher), ["connack", "pingresp", "puback", "pubrec"]);
+    }));
+
   it("delays nobody for a subscriber that never reads", () =>
     withBroker(async ({ port, broker }) => {
       const stalled = await RawClient.connected(port, { clientId: "stalled" });

@@ -30,9 +30,15 @@ import { fenceAtMs, type Lease } from "./role.ts";
  */
 export type Phase =
   | { readonly at: "out" }
-  | { readonly at: "standby"; readonly tryAtMs: number | null }
+  | { readonly at: "standby"; readonly waits: Wait | null }
   | { readonly at: "trying" }
   | Office;
+
+/** Nobody stands. It waits until nobody can act any more under what etcd forgot; then until its rank's skew is over. */
+export interface Wait {
+  readonly for: "certainty" | "its turn";
+  readonly untilMs: number;
+}
 
 export interface Office {
   readonly at: "taking" | "primary" | "fenced" | "passing";
@@ -133,7 +139,7 @@ export function nextElection(
 
 /** When the next tick means something. Monotonic milliseconds, or null: never. */
 export function dueMs({ phase, lease }: Election): number | null {
-  if (phase.at === "standby") return phase.tryAtMs;
+  if (phase.at === "standby") return phase.waits?.untilMs ?? null;
   return phase.at === "primary" && lease !== null ? fenceAtMs(lease) : null;
 }
 
@@ -153,7 +159,7 @@ function told(
     case "tick":
       return state;
     case "admitted":
-      return phase.at === "out" ? { ...state, phase: standby(null) } : state;
+      return phase.at === "out" ? standby(state, null) : state;
     case "barred":
       return { ...freed(state), phase: { at: "out" }, lease: null };
     case "leased":
@@ -166,7 +172,7 @@ function told(
       return viewed(state, event.view, nowMs);
     case "tried":
       if (phase.at !== "trying") return state;
-      return { ...state, phase: standby(nowMs + terms.retryMs) };
+      return standby(state, { for: "its turn", untilMs: nowMs + terms.retryMs });
     case "kept":
       return { ...state, keptEpoch: Math.max(state.keptEpoch, event.epoch) };
     case "unkept":
@@ -255,19 +261,22 @@ function seeking(
   terms: ElectionTerms,
 ): Election {
   const { lease, view, knownEpoch, spentEpoch } = state;
-  if (lease === null || view === null) return idle(state);
+  if (lease === null || view === null) return standby(state, null);
   const { holder, standing } = view;
   const isMine = holder?.lease === lease.id;
   if (isMine && holder.epoch === knownEpoch && holder.epoch > spentEpoch) {
     const office: Office = { at: "taking", epoch: holder.epoch, sinceMs: nowMs };
     return inOffice({ ...state, phase: office }, office, nowMs);
   }
-  if (!isMine && holder !== null && standing.has(holder.lease)) return idle(state);
+  if (!isMine && holder !== null && standing.has(holder.lease)) return standby(state, null);
   if (phase.at !== "standby") return state;
-  const skewMs = isMine ? 0 : terms.skewMs(view, nowMs < state.heldUntilMs);
-  const tryAtMs = Math.max(phase.tryAtMs ?? nowMs + skewMs, certainAtMs(state, lease, terms));
-  if (nowMs >= tryAtMs) return { ...state, phase: { at: "trying" } };
-  return tryAtMs === phase.tryAtMs ? state : { ...state, phase: standby(tryAtMs) };
+  const certainMs = certainAtMs(state, lease, terms);
+  if (nowMs < certainMs) return standby(state, { for: "certainty", untilMs: certainMs });
+  const skewMs = () => (isMine ? 0 : terms.skewMs(view, nowMs < state.heldUntilMs));
+  const isRanked = phase.waits?.for === "its turn";
+  const untilMs = isRanked ? phase.waits.untilMs : nowMs + skewMs();
+  if (nowMs >= untilMs) return { ...state, phase: { at: "trying" } };
+  return standby(state, { for: "its turn", untilMs });
 }
 
 /** From then on nobody acts any more under what etcd forgot. */
@@ -276,24 +285,16 @@ function certainAtMs({ doubtSinceMs }: Election, lease: Lease, terms: ElectionTe
   return doubtSinceMs + Math.max(terms.ttlMs, lease.ttlMs);
 }
 
-function idle(state: Election): Election {
-  const isIdle = state.phase.at === "standby" && state.phase.tryAtMs === null;
-  return isIdle ? state : { ...state, phase: standby(null) };
-}
-
-function standby(tryAtMs: number | null): Phase {
-  return { at: "standby", tryAtMs };
+function standby(state: Election, waits: Wait | null): Election {
+  return { ...state, phase: { at: "standby", waits } };
 }
 
 /** Leaves an office, if it has one, as it was meant to. */
 function freed(state: Election): Election {
   const { phase } = state;
   if (!isOffice(phase)) return state;
-  return {
-    ...state,
-    phase: standby(null),
-    spentEpoch: Math.max(state.spentEpoch, phase.epoch),
-  };
+  const spentEpoch = Math.max(state.spentEpoch, phase.epoch);
+  return standby({ ...state, spentEpoch }, null);
 }
 
 /** Leaves an office that a fault has taken. */

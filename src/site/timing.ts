@@ -17,7 +17,7 @@ export interface SiteTiming {
 }
 
 /**
- * A lease is renewed at least four times before its holder would be fenced, and one hung request leaves time for another.
+ * A lease is renewed three times or more before its holder would be fenced, and one hung request leaves time for another.
  * The ranks' skew is longer than a take-over in the local network, so that usually only the best one tries.
  */
 export function timingOf(primaryTtlSeconds: number): SiteTiming {

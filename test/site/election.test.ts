@@ -28,12 +28,12 @@ describe("election", () => {
 
   it("waits out a lease's time when etcd has no epoch yet, or a lower one than the disk", () => {
     check(
-      "admitted@0 leased1@0 view:+1@10 tick@110 tick@3009 tick@3010",
-      "standby +stand | standby | standby?3010 | standby?3010 | standby?3010 | trying +take1",
+      "admitted@0 leased1@0 view:+1@10 tick@110 tick@3009 tick@3010 tick@3110",
+      "standby +stand | standby | standby~3010 | standby~3010 | standby~3010 | standby?3110 | trying +take1",
     );
     check(
-      "admitted@0 leased1@0 view:5/2-2+1@10 tick@3010",
-      "standby +stand | standby | standby?3010 | trying +take8",
+      "admitted@0 leased1@0 view:5/2-2+1@10 tick@3010 tick@3110",
+      "standby +stand | standby | standby~3010 | standby?3110 | trying +take8",
       "",
       7,
     );
@@ -115,10 +115,10 @@ describe("election", () => {
   it("goes on above an epoch that a receiver has seen, after a lease's time", () => {
     check(
       "outdated20@2000 confirmed1:4000@4010 tick@4999 tick@5000 view:21/1+1@5010 kept21@5020",
-      "standby?5000 +keep20 | standby?5000 | standby?5000 | trying +take21 | taking21 +keep21 | primary21",
+      "standby~5000 +keep20 | standby~5000 | standby~5000 | trying +take21 | taking21 +keep21 | primary21",
       PRIMARY,
     );
-    check("outdated8@2000 tick@5000", "standby?5000 | trying +take9", PRIMARY);
+    check("outdated8@2000 tick@5000", "standby~5000 | trying +take9", PRIMARY);
     check("outdated7@2000", "primary8", PRIMARY);
   });
 
@@ -130,7 +130,7 @@ describe("election", () => {
     );
     check(
       "tick@3700 view:g1@4000 leased4@4010",
-      "fenced8 | standby +release1 +stand | standby?7000",
+      "fenced8 | standby +release1 +stand | standby~7000",
       PRIMARY,
     );
   });
@@ -138,7 +138,7 @@ describe("election", () => {
   it("does not believe a restored etcd that names it for an epoch long gone", () => {
     check(
       "view:9/2+1@2000 kept9@2001 view:8/1+1g1@2500 tick@5499 tick@5500 view:10/1+1g1@5510",
-      "standby +keep9 | standby | standby?5500 | standby?5500 | trying +take10 | taking10 +keep10",
+      "standby +keep9 | standby | standby~5500 | standby~5500 | trying +take10 | taking10 +keep10",
       PRIMARY,
     );
   });
@@ -187,7 +187,7 @@ const TERMS: ElectionTerms = {
 
 /**
  * Plays a script of `event@ms` words after those of a beginning, and compares states and actions.
- * `view:7/2-2+1g1`: epoch 7 is lease 2's, which stands no more; 1 stands; etcd went back once. `?ms`: tries then.
+ * `view:7/2-2+1g1`: epoch 7 is lease 2's, which stands no more; 1 stands; etcd went back once. `?ms`: tries then, `~ms`: in doubt until then.
  */
 function check(script: string, trace: string, begin = "", disk = 0): void {
   const { seen } = run(`${begin} ${script}`.trim(), disk);
@@ -211,7 +211,8 @@ function run(script: string, disk = 0) {
 
 function phaseOf({ phase }: Election): string {
   if (isOffice(phase)) return `${phase.at}${phase.epoch}`;
-  return phase.at === "standby" && phase.tryAtMs !== null ? `standby?${phase.tryAtMs}` : phase.at;
+  if (phase.at !== "standby" || phase.waits === null) return phase.at;
+  return `standby${phase.waits.for === "certainty" ? "~" : "?"}${phase.waits.untilMs}`;
 }
 
 function eventOf(word: string, nowMs: number): ElectionEvent {

@@ -6,7 +6,7 @@
  *   --seed S            chooses the moments and what the disk keeps; printed at the end
  *   --size N            messages of each publisher between two starts of the broker (120)
  *   --broker NAME       fieldgate, or for comparison mosquitto or mosquitto-autosave
- *   --durability NAME   of fieldgate: local, safe or fast
+ *   --durability NAME   of fieldgate: local or fast
  *   --liar              a disk that answers flushes and does not flush
  *   --keep              leaves images and logs behind and says where
  *   -v                  a line for each cut

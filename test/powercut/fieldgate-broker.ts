@@ -11,7 +11,7 @@ import { ALL } from "./message.ts";
 const SETTLE_MS_MAX = 5000;
 
 export interface FieldgateOptions {
-  readonly durability: "safe" | "local" | "fast";
+  readonly durability: "local" | "fast";
   /** Bytes of the store: with few, LevelDB merges its files early. */
   readonly bytesMax: number;
   readonly cloud: CloudEnd;

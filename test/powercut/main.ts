@@ -25,7 +25,7 @@ const { values } = parseArgs({
 const options: PowercutOptions = {
   ...DEFAULTS,
   broker: oneOf("broker", ["fieldgate", "mosquitto", "mosquitto-autosave"], DEFAULTS.broker),
-  durability: oneOf("durability", ["safe", "local", "fast"], DEFAULTS.durability),
+  durability: oneOf("durability", ["local", "fast"], DEFAULTS.durability),
   cuts: whole("cuts", DEFAULTS.cuts),
   seed: whole("seed", Math.floor(Math.random() * 2 ** 31)),
   messages: whole("size", DEFAULTS.messages),

@@ -17,7 +17,7 @@ import { compileBlockLog } from "./recorded-disk.ts";
 
 export interface PowercutOptions {
   readonly broker: "fieldgate" | MosquittoMode;
-  readonly durability: "safe" | "local" | "fast";
+  readonly durability: "local" | "fast";
   readonly cuts: number;
   /** Cuts in one recording; then the next one begins, on a new disk. */
   readonly cutsPerRecording: number;

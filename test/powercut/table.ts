@@ -3,8 +3,11 @@ import { REMAINS } from "./crash-state.ts";
 import { faults, type Verdict } from "./verdict.ts";
 
 /** What is wrong with an outcome; nothing for a cut that was survived. */
-export function wrongWith({ failure, imbalance, verdict }: Outcome): string[] {
+export function wrongWith({ failure, imbalance, verdict, reports }: Outcome): string[] {
+  // Before the first acknowledgement a store may be half made, and is then set aside.
+  const isFalseAlarm = reports.length > 0 && (verdict?.acknowledged ?? 0) > 0;
   return [
+    ...(isFalseAlarm ? [`reported though the disk kept its word: ${reports.join("; ")}`] : []),
     ...(failure === null ? [] : [`did not serve: ${failure}`]),
     ...(imbalance === null ? [] : [`books: ${imbalance}`]),
     ...(verdict === null ? [] : faults(verdict)),
@@ -43,8 +46,9 @@ const COLUMNS: readonly (readonly [string, (outcomes: readonly Outcome[]) => num
   ["cuts", (outcomes) => outcomes.length],
   ["acknowledgements", sum("acknowledged")],
   ["cuts with a loss", (outcomes) => outcomes.filter(isLossy).length],
-  ["messages lost", sum("lostMessages")],
-  ["worst", (outcomes) => Math.max(0, ...outcomes.map((o) => o.verdict?.lostMessages.length ?? 0))],
+  ["cuts that lost messages", (outcomes) => outcomes.filter((o) => lostBy(o) > 0).length],
+  ["messages lost", (outcomes) => outcomes.reduce((total, o) => total + lostBy(o), 0)],
+  ["worst", (outcomes) => Math.max(0, ...outcomes.map(lostBy))],
   ["retained lost", sum("lostRetained")],
   ["wills lost", sum("lostWills")],
   ["subscriptions lost", sum("lostSubscriptions")],
@@ -98,6 +102,11 @@ const LOSSES = [
   "lostSubscriptions",
   "lostSessions",
 ] as const;
+
+/** How many messages did not come to one or another who should have them. */
+function lostBy({ verdict }: Outcome): number {
+  return new Set(verdict?.lostMessages.map((lost) => lost.split(": ")[1])).size;
+}
 
 function isLossy({ verdict }: Outcome): boolean {
   return verdict !== null && LOSSES.some((what) => verdict[what].length > 0);

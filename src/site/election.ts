@@ -24,8 +24,8 @@ import { fenceAtMs, type Lease } from "./role.ts";
  *   An epoch once left is never acted under again.
  * - Only `primary` acts, and asks the clock each time (role.ts).
  * - When nobody stands, the last primary's lease has ended, and it was fenced before. There is doubt when etcd knows less
- *   than we do (it was wiped or restored, or never had an epoch): then someone may act under what it forgot,
- *   and nobody tries before a whole lease's time has passed, but a primary whose own lease is still valid.
+ *   than we do (it was wiped or restored, or never had an epoch): then someone may act under what it forgot, and nobody
+ *   tries before it has stood for a whole lease's time. A lease that still stands proves that etcd was not wiped meanwhile.
  * - A primary that is lost often ranks behind all others for a while (`heldUntilMs`): but with no one else it tries.
  */
 export type Phase =
@@ -163,7 +163,7 @@ function told(
     case "barred":
       return { ...freed(state), phase: { at: "out" }, lease: null };
     case "leased":
-      return lease === null && phase.at !== "out" ? { ...state, lease: event.lease } : state;
+      return lease === null && phase.at !== "out" ? leased(state, event.lease, nowMs) : state;
     case "confirmed":
       return isNewer(event.lease, lease) ? { ...state, lease: event.lease } : state;
     case "lost":
@@ -189,6 +189,11 @@ function told(
   }
 }
 
+/** Who was without a lease cannot tell whether etcd forgot something meanwhile: a doubt is as young as the lease. */
+function leased(state: Election, lease: Lease, nowMs: number): Election {
+  return { ...state, lease, doubtSinceMs: state.doubtful ? nowMs : state.doubtSinceMs };
+}
+
 function isNewer(renewed: Lease, lease: Lease | null): boolean {
   return renewed.id === lease?.id && renewed.sentMs >= lease.sentMs;
 }
@@ -197,7 +202,7 @@ function viewed(state: Election, view: SiteView, nowMs: number): Election {
   const knownEpoch = Math.max(state.knownEpoch, view.holder?.epoch ?? 0);
   const doubtful = view.holder === null || view.holder.epoch < knownEpoch;
   const wentBack = state.view !== null && view.generation !== state.view.generation;
-  const arises = (wentBack || (doubtful && !state.doubtful)) && !isValidPrimary(state, nowMs);
+  const arises = wentBack || (doubtful && !state.doubtful);
   const stands = state.lease !== null && view.standing.has(state.lease.id);
   return {
     ...state,
@@ -221,12 +226,6 @@ function outdated(state: Election, epoch: number, nowMs: number, terms: Election
     doubtful: true,
     doubtSinceMs: nowMs,
   };
-}
-
-/** Nobody else can have become primary, whatever etcd has forgotten. */
-function isValidPrimary({ phase, lease, knownEpoch }: Election, nowMs: number): boolean {
-  if (phase.at !== "primary" || lease === null) return false;
-  return phase.epoch === knownEpoch && nowMs < fenceAtMs(lease);
 }
 
 /** What follows from all that is known now. */

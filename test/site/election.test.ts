@@ -122,15 +122,15 @@ describe("election", () => {
     check("outdated7@2000", "primary8", PRIMARY);
   });
 
-  it("reclaims a wiped etcd at once while its lease is valid, and else after a lease's time", () => {
+  it("waits out a lease's time when etcd was wiped, and again when it had no lease meanwhile", () => {
     check(
-      "view:g1@2000 leased4@2010 view:+4g1@2020",
-      "standby +release1 +stand | standby?2510 | standby?2510",
+      "view:g1@2000 leased4@2010 view:+4g1@2020 lost4@4000 leased5@4900 view:+5g1@4910 tick@7900 tick@8400",
+      "standby +release1 +stand | standby~5010 | standby~5010 | standby +stand | standby~7900 | standby~7900 | standby?8000 | trying +take9",
       PRIMARY,
     );
     check(
       "tick@3700 view:g1@4000 leased4@4010",
-      "fenced8 | standby +release1 +stand | standby~7000",
+      "fenced8 | standby +release1 +stand | standby~7010",
       PRIMARY,
     );
   });

@@ -180,7 +180,8 @@ describe("a site on three members of etcd", () => {
       const begun = site.lastReign.lastMs;
       await etcd.nodes[0]?.kill();
       await until("it acts on", () => site.lastReign.lastMs > begun + HANG_MS);
-      assert.equal(site.reigns.length, 1, JSON.stringify(site.reigns));
+      const said = gateways.map(({ log }) => log).join("");
+      assert.equal(site.reigns.length, 1, JSON.stringify(site.reigns) + said);
       for (const gateway of gateways) {
         assert.equal((await gateway.status()).primary?.epoch, site.lastReign.epoch);
       }

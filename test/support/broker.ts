@@ -31,7 +31,9 @@ export class TestSite {
   constructor(options: Partial<BrokerOptions>) {
     this.#options = { ...OPTIONS, ...options };
     const tools = { clock: systemClock, log: silentLog, random: Math.random };
-    this.#journal = memoryJournal({ retry: { firstMs: 1, maxMs: 5 } }, tools);
+    const small = { tailBytesMax: 65_536, trimBytesMin: 65_536 };
+    const quick = { ...small, retry: { firstMs: 1, maxMs: 5 } };
+    this.#journal = memoryJournal(quick, tools);
     this.broker = this.#brokerOn(this.#journal);
   }
 

@@ -15,6 +15,8 @@ export interface Mosquitto {
   readonly port: number;
   /** What it has logged. */
   readonly log: () => string;
+  /** Of the process that runs; -1 when none does. */
+  readonly pid: () => number;
   start(): Promise<void>;
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Kills it if it runs, and removes its directory. */
@@ -58,6 +60,7 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
     host: "127.0.0.1",
     port,
     log: () => log,
+    pid: () => child?.pid ?? -1,
     async start() {
       const running = spawn(program, ["-c", file], { stdio: ["ignore", "pipe", "pipe"] });
       child = running;

@@ -159,32 +159,37 @@ describe("a site on one member of etcd, in processes that are killed", () => {
   }
 });
 
-/** Longer than a lease. */
-const HANG_MS = 2200;
+/** Longer than a lease of the default's 3 s. */
+const HANG_MS = 3200;
 
 describe("a site on three members of etcd", () => {
   it("keeps its primary while one of them hangs, and while one is dead", async () => {
     const etcd = await startEtcd(3);
-    const site = new SiteProcesses(TTL);
+    const site = new SiteProcesses({ registrationTtlSeconds: 10, primaryTtlSeconds: 3 });
+    const actsOn = async (ms: number) => {
+      const { lastMs } = site.lastReign;
+      await until("it acts on", () => site.lastReign.lastMs > lastMs + ms);
+    };
     try {
-      const gateways = await Promise.all(
-        ["gw-a", "gw-b"].map((id) => site.start(id, etcd.endpoints)),
-      );
+      const ids = ["gw-a", "gw-b"];
+      const gateways = await Promise.all(ids.map((id) => site.start(id, etcd.endpoints)));
+      const said = () => gateways.map(({ log }) => log).join("");
       await until("someone acts", () => site.reigns.length > 0);
       for (const node of etcd.nodes) {
-        const begun = site.lastReign.lastMs;
+        const { epoch } = site.lastReign;
         node.pause();
-        await until("it acts on", () => site.lastReign.lastMs > begun + HANG_MS);
+        await actsOn(HANG_MS);
+        assert.equal(site.lastReign.epoch, epoch, said());
+        // etcd before 3.4.31 and 3.5.8: a leader that wakes up revokes leases that others have renewed (etcd #15247).
+        // Then the primary may change now. It is seen at once, as the lease's keys are gone.
         node.resume();
+        await actsOn(500);
       }
-      const begun = site.lastReign.lastMs;
+      const { epoch } = site.lastReign;
       await etcd.nodes[0]?.kill();
-      await until("it acts on", () => site.lastReign.lastMs > begun + HANG_MS);
-      const said = gateways.map(({ log }) => log).join("");
-      assert.equal(site.reigns.length, 1, JSON.stringify(site.reigns) + said);
-      for (const gateway of gateways) {
-        assert.equal((await gateway.status()).primary?.epoch, site.lastReign.epoch);
-      }
+      await actsOn(HANG_MS);
+      assert.equal(site.lastReign.epoch, epoch, said());
+      assert.equal(site.overlapMs, 0, said());
     } finally {
       await site.end();
       await etcd.end();

@@ -2,6 +2,7 @@ import { Fifo } from "../base/fifo.ts";
 import { lowerQoS, type QoS } from "../mqtt/message.ts";
 import { PACKET, type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
 import type { Counters } from "./counters.ts";
+import { Inflight } from "./inflight.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Queued, SessionQueue } from "./ports.ts";
 import type { Subscription } from "./router.ts";
@@ -33,6 +34,7 @@ export interface SessionLink {
 }
 
 interface Sent {
+  readonly packetId: number;
   readonly frame: PublishFrame;
   readonly qos: QoS;
   readonly retain: boolean;
@@ -72,7 +74,7 @@ export class Session {
   link: SessionLink | null = null;
 
   readonly #world: SessionWorld;
-  readonly #inflight = new Map<number, Sent>();
+  readonly #inflight = new Inflight<Sent>();
   readonly #waiting = new Fifo<Waiting>();
   #waitingBytes = 0;
   #nextMemoryId = QUEUE_ID_MAX;
@@ -123,12 +125,13 @@ export class Session {
   /** The client is here: sends again what it has not acknowledged [MQTT-4.4.0-1], then what waits. */
   attach(link: SessionLink): void {
     this.link = link;
-    const inMemory = [...this.#inflight].filter(([, sent]) => sent.index === 0);
+    const inMemory = this.#inflight.all().filter(({ index }) => index === 0);
     this.#inflight.clear();
-    for (const [packetId, sent] of inMemory) {
-      this.#inflight.set(packetId, sent);
-      if (sent.released) link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
-      else link.outbox.publish(sent.frame, sent.qos, sent.retain, true, packetId);
+    for (const sent of inMemory.sort((a, b) => this.#age(b) - this.#age(a))) {
+      const { packetId, frame, qos, retain, released } = sent;
+      this.#inflight.add(sent);
+      if (released) link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
+      else link.outbox.publish(frame, qos, retain, true, packetId);
     }
     this.#ahead = [];
     this.#aheadIndex = this.queue?.headIndex ?? 0;
@@ -177,7 +180,7 @@ export class Session {
   puback(packetId: number): boolean {
     const sent = this.#inflight.get(packetId);
     if (sent === undefined || sent.qos !== 1) return false;
-    this.#finish(packetId, sent);
+    this.#finish(sent);
     this.#pump();
     return true;
   }
@@ -207,7 +210,7 @@ export class Session {
   pubcomp(packetId: number): boolean {
     const sent = this.#inflight.get(packetId);
     if (sent === undefined || !sent.released) return false;
-    this.#finish(packetId, sent);
+    this.#finish(sent);
     this.#pump();
     return true;
   }
@@ -240,11 +243,11 @@ export class Session {
     this.#passHead(queue, this.#headFrom(index));
   }
 
-  #finish(packetId: number, sent: Sent): void {
+  #finish({ packetId, index }: Sent): void {
     this.#inflight.delete(packetId);
     const { queue } = this;
-    if (queue === null || sent.index <= queue.headIndex) return;
-    this.#done.add(sent.index);
+    if (queue === null || index <= queue.headIndex) return;
+    this.#done.add(index);
     const head = this.#headFrom(queue.headIndex);
     if (head > queue.headIndex) this.#passHead(queue, head);
   }
@@ -278,7 +281,7 @@ export class Session {
       }
       const queued = this.#ahead[0];
       // The identifier is in use when the client has left a message unacknowledged over all of them [MQTT-2.3.1-4].
-      if (queued === undefined || this.#inflight.has(queuePacketId(queued.index))) break;
+      if (queued === undefined || this.#inflight.get(queuePacketId(queued.index))) break;
       this.#ahead.shift();
       this.#sendQueued(link, queued);
     }
@@ -287,7 +290,7 @@ export class Session {
 
   #sendFromMemory({ frame, qos, retain }: Waiting): void {
     const packetId = this.#memoryId();
-    this.#inflight.set(packetId, { frame, qos, retain, index: 0, released: false });
+    this.#inflight.add({ packetId, frame, qos, retain, index: 0, released: false });
     this.#world.counters.sent++;
     this.link?.outbox.publish(frame, qos, retain, false, packetId);
   }
@@ -296,8 +299,14 @@ export class Session {
     do {
       this.#nextMemoryId =
         this.#nextMemoryId === 65_535 ? QUEUE_ID_MAX + 1 : this.#nextMemoryId + 1;
-    } while (this.#inflight.has(this.#nextMemoryId));
+    } while (this.#inflight.get(this.#nextMemoryId) !== undefined);
     return this.#nextMemoryId;
+  }
+
+  /** How many identifiers of messages in memory were given out after this one. */
+  #age({ packetId }: Sent): number {
+    const age = this.#nextMemoryId - packetId;
+    return age < 0 ? age + 65_535 - QUEUE_ID_MAX : age;
   }
 
   #sendQueued(link: SessionLink, { index, entry }: Queued): void {
@@ -306,19 +315,19 @@ export class Session {
     const packetId = queuePacketId(index);
     if (this.#released.has(index)) {
       // The client has it, at QoS 2, whatever its subscription says by now.
-      this.#inflight.set(packetId, { frame, qos: 2, retain: false, index, released: true });
+      this.#inflight.add({ packetId, frame, qos: 2, retain: false, index, released: true });
       link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
       return;
     }
     const qos = lowerQoS(frame.qos, this.#world.granted(this, frame.topic));
-    const sent: Sent = { frame, qos, retain: false, index, released: false };
+    const sent = { packetId, frame, qos, retain: false, index, released: false };
     this.#world.counters.sent++;
     if (qos === 0) {
       link.outbox.publish(frame, 0, false, false, 0);
-      this.#finish(packetId, sent);
+      this.#finish(sent);
       return;
     }
-    this.#inflight.set(packetId, sent);
+    this.#inflight.add(sent);
     link.outbox.publish(frame, qos, false, index <= this.#sentIndex, packetId);
     this.#sentIndex = Math.max(this.#sentIndex, index);
   }

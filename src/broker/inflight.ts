@@ -1,0 +1,55 @@
+/**
+ * What is in flight, by packet identifier: a ring in which an identifier's place is its lower bits. Identifiers in flight
+ * lie close together, so two meet in one place only when some have stayed behind; the ring doubles then.
+ *
+ * Not a Map: one that is filled and emptied all the time grows a new table now and then, and each table that was left keeps
+ * the next one, and all that is in it, until the next full collection.
+ */
+export class Inflight<T extends { readonly packetId: number }> {
+  #slots: (T | undefined)[] = [];
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(packetId: number): T | undefined {
+    const item = this.#slots[packetId & (this.#slots.length - 1)];
+    return item?.packetId === packetId ? item : undefined;
+  }
+
+  /** Adds an item whose identifier is not in use. */
+  add(item: T): void {
+    while (this.#slots.length === 0 || this.#slots[this.#place(item)] !== undefined) this.#grow();
+    this.#slots[this.#place(item)] = item;
+    this.#size++;
+  }
+
+  delete(packetId: number): void {
+    if (this.get(packetId) === undefined) return;
+    this.#slots[packetId & (this.#slots.length - 1)] = undefined;
+    this.#size--;
+  }
+
+  /** All items, in the order of their places. */
+  all(): T[] {
+    return this.#slots.filter((item) => item !== undefined);
+  }
+
+  clear(): void {
+    this.#slots = [];
+    this.#size = 0;
+  }
+
+  #place({ packetId }: T): number {
+    return packetId & (this.#slots.length - 1);
+  }
+
+  #grow(): void {
+    const items = this.all();
+    this.#slots = new Array(Math.max(SLOTS_MIN, this.#slots.length * 2)).fill(undefined);
+    for (const item of items) this.#slots[this.#place(item)] = item;
+  }
+}
+
+const SLOTS_MIN = 16;

@@ -124,6 +124,11 @@ export class EtcdElection implements Role {
     return { gateway: holder.gateway, epoch: holder.epoch };
   }
 
+  /** Those that are primary, or could be at once. */
+  get standing(): readonly string[] {
+    return [...(this.#election.view?.standing.values() ?? [])].sort();
+  }
+
   /** Whether the last request to etcd failed. */
   get isSilent(): boolean {
     return this.#isSilent;
@@ -227,7 +232,10 @@ export class EtcdElection implements Role {
     };
     return {
       ttlMs: ttlSeconds * 1000,
-      skewMs: (view, isHeld) => rank(view, isHeld) * skewMs + random() * skewJitterMs,
+      skewMs: (view, isHeld) => {
+        const place = rank(view, isHeld);
+        return place === 0 ? 0 : place * skewMs + random() * skewJitterMs;
+      },
       retryMs,
       stableMs,
       holdMs: (flaps) => Math.min(holdMsMax, holdFirstMs * 2 ** Math.min(flaps - 1, 20)),

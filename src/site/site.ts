@@ -49,6 +49,8 @@ export interface SiteStatus {
   readonly mayAct: boolean;
   /** As far as this gateway knows. */
   readonly primary: { readonly gateway: string; readonly epoch: number } | null;
+  /** Ids of those that are primary, or could be at once. */
+  readonly standing: readonly string[];
   readonly registration: EtcdMembership["state"] | "alone";
   readonly etcd: "answers" | "silent" | "none";
   /** How often etcd went back: wiped or restored. */
@@ -114,6 +116,7 @@ class SoloSite implements Site {
       epoch: "epoch" in role ? role.epoch : null,
       mayAct: this.role.mayAct(),
       primary: null,
+      standing: [],
       registration: "alone",
       etcd: "none",
       etcdWentBack: 0,
@@ -188,6 +191,7 @@ class EtcdSite implements Site {
       epoch: "epoch" in role ? role.epoch : null,
       mayAct: this.role.mayAct(),
       primary: this.role.primary,
+      standing: this.role.standing,
       registration: this.#membership.state,
       // Before it has registered, the election asks nothing.
       etcd: this.role.isSilent || this.#membership.isSilent ? "silent" : "answers",

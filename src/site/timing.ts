@@ -5,7 +5,7 @@ export interface SiteTiming {
   /** A member of etcd that is silent for so long is not waited for alone. */
   readonly hedgeMs: number;
   readonly renewEveryMs: number;
-  /** Each place in the ranking leaves so much time to the one before, and up to `skewJitterMs` more. */
+  /** Each place in the ranking leaves so much time to the one before, and up to `skewJitterMs` more. The best has none. */
   readonly skewMs: number;
   readonly skewJitterMs: number;
   readonly retryMs: number;

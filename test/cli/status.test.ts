@@ -144,6 +144,7 @@ function healthy(): GatewayStatus {
       epoch: null,
       mayAct: false,
       primary: { gateway: "gw-b", epoch: 7 },
+      standing: ["gw-a", "gw-b"],
       registration: "registered",
       etcd: "answers",
       etcdWentBack: 0,

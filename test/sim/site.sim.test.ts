@@ -122,7 +122,8 @@ class Sink {
     const differ = nodes.filter((node) => {
       const status = node.site.status();
       const knows = status.members.map(({ id }) => id).join() === ids;
-      const isMember = status.registration === "registered" && knows;
+      const isMember =
+        status.registration === "registered" && status.standing.join() === ids && knows;
       return !isMember || status.primary?.gateway !== primary?.id;
     });
     if (primary !== undefined && another === undefined && differ.length === 0) return null;

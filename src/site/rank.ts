@@ -7,7 +7,7 @@ export interface Candidate {
 }
 
 /** Candidates who lack no more of what the best one has are alike: otherwise chance would always beat `priority`. */
-export const ALIKE_WITHIN = 1000;
+const ALIKE_WITHIN = 1000;
 
 /** Best first: most complete journals (in buckets), then higher priority, then lower id. */
 export function ranked(candidates: readonly Candidate[]): readonly Candidate[] {

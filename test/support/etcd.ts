@@ -26,12 +26,14 @@ export interface EtcdServers {
   end(): Promise<void>;
 }
 
+/** From Debian's package etcd-server, or wherever it is in the PATH. */
+const PROGRAM = "etcd";
 /** Half of etcd's default: TTLs of 1 s are granted, and a new leader is there within a second. */
 const ELECTION_MS = 500;
 
 /** Starts `count` members on free ports, with their data in a temporary folder. */
 export async function startEtcd(count = 1): Promise<EtcdServers> {
-  const version = execFileSync("etcd", ["--version"], { encoding: "utf8" });
+  const version = execFileSync(PROGRAM, ["--version"], { encoding: "utf8" });
   if (!version.includes("etcd"))
     throw new Error("etcd is not installed: apt-get install etcd-server");
   const folder = await mkdtemp(join(tmpdir(), "fieldgate-etcd-"));
@@ -92,7 +94,7 @@ class Member implements EtcdNode {
     };
     const argv = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
     // The environment may hold settings of etcd's own.
-    const child = spawn("etcd", argv, {
+    const child = spawn(PROGRAM, argv, {
       env: { PATH: process.env["PATH"] },
       stdio: ["ignore", "ignore", "pipe"],
     });

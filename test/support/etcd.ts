@@ -33,9 +33,11 @@ const ELECTION_MS = 500;
 
 /** Starts `count` members on free ports, with their data in a temporary folder. */
 export async function startEtcd(count = 1): Promise<EtcdServers> {
-  const version = execFileSync(PROGRAM, ["--version"], { encoding: "utf8" });
-  if (!version.includes("etcd"))
-    throw new Error("etcd is not installed: apt-get install etcd-server");
+  try {
+    execFileSync(PROGRAM, ["--version"], { stdio: "ignore" });
+  } catch (cause) {
+    throw new Error("etcd is not installed: apt-get install etcd-server", { cause });
+  }
   const folder = await mkdtemp(join(tmpdir(), "fieldgate-etcd-"));
   const members: Member[] = [];
   for (let index = 0; index < count; index++) {

@@ -16,11 +16,13 @@ export interface Recovered {
   readonly retained: ReadonlyMap<string, string>;
   /** Filters of the joiner that still bring it messages. */
   readonly subscribed: ReadonlySet<string>;
-  /** What was waited for in vain. */
+  /** Subscribers with a session and a subscription whom the last message does not reach. */
+  readonly deaf: readonly string[];
+  /** What else was waited for in vain. */
   readonly stuck: readonly string[];
 }
 
-const WAIT_MS_MAX = 5000;
+export const WAIT_MS_MAX = 10_000;
 const RETAINED_END = "ret/end";
 
 /**
@@ -32,11 +34,13 @@ export async function recover(
   broker: BrokerUnderTest,
   port: number,
   position: () => number,
+  waitMsMax: number = WAIT_MS_MAX,
 ): Promise<Recovered> {
   const sessionPresent = new Map<string, boolean>();
+  const deaf: string[] = [];
   const stuck: string[] = [];
-  const waited = (what: string, work: Promise<unknown>) =>
-    within(WAIT_MS_MAX, what, work).catch((error: Error) => stuck.push(error.message));
+  const waited = (what: string, work: Promise<unknown>, inVain = stuck) =>
+    within(waitMsMax, what, work).catch((error: Error) => inVain.push(error.message));
 
   const publishers = books.publishers.map((book) => new NumberedPublisher(book, position));
   for (const publisher of publishers) {
@@ -54,7 +58,7 @@ export async function recover(
     const isPresent = await subscriber.connect(port);
     sessionPresent.set(book.id, isPresent);
     const waits = isPresent && isSubscribed(book, ALL);
-    if (waits) await waited(`${book.id} does not get ${key}`, subscriber.arrival(key));
+    if (waits) await waited(`${book.id} does not get ${key}`, subscriber.arrival(key), deaf);
   }
   if (broker.cloud) await waited(`the cloud does not get ${key}`, broker.cloud.arrival(key));
   const retained = new Map<string, string>();
@@ -65,7 +69,7 @@ export async function recover(
     await waited("the probes do not come", probe(port, joiner, subscribed));
   }
   await Promise.all([...publishers, ...subscribers].map((client) => client.goodbye()));
-  return { sessionPresent, retained, subscribed, stuck };
+  return { sessionPresent, retained, subscribed, deaf, stuck };
 }
 
 /** Whether the broker has acknowledged that subscription, and nothing was asked for since. */

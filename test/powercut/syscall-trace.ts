@@ -14,7 +14,7 @@ export type Deed =
   | { readonly to: "socket"; readonly name: string; readonly bytes: Buffer };
 
 const CALLS = "write,writev,pwrite64,pwritev,sendto,sendmsg,fdatasync,fsync";
-const ATTACH_MS_MAX = 5000;
+const ATTACH_MS_MAX = 10_000;
 
 /** strace on a running process. */
 export class SyscallTrace {

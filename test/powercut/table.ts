@@ -22,9 +22,9 @@ export function wrongWithLiar(outcome: Outcome): string[] {
   const { failure, fileSystem, verdict, reports } = outcome;
   if (fileSystem === "beyond repair") return [];
   if (verdict === null) return [`did not serve: ${failure}`];
-  const { wrong } = verdict;
+  const { wrong, stuck } = verdict;
   const holes = reports.length > 0 ? [] : verdict.holes;
-  return faults({ ...NOTHING, wrong, holes });
+  return faults({ ...NOTHING, wrong, holes, stuck });
 }
 
 /** One cut in one line. */
@@ -90,6 +90,7 @@ const NOTHING: Verdict = {
   wrong: [],
   identitiesReused: [],
   holes: [],
+  deaf: [],
   stuck: [],
   repeated: 0,
   acknowledged: 0,

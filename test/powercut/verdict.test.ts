@@ -163,6 +163,7 @@ function check(expected: Partial<Verdict>, change: (world: World) => void): void
     wrong: [],
     identitiesReused: [],
     holes: [],
+    deaf: [],
     stuck: [],
     repeated: 0,
     acknowledged: 7,
@@ -194,6 +195,7 @@ function goodWorld(): World {
     sessionPresent: new Map(sessions),
     retained: new Map(),
     subscribed: new Set([JOINER_STAYS]),
+    deaf: [],
     stuck: [],
   };
   return { before: booksAt(books, 100), after: booksAt(books, 100), found };

@@ -22,6 +22,7 @@ export interface Verdict {
   readonly identitiesReused: readonly string[];
   /** Missing in the midst of what came. */
   readonly holes: readonly string[];
+  readonly deaf: readonly string[];
   readonly stuck: readonly string[];
   /** Messages of QoS 1 that came more than once, as they may. */
   readonly repeated: number;
@@ -75,6 +76,7 @@ export function judge(
     ),
     identitiesReused: reused(after),
     holes: holes(before, after),
+    deaf: found.deaf,
     stuck: found.stuck,
     repeated: counts.reduce(
       (sum, { count }) => sum + [...count.values()].reduce((more, n) => more + n - 1, 0),

@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import packet, { type IConnackPacket, type IConnectPacket, type Packet } from "mqtt-packet";
 import { within } from "../support/within.ts";
 
-const CONNECT_MS_MAX = 5000;
+const CONNECT_MS_MAX = 10_000;
 
 export interface WireListener {
   /** `at` is the position when the bytes came. */

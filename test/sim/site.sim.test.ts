@@ -8,7 +8,7 @@ import { SimNode, WatchedClock } from "./site-node.ts";
 const LONG = process.env["FIELDGATE_TEST_LONG"] === "1";
 const SEEDS = process.env["SIM_SEED"]
   ? [Number(process.env["SIM_SEED"])]
-  : Array.from({ length: LONG ? 3000 : 300 }, (_, index) => index + 1);
+  : Array.from({ length: LONG ? 2000 : 300 }, (_, index) => index + 1);
 const STORM_MS = 20_000;
 /** In calm weather there is one primary again within this time: a registration that ends, a doubt, a try. */
 const CALM_MS = 30_000;

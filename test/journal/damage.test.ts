@@ -21,7 +21,10 @@ const open = new Set<LevelJournal>();
 describe("a damaged store", () => {
   after(async () => {
     for (const journal of open) await journal.stop();
-    for (const path of paths) rmSync(path, { recursive: true, force: true });
+    // LevelDB makes the directory of a store that it could not open once more, some time later.
+    process.on("exit", () => {
+      for (const path of paths) rmSync(path, { recursive: true, force: true });
+    });
   });
 
   it("never delivers a block in which any bit is wrong, and counts what is lost", async () => {

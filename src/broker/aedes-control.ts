@@ -7,6 +7,7 @@ import { topicFilterError, topicLevels, topicNameError } from "../mqtt/topic.ts"
 import type { Connection } from "./connection.ts";
 import { ControlStream } from "./control-stream.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
+import { keepNoNumbers } from "./mqtt-packet-numbers.ts";
 
 /** CONNACK return codes (MQTT 3.1.1, table 3.1). */
 export type ReturnCode = 0 | 2 | 3 | 4 | 5;
@@ -54,6 +55,7 @@ export class AedesControl {
   }
 
   async start(): Promise<void> {
+    keepNoNumbers();
     const broker = await Aedes.createBroker(this.#options());
     broker.on("client", (client) => {
       const connection = connectionOf(client);

@@ -89,13 +89,7 @@ export class Intake {
     token: number,
   ): string | null {
     const targets = frame.qos === 0 ? NO_TARGETS : route.queued;
-    let queues = frame.qos === 0 ? NO_QUEUES : route.queues;
-    const refused = targets.filter(({ subscriber }) => !subscriber.hasRoom());
-    if (refused.length > 0) {
-      queues = queues.filter(
-        (queue) => !refused.some((target) => target.subscriber.queue === queue),
-      );
-    }
+    const queues = targets.length === 0 ? NO_QUEUES : queuesWithRoom(route);
     let seq: number;
     try {
       seq = this.#journal.append(frame, route.lane, this.#clock.wallMs(), queues);
@@ -108,9 +102,7 @@ export class Intake {
     this.#counters.accepted++;
     this.#counters.acceptedDurable++;
     publisher.lastSeq = seq;
-    const indexes = targets.map(({ subscriber: { queue } }) =>
-      queue !== null && queues.includes(queue) ? queue.tailIndex : 0,
-    );
+    const indexes = targets.length === 0 ? NO_INDEXES : indexesIn(route, queues);
     this.#uncommitted.push({ seq, frame, route, indexes, publisher, token });
     return null;
   }
@@ -151,6 +143,20 @@ interface Uncommitted {
 
 const NO_TARGETS: Route<Session>["queued"] = [];
 const NO_QUEUES: Route<Session>["queues"] = [];
+const NO_INDEXES: readonly number[] = [];
+
+/** The queues that take the message; those that are full have dropped something, or do not. */
+function queuesWithRoom({ queued, queues }: Route<Session>): Route<Session>["queues"] {
+  const full = queued.filter(({ subscriber }) => !subscriber.hasRoom());
+  if (full.length === 0) return queues;
+  return queues.filter((queue) => !full.some(({ subscriber }) => subscriber.queue === queue));
+}
+
+/** For each of route.queued its place in the queue that has just taken the message, or 0 where none did. */
+function indexesIn(route: Route<Session>, took: Route<Session>["queues"]): readonly number[] {
+  if (took === route.queues) return took.map(({ tailIndex }) => tailIndex);
+  return route.queues.map((queue) => (took.includes(queue) ? queue.tailIndex : 0));
+}
 
 function deliver(
   frame: PublishFrame,

@@ -21,6 +21,8 @@ export class Outbox {
   #slab: Buffer | null = null;
   #slabFrom = 0;
   #slabAt = 0;
+  /** What the last turn gathered: as much is expected of this one. */
+  #expected = 0;
   #run: Buffer | null = null;
   #runStart = 0;
   #runEnd = 0;
@@ -73,6 +75,7 @@ export class Outbox {
   flush(): void {
     this.#endRun();
     this.#endSlabPart();
+    this.#expected = Math.min(this.bytes, SLAB_BYTES);
     this.bytes = 0;
     const parts = this.#parts;
     const slabs = this.#slabs;
@@ -135,7 +138,8 @@ export class Outbox {
     this.#endRun();
     if (this.#slab !== null && this.#slabAt + count <= this.#slab.length) return this.#slab;
     this.#endSlabPart();
-    this.#slab = this.#turn.slabs.take(count);
+    const more = this.#slabs.length > 0;
+    this.#slab = this.#turn.slabs.take(Math.max(count, more ? SLAB_BYTES : this.#expected));
     this.#slabs.push(this.#slab);
     this.#slabFrom = 0;
     this.#slabAt = 0;
@@ -168,6 +172,9 @@ export class Outbox {
 const PASS_BYTES_MIN = 4096;
 const SLAB_BYTES = 65_536;
 const SLABS_KEPT_MAX = 64;
+/** Enough for the acknowledgements of a turn: a hundred publishers must not take a hundred slabs for four bytes each. */
+const SMALL_BYTES = 1024;
+const SMALL_KEPT_MAX = 512;
 
 /** One turn of the loop: who has gathered something to send. */
 export class Turn {
@@ -194,13 +201,17 @@ export class Turn {
 /** Memory for what is being sent, used again and again. */
 class Slabs {
   readonly #free: Buffer[] = [];
+  readonly #small: Buffer[] = [];
 
+  /** A slab for what is expected: the next size up, or just as large when none is large enough. */
   take(bytesMin: number): Buffer {
+    if (bytesMin <= SMALL_BYTES) return this.#small.pop() ?? Buffer.allocUnsafeSlow(SMALL_BYTES);
     if (bytesMin > SLAB_BYTES) return Buffer.allocUnsafeSlow(bytesMin);
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
   }
 
   give(slab: Buffer): void {
     if (slab.length === SLAB_BYTES && this.#free.length < SLABS_KEPT_MAX) this.#free.push(slab);
+    if (slab.length === SMALL_BYTES && this.#small.length < SMALL_KEPT_MAX) this.#small.push(slab);
   }
 }

@@ -12,7 +12,7 @@ export const LAST = "last";
 /** Its subscriptions come and go; the one that it begins with stays. */
 export const JOINER = "joiner";
 /** Its session stands from the beginning, and it comes back only when all is over. */
-export const OFFLINE = "offline";
+const OFFLINE = "offline";
 const PART_TIME = "part-time";
 export const JOINER_STAYS = "sub/stays";
 const JOINER_FILTERS = 8;

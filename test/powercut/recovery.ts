@@ -73,7 +73,7 @@ export async function recover(
 }
 
 /** Whether the broker has acknowledged that subscription, and nothing was asked for since. */
-export function isSubscribed({ filters }: SubscriberBook, filter: string): boolean {
+function isSubscribed({ filters }: SubscriberBook, filter: string): boolean {
   const possible = filters.get(filter)?.possible() ?? [false];
   return possible.every(Boolean);
 }

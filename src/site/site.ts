@@ -133,6 +133,9 @@ class EtcdSite implements Site {
   readonly role: EtcdElection;
   readonly #membership: EtcdMembership;
   readonly #etcd: Etcd;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #stopMsMax: number;
 
   constructor(options: SiteOptions, tools: SiteTools) {
     const { clock, random, rows, identity } = tools;
@@ -142,6 +145,9 @@ class EtcdSite implements Site {
     const etcd = tools.etcd ?? etcdOf(options.endpoints, clock, timing);
     const run = newRun(random);
     this.#etcd = etcd;
+    this.#clock = clock;
+    this.#log = log;
+    this.#stopMsMax = timing.stopMsMax;
     const common = { clock, log, random, etcd, keys };
     this.#membership = new EtcdMembership({
       ...common,
@@ -169,9 +175,19 @@ class EtcdSite implements Site {
     this.#membership.start();
   }
 
+  /** Requests to an etcd that is silent are left to their deadlines after `stopMsMax`. */
   async stop(): Promise<void> {
-    await this.role.stop();
-    await this.#membership.stop();
+    const late = new AbortController();
+    const stopped = Promise.all([this.role.stop(), this.#membership.stop()]);
+    const isStopped = await Promise.race([
+      stopped.then(() => true),
+      this.#clock.sleep(this.#stopMsMax, late.signal).then(
+        () => false,
+        () => true,
+      ),
+    ]);
+    late.abort();
+    if (!isStopped) this.#log.warn("etcd is silent: what was not given back runs out by itself");
     this.#etcd.close();
   }
 

@@ -14,6 +14,8 @@ export interface SiteTiming {
   readonly stableMs: number;
   /** A stopping primary hands over within this time, or lets its lease go. */
   readonly handOverMsMax: number;
+  /** A stopping gateway waits so long for etcd. What it could not give back runs out by itself. */
+  readonly stopMsMax: number;
 }
 
 /**
@@ -33,5 +35,6 @@ export function timingOf(primaryTtlSeconds: number): SiteTiming {
     holdMsMax: 600_000,
     stableMs: 60_000,
     handOverMsMax: 500,
+    stopMsMax: 2000,
   };
 }

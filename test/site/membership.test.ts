@@ -135,8 +135,9 @@ describe("the primary of a site", () => {
     assert.equal(actsAs(a), "primary of epoch 1");
     etcd.stop();
     const stopped = a.part.stop();
-    await clock.run(71_000);
+    await clock.run(70_000);
     await stopped;
+    assert.deepEqual([actsAs(a), clock.monotonicMs()], ["standby", 70_000]);
   });
 });
 

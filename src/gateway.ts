@@ -133,10 +133,10 @@ export class Gateway {
     const outward = this.#uplink === null ? [] : [this.#uplink];
     this.#services = [
       this.#journal,
+      this.#site,
       ...outward,
       this.#broker,
       ...this.#devices,
-      this.#site,
       this.#host,
       figures,
       control,

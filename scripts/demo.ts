@@ -94,15 +94,17 @@ async function startGateway(config: string) {
   });
   const exit = once(child, "exit").then(([code]) => Number(code ?? 1));
   const lines = createInterface({ input: child.stderr });
+  let why = "";
   const port = await new Promise<number>((resolve, reject) => {
     lines.on("line", (line) => {
       log.write(`${line}\n`);
       const said = line.startsWith("{") ? JSON.parse(line) : {};
       if (said.message === "listening") resolve(said.port);
+      if (said.message === "gateway did not start") why = `: ${said.error}`;
     });
     exit.then((code) => {
       const where = relative(process.cwd(), join(directory, "gateway.log"));
-      reject(new Error(`the gateway ended with ${code}: see ${where}`));
+      reject(new Error(`the gateway ended with ${code}${why} (its log: ${where})`));
     }, reject);
   });
   return { port, exit, terminate: () => child.kill("SIGTERM") };
@@ -156,4 +158,10 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-process.exitCode = await main();
+main().then(
+  (code) => process.exit(code),
+  (error) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);

@@ -47,6 +47,9 @@ const WORKS: readonly Work[] = [
   { name: "QoS 1, 100 to 1, local", load: FAN_IN, ours: "local", target: "" },
 ];
 
+console.log(
+  `${values.seconds} s, medians of ${rounds}; in flight to a client: ours mqtt.inflightMax 1000, mosquitto and aedes no limit`,
+);
 const subjects: Subject[] = [];
 try {
   subjects.push(await startOurs("fast", WIDE), await startOurs("local", WIDE));

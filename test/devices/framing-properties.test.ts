@@ -112,7 +112,8 @@ describe("framers under noise", () => {
         `${kind}: ${(50 / seconds).toFixed(0)} MB/s, ${said} said, grew ${grown} bytes`,
       );
       assert.ok(said > 0, kind);
-      assert.ok(grown < 512 * 1024, `seed ${SEED} ${kind}: grew by ${grown} bytes`);
+      // Node 24 keeps up to a megabyte of what it compiles meanwhile; ten bytes a frame would be more than this.
+      assert.ok(grown < 2 * 2 ** 20, `seed ${SEED} ${kind}: grew by ${grown} bytes`);
     }
   });
 });

@@ -206,6 +206,29 @@ describe("retained messages", () => {
       }
     }));
 
+  it("that a persistent session has not acknowledged come again, in their order, and then the others", () =>
+    withBroker(async ({ port }) => {
+      const publisher = await RawClient.connected(port);
+      for (let i = 1; i <= 40; i++) publisher.send(retained(`r/${i}`, `${i}`, 1, i));
+      for (let i = 1; i <= 40; i++) await publisher.next("puback");
+      const keeper = await RawClient.connected(port, KEEP);
+      await subscribe(keeper, "r/+", 1);
+      await keeper.settled();
+      const first = payloads(keeper);
+      assert.equal(first.length, 32, "the window");
+      keeper.drop();
+      const again = await RawClient.connected(port, KEEP);
+      await again.settled();
+      assert.deepEqual(payloads(again), first);
+      for (const came of [...again.received]) {
+        if (came.cmd !== "publish") continue;
+        assert.equal(came.dup, true);
+        again.send(ack("puback", came.messageId));
+      }
+      await again.settled();
+      assert.equal(payloads(again).length, 40);
+    }));
+
   it("reach those subscribed already without RETAIN [MQTT-3.3.1-9]", () =>
     withBroker(async ({ port }) => {
       const reader = await RawClient.connected(port, { clientId: "reader" });

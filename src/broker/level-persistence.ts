@@ -7,6 +7,7 @@ export interface ControlPersistence {
   subscriptionsByClient(client: {
     readonly id: string;
   }): Promise<readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[]>;
+  putWill(client: WillOwner, will: Omit<StoredWill, "clientId">): Promise<unknown>;
   streamWill(brokers?: unknown): AsyncIterable<StoredWill>;
   delWill(client: { readonly id: string }): Promise<unknown>;
 }
@@ -76,7 +77,7 @@ class WillRows {
   #count = 0;
 
   add(owner: WillOwner): string {
-    const row = `${owner.id}\0${this.#count++}`; // NUL cannot be part of a client id [MQTT-1.5.3-2]
+    const row = `${owner.id}\0${String(this.#count++).padStart(12, "0")}`; // NUL cannot be part of a client id [MQTT-1.5.3-2]
     this.#rows.set(owner.id, [...(this.#rows.get(owner.id) ?? []), { owner, row }]);
     return row;
   }

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { silentLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { levelPersistence } from "../../src/broker/level-persistence.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
 import { type TestSite, withBroker } from "../support/broker.ts";
 import { payloads, publish, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -33,6 +37,26 @@ describe("the will of a connection, when the gateway dies", () => {
       },
       ["first", "second"],
     ));
+});
+
+describe("wills left in the store", () => {
+  it("are read in the order in which they were left, though nine connections go before ten", async () => {
+    const tools = { clock: systemClock, log: silentLog, random: Math.random };
+    const journal = memoryJournal({}, tools);
+    await journal.start(new AbortController().signal);
+    const persistence = levelPersistence(journal.rows("aedes"));
+    const left = Array.from({ length: 12 }, (_, n) => `${n}`);
+    for (const payload of left) {
+      const will = { topic: "will", payload: Buffer.from(payload), qos: 1, retain: false } as const;
+      await persistence.putWill({ id: "sensor", closed: false }, will);
+    }
+    const read: string[] = [];
+    for await (const { payload } of persistence.streamWill()) {
+      read.push(Buffer.from(payload).toString());
+    }
+    assert.deepEqual(read, left);
+    await journal.stop();
+  });
 });
 
 function withWill(port: number, payload: string): Promise<RawClient> {

@@ -44,18 +44,26 @@ describe("wills left in the store", () => {
     const tools = { clock: systemClock, log: silentLog, random: Math.random };
     const journal = memoryJournal({}, tools);
     await journal.start(new AbortController().signal);
-    const persistence = levelPersistence(journal.rows("aedes"));
-    const left = Array.from({ length: 12 }, (_, n) => `${n}`);
-    for (const payload of left) {
-      const will = { topic: "will", payload: Buffer.from(payload), qos: 1, retain: false } as const;
-      await persistence.putWill({ id: "sensor", closed: false }, will);
+    try {
+      const persistence = levelPersistence(journal.rows("aedes"));
+      const left = Array.from({ length: 12 }, (_, n) => `${n}`);
+      for (const payload of left) {
+        const will = {
+          topic: "will",
+          payload: Buffer.from(payload),
+          qos: 1,
+          retain: false,
+        } as const;
+        await persistence.putWill({ id: "sensor", closed: false }, will);
+      }
+      const read: string[] = [];
+      for await (const { payload } of persistence.streamWill()) {
+        read.push(Buffer.from(payload).toString());
+      }
+      assert.deepEqual(read, left);
+    } finally {
+      await journal.stop();
     }
-    const read: string[] = [];
-    for await (const { payload } of persistence.streamWill()) {
-      read.push(Buffer.from(payload).toString());
-    }
-    assert.deepEqual(read, left);
-    await journal.stop();
   });
 });
 

@@ -84,6 +84,18 @@ const FAULTS: readonly Fault[] = [
     brings: [],
   },
   {
+    name: "$ topics: nor beside a filter of QoS 0 that matches, for which nothing waits",
+    script: [
+      connect("pub"),
+      keep(),
+      subscribe("# 1", "$own/# 0"),
+      drop(),
+      publish("$own/a x 1"),
+      keep(),
+    ],
+    brings: [],
+  },
+  {
     name: "$ topics: nor among retained messages",
     script: [connect("pub"), connect("sub"), publish("$own/a x 0 retain"), subscribe("+/+ 0")],
     brings: [],

@@ -63,8 +63,8 @@ class Known {
     for (const delivery of list) {
       const matching = this.#subscribers.matching(client, delivery.topic);
       const granted = matching.map(([, qos]) => qos);
-      // "$ topics": an absent client with the filter # is queued messages that it has not subscribed to.
-      if (queued && granted.length === 0 && delivery.topic.startsWith("$")) continue;
+      // "$ topics": an absent client with the filter # is queued messages that its other filters do not bring, or not queued.
+      if (queued && delivery.topic.startsWith("$") && granted.every((qos) => qos === 0)) continue;
       // "overlap, queued": an absent client gets a message once for each filter, and once more at later returns.
       if (queued && this.#has(client, delivery, right)) continue;
       right.push({

@@ -56,7 +56,8 @@ class Story {
   /** What was acknowledged or moved in memory, which a crash may take back, and what it may not. */
   #heads = new Map<string, { now: number; durable: number }>();
   #cursor = { now: 0, durable: 0 };
-  readonly #rows = new Map<string, { now: string | null; durable: string | null }>();
+  /** What was written to a row since it was durable, oldest first: a crash leaves the last durable value or one of these. */
+  readonly #rows = new Map<string, { durable: string | null; since: (string | null)[] }>();
   #durableSeq = 0;
   #serial = 0;
 
@@ -136,7 +137,10 @@ class Story {
     this.#durableSeq = this.#journal.durableSeq;
     this.#cursor.durable = this.#cursor.now;
     for (const head of this.#heads.values()) head.durable = head.now;
-    for (const row of this.#rows.values()) row.durable = row.now;
+    for (const row of this.#rows.values()) {
+      row.durable = nowIn(row);
+      row.since = [];
+    }
   }
 
   #acknowledge(): void {
@@ -168,8 +172,9 @@ class Story {
     const rows = this.#journal.rows("space");
     const done = value === null ? rows.del(key) : rows.put(key, Buffer.from(value));
     done.catch(() => {});
-    const row = this.#rows.get(key) ?? { now: null, durable: null };
-    this.#rows.set(key, { ...row, now: value });
+    const row = this.#rows.get(key) ?? { durable: null, since: [] };
+    row.since.push(value);
+    this.#rows.set(key, row);
     this.told.push(`row ${key}`);
   }
 
@@ -212,8 +217,8 @@ class Story {
     for (const [key, row] of this.#rows) {
       const value = await this.#journal.rows("space").get(key);
       const text = value ? Buffer.from(value).toString() : null;
-      assert.ok(text === row.now || row.now !== row.durable, `row ${key}`);
-      this.#rows.set(key, { now: text, durable: text });
+      assert.ok([row.durable, ...row.since].includes(text), `row ${key} is ${text}`);
+      this.#rows.set(key, { durable: text, since: [] });
     }
     this.#durableSeq = this.#journal.durableSeq;
   }
@@ -240,7 +245,7 @@ class Story {
     for (const name of NAMES) await this.#verifyQueue(this.#journal.queue(name));
     for (const [key, row] of this.#rows) {
       const value = await this.#journal.rows("space").get(key);
-      assert.equal(value ? Buffer.from(value).toString() : null, row.now);
+      assert.equal(value ? Buffer.from(value).toString() : null, nowIn(row));
     }
     const { missingEntries, damagedBlocks, damagedRows, missingReferences } =
       this.#journal.counters;
@@ -269,4 +274,8 @@ class Story {
   #pick<T>(from: readonly T[]): T {
     return from[this.#below(from.length)] as T;
   }
+}
+
+function nowIn({ durable, since }: { durable: string | null; since: (string | null)[] }) {
+  return since.length > 0 ? since[since.length - 1] : durable;
 }

@@ -151,16 +151,25 @@ export function booksAt(books: Books, position: number, origin?: number): Books 
 
 /** Every position at which the broker has acknowledged something, rising. */
 export function acknowledgements(books: Books): number[] {
-  const registers = [
-    ...books.retained.values(),
-    ...books.subscribers.flatMap(({ filters }) => [...filters.values()]),
-  ];
-  const all = [
-    ...books.publishers.flatMap(({ messages }) => messages.flatMap((m) => [m.keptAt, m.doneAt])),
-    ...registers.flatMap(({ changes }) => changes.map(({ doneAt }) => doneAt)),
-    ...books.wills.flatMap(({ connections }) => connections.map(({ connackAt }) => connackAt)),
-  ];
-  return all.filter((at) => at !== NEVER).sort((one, other) => one - other);
+  return acknowledgementsByKind(books)
+    .flat()
+    .sort((one, other) => one - other);
+}
+
+/** The same by what was acknowledged: messages kept, messages done, retained, subscriptions, wills; each rising. */
+export function acknowledgementsByKind(books: Books): number[][] {
+  const messages = books.publishers.flatMap((publisher) => publisher.messages);
+  const filters = books.subscribers.flatMap((subscriber) => [...subscriber.filters.values()]);
+  const connections = books.wills.flatMap((will) => will.connections);
+  const doneOf = (registers: readonly Register<unknown>[]) =>
+    registers.flatMap(({ changes }) => changes.map(({ doneAt }) => doneAt));
+  return [
+    messages.map(({ keptAt }) => keptAt),
+    messages.map(({ doneAt }) => doneAt),
+    doneOf([...books.retained.values()]),
+    doneOf(filters),
+    connections.map(({ connackAt }) => connackAt),
+  ].map((kind) => kind.filter((at) => at !== NEVER).sort((one, other) => one - other));
 }
 
 function registersAt<T>(

@@ -15,15 +15,15 @@ export interface Moments {
   readonly last: number;
   /** While the broker opened its store. */
   readonly starts: readonly { readonly from: number; readonly to: number }[];
-  /** Where something was acknowledged, rising. */
-  readonly acknowledged: readonly number[];
+  /** Where something was acknowledged, rising, for each kind of acknowledgement. */
+  readonly acknowledged: readonly (readonly number[])[];
 }
 
 const EARLY_ACKNOWLEDGEMENTS = 20;
 
 /**
- * Chooses cuts where they hurt: of ten, three directly after an acknowledgement, two directly after one of the first, two
- * while the broker opens its store, and three anywhere; with each kind of remains in turn. In the order of positions.
+ * Chooses cuts where they hurt: of ten, three directly after an acknowledgement, of each kind as often as of any other, two
+ * directly after one of the first, two while the broker opens its store, and three anywhere; with each kind of remains in turn. In the order of positions.
  */
 export function chooseCuts(count: number, moments: Moments, random: Random): Cut[] {
   const { first, last, starts, acknowledged } = moments;
@@ -32,10 +32,15 @@ export function chooseCuts(count: number, moments: Moments, random: Random): Cut
     from + Math.floor(random() * (to - from + 1));
   const oneOf = <T>(values: readonly T[]): T | undefined =>
     values[Math.floor(random() * values.length)];
+  const kinds = acknowledged.filter((kind) => kind.length > 0);
+  const firsts = acknowledged
+    .flat()
+    .sort((one, other) => one - other)
+    .slice(0, EARLY_ACKNOWLEDGEMENTS);
   const position = (k: number): number => {
     const lot = k % 10;
-    if (lot < 3) return oneOf(acknowledged) ?? between(anywhere);
-    if (lot < 5) return oneOf(acknowledged.slice(0, EARLY_ACKNOWLEDGEMENTS)) ?? between(anywhere);
+    if (lot < 3) return oneOf(oneOf(kinds) ?? []) ?? between(anywhere);
+    if (lot < 5) return oneOf(firsts) ?? between(anywhere);
     if (lot < 7) return between(oneOf(starts) ?? anywhere);
     return between(anywhere);
   };

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Random } from "../../src/base/random.ts";
 import { seededRandom } from "../support/random.ts";
-import { acknowledgements, booksAt } from "./books.ts";
+import { acknowledgements, acknowledgementsByKind, booksAt } from "./books.ts";
 import type { BrokerUnderTest } from "./broker-under-test.ts";
 import { checkCut, type Outcome } from "./check-cut.ts";
 import { CloudEnd } from "./cloud-end.ts";
@@ -111,7 +111,7 @@ async function cutAll(
 ): Promise<Wreck> {
   const first = starts[0]?.from ?? 0;
   // What is known from an earlier recording is known from position 0 on.
-  const acknowledged = acknowledgements(books).filter((at) => at > first);
+  const acknowledged = acknowledgementsByKind(books).map((kind) => kind.filter((at) => at > first));
   const moments = { first, last: end, starts, acknowledged };
   const images = new CrashImages(base, folder, records);
   const recording = { records, books };

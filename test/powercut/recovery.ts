@@ -66,7 +66,8 @@ export async function recover(
   const joiner = subscribers.find(({ book }) => book.id === JOINER);
   const subscribed = new Set<string>();
   if (joiner && sessionPresent.get(JOINER)) {
-    await waited("the probes do not come", probe(port, joiner, subscribed));
+    const what = `${JOINER} does not get the probes`;
+    await waited(what, probe(port, joiner, subscribed), deaf);
   }
   await Promise.all([...publishers, ...subscribers].map((client) => client.goodbye()));
   return { sessionPresent, retained, subscribed, deaf, stuck };

@@ -277,5 +277,6 @@ class Story {
 }
 
 function nowIn({ durable, since }: { durable: string | null; since: (string | null)[] }) {
-  return since.length > 0 ? since[since.length - 1] : durable;
+  const last = since.at(-1);
+  return last === undefined ? durable : last;
 }

@@ -22,8 +22,8 @@ export interface CloudReceiverOptions {
   readonly clientId?: string;
   /** By default the identity `(fg-journal, fg-seq)`, and without it the payload. */
   readonly idOf?: (arrival: Omit<Arrival, "id">) => string;
-  /** Called for each arrival instead of keeping it: for benches. */
-  readonly onArrival?: () => void;
+  /** Called for each arrival instead of keeping it: for benches and long runs. */
+  readonly onArrival?: (topic: string, payload: Buffer) => void;
 }
 
 /**
@@ -60,7 +60,7 @@ export class CloudReceiver {
     const receiver = new CloudReceiver(client, filter);
     client.on("error", () => undefined);
     client.on("message", (topic, payload, packet) => {
-      if (options.onArrival) options.onArrival();
+      if (options.onArrival) options.onArrival(topic, payload);
       else receiver.#arrived(topic, payload, packet, options.idOf ?? identityOf);
     });
     await client.subscribeAsync(filter, { qos: 1 });

@@ -7,12 +7,12 @@ import packet from "mqtt-packet";
  */
 export class Sender {
   readonly id: string;
-  readonly total: number;
   /** How many of its messages, from the first, have been acknowledged. Acknowledgements come in order. */
   acked = 0;
   readonly #port: number;
   readonly #windowMax: number;
   readonly #perSecond: number;
+  #total: number;
   #sent = 0;
   #socket: Socket | null = null;
   #up = false;
@@ -23,12 +23,13 @@ export class Sender {
   constructor(options: {
     readonly id: string;
     readonly port: number;
-    readonly total: number;
+    /** Without it, until `finish`. */
+    readonly total?: number;
     readonly windowMax: number;
     readonly perSecond: number;
   }) {
     this.id = options.id;
-    this.total = options.total;
+    this.#total = options.total ?? Number.MAX_SAFE_INTEGER;
     this.#port = options.port;
     this.#windowMax = options.windowMax;
     this.#perSecond = options.perSecond;
@@ -37,13 +38,18 @@ export class Sender {
   start(): void {
     this.#dial();
     this.#ticker = setInterval(() => {
-      this.#allowed = Math.min(this.#allowed + this.#perSecond / 100, this.total);
+      this.#allowed = Math.min(this.#allowed + this.#perSecond / 100, this.#total);
       this.#pump();
     }, 10);
   }
 
   get done(): boolean {
-    return this.acked === this.total;
+    return this.acked === this.#total;
+  }
+
+  /** Publishes nothing new; what is not acknowledged is repeated until it is. */
+  finish(): void {
+    this.#total = this.#sent;
   }
 
   stop(): void {
@@ -84,7 +90,7 @@ export class Sender {
   #pump(): void {
     while (
       this.#up &&
-      this.#sent < Math.min(this.total, this.#allowed) &&
+      this.#sent < Math.min(this.#total, this.#allowed) &&
       this.#sent - this.acked < this.#windowMax
     ) {
       this.#publish(false);

@@ -14,7 +14,7 @@ export interface DemoView {
 /** The summary, as lines. */
 export function demoScreen(view: DemoView): string[] {
   const { status, port, cloudPort } = view;
-  const { accepted, settled, queued } = status.ledger.telemetry;
+  const { accepted, delivered, queued } = status.ledger.telemetry;
   const serial = status.devices.filter(({ state }) => state === "open").length;
   const mqtt = Math.min(status.broker.connections, view.mqttSensors);
   const waiting = status.journal.lastSeq - status.journal.durableSeq;
@@ -31,7 +31,7 @@ export function demoScreen(view: DemoView): string[] {
     row("on disk", count(accepted - waiting), "synced before anybody was told"),
     row(
       "delivered to the cloud",
-      count(settled),
+      count(delivered),
       `the stand-in has seen ${count(view.cloudReceived)} since it started`,
     ),
     row("queued", count(queued), `uplink ${status.uplink?.state ?? "none"}`),
@@ -43,11 +43,11 @@ export function demoScreen(view: DemoView): string[] {
 
 /** The summary in one line, for where there is no terminal. */
 export function demoLine(view: DemoView): string {
-  const { accepted, settled, queued } = view.status.ledger.telemetry;
+  const { accepted, delivered, queued } = view.status.ledger.telemetry;
   const serial = view.status.devices.filter(({ state }) => state === "open").length;
   const waiting = view.status.journal.lastSeq - view.status.journal.durableSeq;
   const sensors = Math.min(view.status.broker.connections, view.mqttSensors) + serial;
-  return `sensors ${sensors}, accepted ${accepted}, on disk ${accepted - waiting}, delivered ${settled}, queued ${queued}`;
+  return `sensors ${sensors}, accepted ${accepted}, on disk ${accepted - waiting}, delivered ${delivered}, queued ${queued}`;
 }
 
 function row(name: string, value: string, remark: string): string {

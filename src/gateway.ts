@@ -46,11 +46,13 @@ export interface GatewayStatus {
   readonly ledger: Readonly<Record<LaneName, LaneBalance>>;
 }
 
-/** accepted = delivered + dropped + queued, for each lane, since the journal began. */
+/** accepted = delivered + dropped (of all reasons) + queued, for each lane, since the journal began. */
 export interface LaneBalance {
   readonly accepted: number;
-  /** Dealt with by the uplink: acknowledged by the cloud, or given up with a counted reason. */
-  readonly settled: number;
+  /** Acknowledged by the cloud. */
+  readonly delivered: number;
+  /** Given up, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
   readonly queued: number;
 }
 
@@ -186,8 +188,11 @@ export class Gateway {
     const accepted = this.#journal.laneTotals[LANES[lane]] ?? 0;
     const name = cursorName(lane);
     const known = this.#journal.cursorNames().includes(name);
-    const settled = known ? this.#journal.cursor(name).count : accepted;
-    return { accepted, settled, queued: accepted - settled };
+    // Without a cursor nothing waits: the lane was accepted for an uplink that has let go of it.
+    if (!known) return { accepted, delivered: 0, dropped: unread(accepted), queued: 0 };
+    const { count, dropped } = this.#journal.cursor(name);
+    const lost = Object.values(dropped).reduce((sum, each) => sum + each, 0);
+    return { accepted, delivered: count - lost, dropped, queued: accepted - count };
   }
 
   #tooling() {
@@ -203,4 +208,8 @@ function journalOptions({ store }: Config): LevelJournalOptions {
 function brokerOptions(config: Config): BrokerOptions {
   const { mqtt, store, listeners } = config;
   return { ...mqtt, listeners, pendingBytesMax: store.pendingBytesMax };
+}
+
+function unread(count: number): Record<string, number> {
+  return count === 0 ? {} : { unread: count };
 }

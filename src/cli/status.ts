@@ -81,14 +81,13 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
         : `${uplink.state}, ${uplink.endpoint}, MQTT ${uplink.protocol ?? "?"}, ${uplink.inflight} in flight`,
     ),
   ];
-  for (const [lane, { accepted, settled, queued }] of Object.entries(ledger)) {
-    if (accepted > 0)
-      lines.push(
-        row(
-          `  ${lane}`,
-          `${count(accepted)} accepted = ${count(settled)} delivered or dropped + ${count(queued)} queued`,
-        ),
-      );
+  for (const [lane, { accepted, delivered, dropped, queued }] of Object.entries(ledger)) {
+    if (accepted === 0) continue;
+    const drops = Object.entries(dropped).map(
+      ([reason, each]) => ` + ${count(each)} dropped (${reason})`,
+    );
+    const sum = `${count(delivered)} delivered${drops.join("")} + ${count(queued)} queued`;
+    lines.push(row(`  ${lane}`, `${count(accepted)} accepted = ${sum}`));
   }
   for (const { name, state, counters } of devices) {
     lines.push(

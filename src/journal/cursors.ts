@@ -1,3 +1,4 @@
+import { assert } from "../base/errors.ts";
 import type { Batch, Contributor } from "./batch.ts";
 import type { JournalCounters } from "./counters.ts";
 import type { GroupCommit } from "./group-commit.ts";
@@ -28,14 +29,15 @@ export class Cursors implements Contributor {
       const row = readNumbers(key, value, 2);
       if (row === null) this.#counters.damagedRows++;
       const [seq = 0, count = 0] = row?.numbers ?? [];
-      this.#cursors.set(name, new StoredCursor(this.#moved, name, seq, count));
+      const at = { seq, count, dropped: parseDropped(row?.text ?? "") };
+      this.#cursors.set(name, new StoredCursor(this.#moved, name, at));
     }
   }
 
   cursor(name: string): Cursor {
     const known = this.#cursors.get(name);
     if (known) return known;
-    const made = new StoredCursor(this.#moved, name, 0, 0);
+    const made = new StoredCursor(this.#moved, name, { seq: 0, count: 0, dropped: {} });
     this.#cursors.set(name, made);
     this.#moved(made);
     return made;
@@ -73,7 +75,7 @@ export class Cursors implements Contributor {
     this.#forgotten.clear();
     for (const cursor of this.#dirty) {
       const key = namedKey(KEY.cursor, cursor.name);
-      batch.put(key, numbersRow(key, [cursor.seq, cursor.count]));
+      batch.put(key, numbersRow(key, [cursor.seq, cursor.count], droppedText(cursor.dropped)));
     }
     this.#dirty.clear();
   }
@@ -90,12 +92,18 @@ class StoredCursor implements Cursor {
   readonly #moved: (cursor: StoredCursor) => void;
   #seq: number;
   #count: number;
+  #dropped: Readonly<Record<string, number>>;
 
-  constructor(moved: (cursor: StoredCursor) => void, name: string, seq: number, count: number) {
+  constructor(
+    moved: (cursor: StoredCursor) => void,
+    name: string,
+    at: { seq: number; count: number; dropped: Readonly<Record<string, number>> },
+  ) {
     this.#moved = moved;
     this.name = name;
-    this.#seq = seq;
-    this.#count = count;
+    this.#seq = at.seq;
+    this.#count = at.count;
+    this.#dropped = at.dropped;
   }
 
   get seq(): number {
@@ -104,11 +112,32 @@ class StoredCursor implements Cursor {
   get count(): number {
     return this.#count;
   }
+  get dropped(): Readonly<Record<string, number>> {
+    return this.#dropped;
+  }
 
-  move(throughSeq: number, count: number): void {
+  move(throughSeq: number, count: number, dropped: Readonly<Record<string, number>> = {}): void {
     if (throughSeq <= this.#seq && count <= 0) return;
     this.#seq = Math.max(this.#seq, throughSeq);
     this.#count += Math.max(0, count);
+    for (const [reason, more] of Object.entries(dropped)) {
+      assert(REASON.test(reason), `no reason: ${reason}`);
+      this.#dropped = { ...this.#dropped, [reason]: (this.#dropped[reason] ?? 0) + more };
+    }
     this.#moved(this);
   }
+}
+
+const REASON = /^[a-z0-9-]{1,64}$/;
+
+/** "expired=3 full=120" */
+function droppedText(dropped: Readonly<Record<string, number>>): string {
+  return Object.entries(dropped)
+    .map(([reason, count]) => `${reason}=${count}`)
+    .join(" ");
+}
+
+function parseDropped(text: string): Record<string, number> {
+  const pairs = text === "" ? [] : text.split(" ").map((pair) => pair.split("="));
+  return Object.fromEntries(pairs.map(([reason = "", count]) => [reason, Number(count)]));
 }

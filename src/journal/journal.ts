@@ -98,10 +98,15 @@ export interface Entries {
 export interface Cursor {
   readonly name: string;
   readonly seq: number;
-  /** How many entries its reader has dealt with, since the cursor was made. */
+  /** How many entries its reader has dealt with, since the cursor was made: those dropped included. */
   readonly count: number;
-  /** @param count how many entries more were dealt with */
-  move(throughSeq: number, count: number): void;
+  /** Of these, how many did not reach whom the cursor stands for, by reason. As durable as `count`. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /**
+   * @param count how many entries more were dealt with
+   * @param dropped how many of `count` were given up, by reason: few reasons, of letters, digits and dashes
+   */
+  move(throughSeq: number, count: number, dropped?: Readonly<Record<string, number>>): void;
 }
 
 /**

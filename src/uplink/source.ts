@@ -35,5 +35,6 @@ export interface SourceEntries {
 export interface SourceCursor {
   readonly seq: number;
   readonly count: number;
-  move(throughSeq: number, count: number): void;
+  /** @param dropped how many of `count` were given up, by reason; kept durably with the cursor */
+  move(throughSeq: number, count: number, dropped?: Readonly<Record<string, number>>): void;
 }

@@ -16,7 +16,7 @@ describe("fieldgate status", () => {
   messages             12,345 accepted since start, 45,678 sent to clients
   store                open, 1.5 MiB, seq 990 on disk of 1000
   uplink               connected, mqtts://cloud:8883, MQTT 5, 7 in flight
-    telemetry          1,000 accepted = 900 delivered or dropped + 100 queued
+    telemetry          1,000 accepted = 890 delivered + 10 dropped (full) + 100 queued
   device boiler        open, 70 frames, 69 accepted
   machine              CPU 12 %, memory 300.0 MiB free of 1.0 GiB, disk 5.0 GiB free, 51 °C
 `,
@@ -69,7 +69,7 @@ const MEMBER = {
 };
 
 function healthy(): GatewayStatus {
-  const lane = { accepted: 0, settled: 0, queued: 0 };
+  const lane = { accepted: 0, delivered: 0, dropped: {}, queued: 0 };
   return {
     gateway: "gw-a",
     site: "plant-7",
@@ -161,6 +161,10 @@ function healthy(): GatewayStatus {
       diskTotalBytes: 2 ** 35,
       diskAvailableBytes: 5 * 2 ** 30,
     },
-    ledger: { alarm: lane, telemetry: { accepted: 1000, settled: 900, queued: 100 }, bulk: lane },
+    ledger: {
+      alarm: lane,
+      telemetry: { accepted: 1000, delivered: 890, dropped: { full: 10 }, queued: 100 },
+      bulk: lane,
+    },
   };
 }

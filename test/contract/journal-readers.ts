@@ -22,6 +22,21 @@ export function cursors(kind: JournalKind): void {
     assert.deepEqual(journal.cursorNames(), ["uplink/telemetry"]);
   });
 
+  it("keeps what was dropped, and why, with the place", async () => {
+    let journal = await kind.create();
+    const cursor = journal.cursor("uplink/bulk");
+    assert.deepEqual(cursor.dropped, {});
+    cursor.move(10, 10, { full: 4, expired: 1 });
+    cursor.move(11, 1, { full: 1 });
+    cursor.move(12, 1);
+    for (let round = 0; round < 2; round++) {
+      const { seq, count, dropped } = journal.cursor("uplink/bulk");
+      assert.deepEqual([seq, count, dropped], [12, 12, { full: 5, expired: 1 }]);
+      journal = await kind.restart(journal);
+    }
+    assert.throws(() => journal.cursor("uplink/bulk").move(13, 1, { "=": 1 }), /no reason/);
+  });
+
   it("writes a moved cursor within cursorDelayMs though nothing else happens", async () => {
     let journal = await kind.create({ cursorDelayMs: 5 });
     journal.append(message("t", "x"), 1, NOW, []);

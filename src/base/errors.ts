@@ -18,6 +18,7 @@ export type ErrorCode =
   | "ERR_ETCD"
   | "ERR_SITE_DUPLICATE"
   | "ERR_SITE_HAND_OVER"
+  | "ERR_CERTIFICATE"
   | "ERR_START_TIMEOUT"
   | "ERR_STOP_TIMEOUT"
   | "ERR_CONTROL";

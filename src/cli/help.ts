@@ -8,6 +8,8 @@ Commands:
   run              run the gateway in the foreground
   status           what a running gateway does, on one screen
   site             the gateways of the site, and who is primary
+  site init        make the certificate authority of a site
+  site enroll      make the certificate of a gateway
   config check     check a configuration file
   config show      show a configuration with all defaults, without secrets
 

@@ -1,21 +1,61 @@
+import { FieldgateError } from "../base/errors.ts";
+import { systemClock } from "../base/system-clock.ts";
 import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway.ts";
-import type { Command } from "./command.ts";
+import type { Command, Invocation } from "./command.ts";
 import { socketOf } from "./socket.ts";
 
 export const command: Command = {
   help: `fieldgate site [--config FILE | --socket PATH] [--json]   the gateways of the site, and who is primary
+fieldgate site init SITE [DIRECTORY]       make the site's certificate authority
+fieldgate site enroll GATEWAY [DIRECTORY]  make the certificate of a gateway, signed by it
 
-Exit codes: 0 there is a primary, 1 there is none, 3 no gateway answers
+init and enroll write to DIRECTORY (default: this one) and overwrite nothing. The authority's key, site-ca.key, stays where
+enroll is used; a gateway needs site-ca.crt and its own two files: see cluster.peer in docs/config.md.
+
+Exit codes: 0 there is a primary, or the files were written, 1 there is no primary, 2 the files were not written,
+3 no gateway answers
 `,
 
-  async run({ configPath, socket, json }) {
-    const path = socket ?? (await socketOf(configPath));
-    const { cluster, gateway } = (await ask(path, "status")) as GatewayStatus;
-    process.stdout.write(json ? `${JSON.stringify(cluster)}\n` : screen(cluster, gateway));
-    return cluster.role === "primary" || cluster.primary !== null ? 0 : 1;
+  async run(invocation) {
+    const [action, name, directory = "."] = invocation.rest;
+    if (action === undefined) return await show(invocation);
+    if (action !== "init" && action !== "enroll") {
+      throw new FieldgateError("ERR_USAGE", `site knows init and enroll, not ${action}`);
+    }
+    if (name === undefined || invocation.rest.length > 3) {
+      const wanted = action === "init" ? "the site's name" : "the gateway's id";
+      throw new FieldgateError("ERR_USAGE", `site ${action} wants ${wanted}, and a directory`);
+    }
+    await (action === "init" ? init : enroll)(name, directory, invocation.json);
+    return 0;
   },
 };
+
+async function show({ configPath, socket, json }: Invocation): Promise<number> {
+  const path = socket ?? (await socketOf(configPath));
+  const { cluster, gateway } = (await ask(path, "status")) as GatewayStatus;
+  process.stdout.write(json ? `${JSON.stringify(cluster)}\n` : screen(cluster, gateway));
+  return cluster.role === "primary" || cluster.primary !== null ? 0 : 1;
+}
+
+async function init(site: string, directory: string, json: boolean): Promise<void> {
+  const { initSite } = await import("../replica/file-certificates.ts");
+  const files = await initSite(site, directory, systemClock);
+  const text = `The authority of ${site}: ${files.cert}, and its key ${files.key}, which signs gateways: keep it safe.\n`;
+  process.stdout.write(json ? `${JSON.stringify(files)}\n` : text);
+}
+
+async function enroll(gateway: string, directory: string, json: boolean): Promise<void> {
+  const { enrollGateway } = await import("../replica/file-certificates.ts");
+  const files = await enrollGateway(gateway, directory, systemClock);
+  const text = `The certificate of ${gateway} at ${files.site}. Copy these to it, for cluster.peer:
+  caFile    ${files.authority}
+  certFile  ${files.cert}
+  keyFile   ${files.key}
+`;
+  process.stdout.write(json ? `${JSON.stringify(files)}\n` : text);
+}
 
 /** The screen of `fieldgate site`. */
 export function screen(cluster: GatewayStatus["cluster"], self: string): string {

@@ -48,6 +48,21 @@ describe("fieldgate", () => {
     assert.match((await fieldgate("status", "--help")).out, /fieldgate status/);
   });
 
+  it("makes a site's authority and a gateway's certificate, one command each, and overwrites nothing", () =>
+    withDirectory(async (directory) => {
+      assert.equal((await fieldgate("site", "init", "plant-7", directory)).code, 0);
+      const { code, out } = await fieldgate("site", "enroll", "gw-a", directory);
+      assert.equal(code, 0);
+      for (const file of ["site-ca.crt", "gw-a.crt", "gw-a.key"])
+        assert.match(out, new RegExp(file));
+      const again = await fieldgate("site", "init", "plant-7", directory);
+      assert.equal(again.code, 2);
+      assert.match(again.err, /site-ca\.key is there already.*ERR_CERTIFICATE/);
+      for (const argv of [["init"], ["enroll"], ["init", "a", "b", "c"], ["fly"]]) {
+        assert.match((await fieldgate("site", ...argv)).err, /ERR_USAGE/);
+      }
+    }));
+
   it("exits 3 from status where no gateway answers, and says so", async () => {
     const { code, err } = await fieldgate("status", "--socket", "/nowhere/control.sock");
     assert.equal(code, 3);

@@ -49,9 +49,17 @@ export class FaultyProxy {
     for (const pair of [...this.#pairs]) pair.destroy();
   }
 
-  /** Ends the direction from the cloud to the gateway only: acknowledgements stop, data still flows. */
-  halfClose(): void {
-    for (const pair of this.#pairs) pair.halfClose();
+  /** Ends all connections once so many bytes more have gone towards the target: in the middle of a packet, mostly. */
+  cutAfter(bytes: number): void {
+    for (const pair of this.#pairs) pair.cutAfter(bytes);
+  }
+
+  /**
+   * Ends one direction only. `down`: from the cloud to the gateway: acknowledgements stop, data still flows. `up`: the
+   * cloud is told that nothing more comes, and may still acknowledge.
+   */
+  halfClose(direction: "down" | "up" = "down"): void {
+    for (const pair of this.#pairs) pair.halfClose(direction);
   }
 
   async stop(): Promise<void> {
@@ -75,6 +83,8 @@ class Pair {
   readonly #gone: () => void;
   #way: Way = "clear";
   #timers = new Set<NodeJS.Timeout>();
+  /** How many bytes more may go towards the target. */
+  #bytesLeft = Number.POSITIVE_INFINITY;
 
   constructor(near: Socket, far: Socket, gone: () => void) {
     this.#near = near;
@@ -97,8 +107,13 @@ class Pair {
     }
   }
 
-  halfClose(): void {
-    this.#near.end();
+  cutAfter(bytes: number): void {
+    this.#bytesLeft = Math.min(this.#bytesLeft, bytes);
+  }
+
+  halfClose(direction: "down" | "up"): void {
+    if (direction === "down") this.#near.end();
+    else this.#far.end();
   }
 
   destroy(): void {
@@ -112,12 +127,25 @@ class Pair {
   #pass(from: Socket, to: Socket): void {
     from.on("data", (chunk) => {
       if (this.#way === "blackhole") return;
-      if (to.writable) to.write(chunk);
+      const passes = from === this.#near ? this.#spend(chunk) : chunk;
+      if (to.writable) to.write(passes);
+      if (passes.length < chunk.length) {
+        to.once("drain", () => this.destroy());
+        if (!to.writableNeedDrain) setImmediate(() => this.destroy());
+        return;
+      }
       if (typeof this.#way === "object") this.#brake(from, chunk.length, this.#way.bytesPerSecond);
     });
     from.on("end", () => {
       if (this.#way !== "blackhole") to.end();
     });
+  }
+
+  /** The part of a chunk that may still pass. */
+  #spend(chunk: Buffer): Buffer {
+    const passes = chunk.subarray(0, this.#bytesLeft);
+    this.#bytesLeft -= passes.length;
+    return passes;
   }
 
   /** Reads no further until the chunk's time has passed. */

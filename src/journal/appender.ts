@@ -1,6 +1,6 @@
 import type { Message } from "../mqtt/message.ts";
 import type { Batch, Contributor } from "./batch.ts";
-import { type Block, LANES } from "./block.ts";
+import { type Block, LANES, laneTotalsOf } from "./block.ts";
 import { BlockWriter } from "./block-writer.ts";
 import type { JournalCounters } from "./counters.ts";
 import { blockKey } from "./keys.ts";
@@ -49,6 +49,10 @@ export class Appender implements Contributor {
     this.#bytes = at.bytes;
   }
 
+  /** Bytes of all blocks that were ever written. */
+  get bytes(): number {
+    return this.#bytes;
+  }
   /** Bytes taken in that are not durable. */
   get pendingBytes(): number {
     return this.#writer.bytes + this.#unsettledBytes;
@@ -66,6 +70,14 @@ export class Appender implements Contributor {
     return ++this.lastSeq;
   }
 
+  /** Takes a block of the journal that this one is a copy of, as it is. */
+  take(block: Block): void {
+    this.lastSeq = block.lastSeq;
+    this.laneTotals = laneTotalsOf(block);
+    this.#bytes = block.bytesBefore;
+    this.#add(block);
+  }
+
   contribute(batch: Batch): void {
     if (this.#writer.count > 0) this.#seal();
     const sealed = this.#sealed;
@@ -80,6 +92,10 @@ export class Appender implements Contributor {
     const firstSeq = this.lastSeq - this.#writer.count + 1;
     const block = this.#writer.seal(firstSeq, this.#skip, this.#bytes, this.laneTotals);
     this.#skip = 0;
+    this.#add(block);
+  }
+
+  #add(block: Block): void {
     this.#bytes += block.value.length;
     this.#unsettledBytes += block.value.length;
     this.#sealed.push(block);

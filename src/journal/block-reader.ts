@@ -71,6 +71,27 @@ export class BlockReader {
     return { entries: found.entries, throughSeq };
   }
 
+  /** Durable blocks after `afterSeq` as they are, at least one if there is one. `afterSeq` is the end of a block. */
+  async readBlocks(
+    afterSeq: number,
+    bytesMax: number,
+  ): Promise<{ readonly blocks: readonly Block[]; readonly throughSeq: number }> {
+    const { durableSeq, trimmedSeq } = this.#bounds;
+    const from = Math.max(afterSeq, Math.min(trimmedSeq, durableSeq));
+    if (from >= durableSeq) return { blocks: [], throughSeq: from };
+    const found = await this.#blocksFrom(from + 1, durableSeq);
+    const blocks: Block[] = [];
+    let bytes = 0;
+    for (const block of found) {
+      if (block.lastSeq <= from || block.firstSeq > durableSeq) continue;
+      bytes += block.value.length;
+      if (blocks.length > 0 && bytes > bytesMax) break;
+      blocks.push(block);
+    }
+    // What is missing was damaged: it is counted when an entry is read, and not waited for.
+    return { blocks, throughSeq: blocks.at(-1)?.lastSeq ?? durableSeq };
+  }
+
   /** The block that begins at `firstSeq`; null when it is damaged or not there. */
   async block(firstSeq: number): Promise<Block | null> {
     const near = this.#tail.at(firstSeq) ?? this.#cache.get(firstSeq);

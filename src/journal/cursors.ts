@@ -56,10 +56,15 @@ export class Cursors implements Contributor {
     this.#commit.wantLater();
   }
 
-  /** The seq that every cursor has passed; Infinity without cursors. */
-  lowestSeq(): number {
+  /**
+   * The seq that every cursor has passed; Infinity without cursors.
+   * @param except cursors whose names begin so do not count
+   */
+  lowestSeq(except: string | null = null): number {
     let lowest = Number.POSITIVE_INFINITY;
-    for (const cursor of this.#cursors.values()) lowest = Math.min(lowest, cursor.seq);
+    for (const [name, { seq }] of this.#cursors) {
+      if (except === null || !name.startsWith(except)) lowest = Math.min(lowest, seq);
+    }
     return lowest;
   }
 

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, rename, stat } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /**
@@ -55,4 +55,13 @@ async function sync(path: string): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/** What a directory holds; nothing when it is not there. */
+export async function namesIn(path: string): Promise<readonly string[]> {
+  return await readdir(path).catch(() => []);
+}
+
+export async function removeDirectory(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
 }

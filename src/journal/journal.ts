@@ -65,8 +65,47 @@ export interface Journal {
   /** A key space of small rows that commit together with everything else. */
   rows(space: string): Rows;
 
+  /** For copies of this journal on other gateways, and for a journal that is one. */
+  readonly copies: BlockCopies;
+
   /** Bytes of the store on disk, as last measured (every few seconds). */
   readonly storeBytes: number;
+}
+
+/**
+ * A journal's blocks as they are, for copying it. A copy has the same id, seqs and blocks as its origin; nothing else is
+ * appended to it. Its cursors are its own.
+ */
+export interface BlockCopies {
+  /** Everything up to here was trimmed, and is not there to be copied. */
+  readonly trimmedSeq: number;
+  /** Durable blocks after `afterSeq`, which is 0 or the end of a block: as many as `bytesMax` allows, the first one always. */
+  read(afterSeq: number, bytesMax: number): Promise<StoredBlocks>;
+  /**
+   * Up to here nothing is needed: all cursors and queues have passed it.
+   * @param except cursors whose names begin so do not count
+   */
+  neededSeq(except: string): number;
+  /** Bytes of the blocks after `seq`. */
+  bytesAfter(seq: number): Promise<number>;
+  /**
+   * Takes a block of the origin into this copy; durable with the next commit. One that is there already is left alone.
+   * @throws FieldgateError ERR_STORE_FORMAT when it is damaged or no block; ERR_STORE_FULL, ERR_STORE_CLOSED
+   */
+  take(value: Buffer): Taken;
+}
+
+export interface StoredBlocks {
+  /** `seq` is that of its last entry. */
+  readonly entries: readonly { readonly seq: number; readonly value: Buffer }[];
+  readonly throughSeq: number;
+}
+
+export interface Taken {
+  /** False when it was there already. */
+  readonly isNews: boolean;
+  /** Seqs between it and the block before that the copy will never have. */
+  readonly missed: number;
 }
 
 export type JournalState =

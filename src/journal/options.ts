@@ -4,6 +4,8 @@ import type { Random } from "../base/random.ts";
 
 /** What a journal is told. Everything but the first three has a default in `DEFAULTS`. */
 export interface JournalOptions {
+  /** Of a new store: a copy has its origin's. Made by chance when there is none. */
+  readonly id?: string;
   /** Appends are refused when the store has so many bytes on disk; rows go on into a reserve of 1/16 of it. */
   readonly bytesMax: number;
   /** fast: written, not synced. The others sync; safe also waits for a peer, which is not the journal's business. */

@@ -67,6 +67,14 @@ export class Retention implements Contributor {
     [this.trimmedSeq = 0, this.#trimmedBytes = 0, this.#trimmedEntries = 0] = row?.numbers ?? [];
   }
 
+  /** Nothing is kept of what was before the first block of a copy. */
+  beginAt(block: Block): void {
+    this.trimmedSeq = block.firstSeq - 1;
+    this.#trimmedBytes = block.bytesBefore;
+    this.#trimmedEntries = entriesThrough(block) - (block.lastSeq - block.firstSeq + 1);
+    this.#isMoved = true;
+  }
+
   start(): void {
     this.#ending = new AbortController();
     this.#stopTimer = this.#tools.clock.every(this.#options.tidyEveryMs, () => {

@@ -7,10 +7,20 @@ import { Appender } from "./appender.ts";
 import { type Block, LANES } from "./block.ts";
 import { BlockReader } from "./block-reader.ts";
 import { BlockTail } from "./block-tail.ts";
+import { Copying } from "./copying.ts";
 import { type JournalCounters, newCounters } from "./counters.ts";
 import { Cursors } from "./cursors.ts";
 import { GroupCommit } from "./group-commit.ts";
-import type { Cursor, Entries, Journal, JournalState, Queue, ReadLimits, Rows } from "./journal.ts";
+import type {
+  BlockCopies,
+  Cursor,
+  Entries,
+  Journal,
+  JournalState,
+  Queue,
+  ReadLimits,
+  Rows,
+} from "./journal.ts";
 import type { JournalOptions, JournalTools } from "./options.ts";
 import { Queues } from "./queues.ts";
 import { Retention } from "./retention.ts";
@@ -24,6 +34,7 @@ export class StoreJournal implements Journal, Service {
   readonly name = "journal";
   readonly counters: JournalCounters = newCounters();
   readonly state: Watchable<JournalState>;
+  readonly copies: BlockCopies;
   protected readonly store: Store;
   protected readonly options: JournalOptions;
   protected readonly tools: JournalTools;
@@ -74,11 +85,12 @@ export class StoreJournal implements Journal, Service {
       sealed: (block: Block) => queues.seal(block.firstSeq),
       durable: (block: Block) => tail.add(block),
     });
+    this.copies = new Copying({ ...parts, appender: this.#appender, retention: this.#retention });
   }
 
   async start(signal: AbortSignal): Promise<void> {
     assert(this.#opened === null, "a journal is started once");
-    const newId = randomBytes(16).toString("hex");
+    const newId = this.options.id ?? randomBytes(16).toString("hex");
     const opened = await openStore(this.store, newId, this.tools);
     this.#opened = opened;
     try {

@@ -13,6 +13,7 @@ import {
   texts,
 } from "../support/journal-samples.ts";
 import type { JournalKind } from "../support/journals.ts";
+import { copies } from "./journal-copies.ts";
 import { cursors, queues, trimming } from "./journal-readers.ts";
 
 /** What every implementation of the journal port promises. */
@@ -25,6 +26,7 @@ export function journalContract(kind: JournalKind): void {
     queues(kind);
     rows(kind);
     trimming(kind);
+    copies(kind);
     endings(kind);
   });
 }

@@ -6,6 +6,7 @@ import type { Command } from "./cli/command.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   run: () => import("./cli/run.ts"),
   status: () => import("./cli/status.ts"),
+  doctor: () => import("./cli/doctor.ts"),
   site: () => import("./cli/site.ts"),
   config: () => import("./cli/config.ts"),
 };
@@ -36,11 +37,17 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(command.help);
     return EXIT.fine;
   }
+  for (const option of ["only", "fix"] as const) {
+    if (values[option] === undefined || command.options?.includes(option)) continue;
+    throw new FieldgateError("ERR_USAGE", `${name} has no option --${option}`);
+  }
   const configPath = values.config ?? CONFIG_PATH;
   return command.run({
     configPath,
     socket: values.socket ?? null,
     json: values.json ?? false,
+    only: values.only ?? null,
+    fix: values.fix ?? false,
     rest,
   });
 }
@@ -54,6 +61,8 @@ function parse(argv: readonly string[]) {
         config: { type: "string", short: "c" },
         socket: { type: "string" },
         json: { type: "boolean" },
+        only: { type: "string" },
+        fix: { type: "boolean" },
         help: { type: "boolean", short: "h" },
         version: { type: "boolean" },
       },

@@ -63,6 +63,54 @@ describe("fieldgate", () => {
       }
     }));
 
+  it("tells in doctor what is wrong without a gateway and with one, and fixes what it may", () =>
+    withDirectory(async (directory) => {
+      const file = join(directory, "fieldgate.yaml");
+      const socket = join(directory, "control.sock");
+      const path = join(directory, "store");
+      const config = {
+        store: { path },
+        listeners: [{ name: "lan", port: 0 }],
+        control: { socket },
+      };
+      await writeFile(file, JSON.stringify(config));
+      const without = await fieldgate("doctor", "--config", file);
+      assert.equal(without.code, 2);
+      assert.match(without.out, /^!! {2}gateway +no gateway answers$/m);
+      assert.match(without.out, /^! {3}store\.path +.* is not there$/m);
+      const fixed = await fieldgate("doctor", "--config", file, "--only", "store.path", "--fix");
+      assert.match(fixed.out, /fixed: made /);
+      const gateway = new Program(file);
+      await gateway.start();
+      try {
+        const { code, out } = await fieldgate(
+          "doctor",
+          "--config",
+          file,
+          "--only",
+          "gateway",
+          "--json",
+        );
+        assert.equal(code, 0);
+        const { exit, findings } = JSON.parse(out);
+        assert.equal(exit, 0);
+        assert.deepEqual(
+          findings.map(({ id, verdict }: { id: string; verdict: string }) => [id, verdict]),
+          [["gateway", "fine"]],
+        );
+      } finally {
+        await gateway.terminate();
+      }
+      await writeFile(file, "stroe: {}\n");
+      const broken = await fieldgate("doctor", "--config", file);
+      assert.equal(broken.code, 2);
+      assert.match(broken.out, /^!! {2}config +.* has mistakes$/m);
+      assert.match(broken.out, /stroe.*store/);
+      const unknown = await fieldgate("doctor", "--config", file, "--only", "weather");
+      assert.equal(unknown.code, 2);
+      assert.match(unknown.err, /ERR_USAGE/);
+    }));
+
   it("exits 3 from status where no gateway answers, and says so", async () => {
     const { code, err } = await fieldgate("status", "--socket", "/nowhere/control.sock");
     assert.equal(code, 3);

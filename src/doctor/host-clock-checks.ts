@@ -1,0 +1,92 @@
+import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { promisify } from "node:util";
+import type { Clock } from "../base/clock.ts";
+import type { Check, Finding } from "./finding.ts";
+
+/** No gateway was built before: an earlier wall clock was never set. 2026-01-01. */
+const PLAUSIBLE_FROM_MS = 1_767_225_600_000;
+
+export interface ClockSources {
+  /** "yes", "no", or null where the machine does not tell. */
+  readonly synchronised: () => Promise<string | null>;
+  /** Where the kernel lists its real-time clocks. */
+  readonly rtcDirectory: string;
+}
+
+export const SYSTEM_CLOCK_SOURCES: ClockSources = {
+  async synchronised() {
+    const run = promisify(execFile);
+    try {
+      const { stdout } = await run("timedatectl", [
+        "show",
+        "--property=NTPSynchronized",
+        "--value",
+      ]);
+      return stdout.trim();
+    } catch {
+      return null; // no systemd here, or none that answers
+    }
+  },
+  rtcDirectory: "/sys/class/rtc",
+};
+
+/** Whether the time of day can be believed, and whether it will be after the next power cut. */
+export function clockChecks(clock: Clock, sources: ClockSources): readonly Check[] {
+  return [
+    { id: "clock.plausible", run: async () => [plausible(clock.wallMs())] },
+    { id: "clock.synchronised", run: async () => [synchronised(await sources.synchronised())] },
+    { id: "clock.rtc", run: async () => [await realTimeClock(sources)] },
+  ];
+}
+
+function plausible(wallMs: number): Finding {
+  const id = "clock.plausible";
+  const shown = new Intl.DateTimeFormat("sv-SE", {
+    dateStyle: "short",
+    timeStyle: "medium",
+    timeZone: "UTC",
+  }).format(wallMs);
+  if (wallMs >= PLAUSIBLE_FROM_MS) return { id, verdict: "fine", what: `it is ${shown} UTC` };
+  return {
+    id,
+    verdict: "critical",
+    what: `the clock says ${shown} UTC: it was never set`,
+    why: "stamps of messages are wrong, and certificates look as if they were not valid yet",
+    todo: "connect the network so that NTP can set it, or: timedatectl set-time 'YYYY-MM-DD hh:mm'",
+  };
+}
+
+function synchronised(answer: string | null): Finding {
+  const id = "clock.synchronised";
+  if (answer === "yes") return { id, verdict: "fine", what: "synchronised by NTP" };
+  if (answer === "no") {
+    return {
+      id,
+      verdict: "warning",
+      what: "not synchronised",
+      why: "the clock runs free, by seconds a day; stamps of messages drift with it",
+      todo: "timedatectl timesync-status; is UDP port 123 open to an NTP server?",
+    };
+  }
+  const why = "timedatectl does not answer on this machine";
+  return { id, verdict: "unknown", what: "whether it is synchronised cannot be told", why };
+}
+
+async function realTimeClock({ rtcDirectory, synchronised }: ClockSources): Promise<Finding> {
+  const id = "clock.rtc";
+  const clocks = await readdir(rtcDirectory).catch(() => []);
+  if (clocks.length > 0)
+    return { id, verdict: "fine", what: `real-time clock ${clocks.join(", ")}` };
+  // As a Raspberry Pi is sold: no reason for an alarm as long as the network brings the time.
+  if ((await synchronised()) === "yes") {
+    return { id, verdict: "fine", what: "no battery-backed clock; NTP sets the time" };
+  }
+  return {
+    id,
+    verdict: "warning",
+    what: "no battery-backed clock, and nobody else sets the time",
+    why: "after a power cut the time is that of the last shutdown until NTP answers",
+    todo: "messages are kept and sent all the same; for right stamps without a network add an RTC module",
+  };
+}

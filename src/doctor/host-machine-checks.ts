@@ -1,0 +1,94 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Check, Finding } from "./finding.ts";
+
+/** Memory that must stay available, as a share. */
+const AVAILABLE_SHARE_MIN = 0.1;
+/** A Raspberry Pi slows down from 80 °C on. */
+const CELSIUS_WARM = 75;
+const CELSIUS_HOT = 85;
+
+export interface MachinePlaces {
+  readonly memory: string;
+  readonly thermalZones: string;
+  /** The firmware's bits of a Raspberry Pi; absent elsewhere. */
+  readonly throttled: string;
+}
+
+export const SYSTEM_MACHINE_PLACES: MachinePlaces = {
+  memory: "/proc/meminfo",
+  thermalZones: "/sys/class/thermal",
+  throttled: "/sys/devices/platform/soc/soc:firmware/get_throttled",
+};
+
+/** Memory, temperature, and what the firmware of a Raspberry Pi says of its supply. */
+export function machineChecks(places: MachinePlaces): readonly Check[] {
+  return [
+    { id: "machine.memory", run: async () => [await memoryFinding(places.memory)] },
+    { id: "machine.temperature", run: async () => [await heatFinding(places.thermalZones)] },
+    { id: "machine.supply", run: async () => [await supplyFinding(places.throttled)] },
+  ];
+}
+
+async function memoryFinding(path: string): Promise<Finding> {
+  const id = "machine.memory";
+  const text = await readFile(path, "utf8").catch(() => "");
+  const kibibytes = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1]);
+  const total = kibibytes("MemTotal");
+  const available = kibibytes("MemAvailable");
+  if (Number.isNaN(total + available)) {
+    return { id, verdict: "unknown", what: "cannot be told", why: `${path} says nothing of it` };
+  }
+  const what = `${Math.round(available / 1024)} MiB available of ${Math.round(total / 1024)} MiB`;
+  if (available / total >= AVAILABLE_SHARE_MIN) return { id, verdict: "fine", what };
+  const why = "the kernel kills the largest process when there is none left";
+  return { id, verdict: "warning", what, why, todo: "ps aux --sort=-rss | head" };
+}
+
+async function heatFinding(folder: string): Promise<Finding> {
+  const id = "machine.temperature";
+  const zones = (await readdir(folder).catch(() => [])).filter((name) =>
+    name.startsWith("thermal"),
+  );
+  const degrees: number[] = [];
+  for (const zone of zones) {
+    const text = await readFile(join(folder, zone, "temp"), "utf8").catch(() => "");
+    const value = Number.parseInt(text, 10) / 1000;
+    if (value > 0) degrees.push(value);
+  }
+  if (degrees.length === 0) {
+    return { id, verdict: "unknown", what: "cannot be told", why: "the machine has no sensor" };
+  }
+  const hottest = Math.max(...degrees);
+  const what = `${hottest.toFixed(0)} °C`;
+  const why = "a Raspberry Pi slows down from 80 °C on, and stops at 85";
+  const todo = "is the cabinet ventilated, does the sun shine on it?";
+  if (hottest >= CELSIUS_HOT) return { id, verdict: "critical", what, why, todo };
+  if (hottest >= CELSIUS_WARM) return { id, verdict: "warning", what, why, todo };
+  return { id, verdict: "fine", what };
+}
+
+/** https://www.raspberrypi.com/documentation/computers/os.html#get_throttled: bits 0 to 3 now, 16 to 19 since the start. */
+async function supplyFinding(path: string): Promise<Finding> {
+  const id = "machine.supply";
+  const text = await readFile(path, "utf8").catch(() => null);
+  if (text === null) {
+    const why = "only the firmware of a Raspberry Pi tells";
+    return { id, verdict: "unknown", what: "undervoltage cannot be told", why };
+  }
+  const bits = Number.parseInt(text, 16);
+  const todo = "use the supply of the maker, and a short cable; take USB devices to a powered hub";
+  const why = "undervoltage corrupts cards and resets USB adapters";
+  if ((bits & 0x1) !== 0) {
+    return { id, verdict: "critical", what: "undervoltage now", why, todo };
+  }
+  if ((bits & 0x10000) !== 0) {
+    return { id, verdict: "warning", what: "undervoltage since the start", why, todo };
+  }
+  if ((bits & 0xe) !== 0) {
+    const slow = "the processor is slowed down now";
+    return { id, verdict: "warning", what: slow, why: "too hot, or too little current", todo };
+  }
+  return { id, verdict: "fine", what: "enough voltage since the start" };
+}

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { examine } from "../../src/doctor/doctor.ts";
+import { type Check, exitCodeOf, type Finding, isMeant } from "../../src/doctor/finding.ts";
+import { gatewayChecks } from "../../src/doctor/gateway-checks.ts";
+import { listenerChecks } from "../../src/doctor/listener-checks.ts";
+import { screen } from "../../src/doctor/screen.ts";
+import { configOf } from "../support/config.ts";
+import { verdicts } from "../support/verdicts.ts";
+
+const FINE: Finding = { id: "a.b", verdict: "fine", what: "well" };
+
+describe("the doctor", () => {
+  it("runs what is meant: a check by its name, by what is above it, or by one of its findings", () => {
+    assert.ok(isMeant("uplink.dns", null));
+    assert.ok(isMeant("uplink.dns", "uplink"));
+    assert.ok(isMeant("uplink.dns", "uplink.dns"));
+    assert.ok(isMeant("uplink", "uplink.dns"), "the check that finds it");
+    assert.ok(!isMeant("uplink.dns", "uplink.tcp"));
+    assert.ok(!isMeant("uplinks", "uplink"));
+  });
+
+  it("shows only the findings that are meant", async () => {
+    const check: Check = { id: "a", run: async () => [FINE, { ...FINE, id: "a.c" }] };
+    const other: Check = { id: "d", run: async () => assert.fail("was not asked for") };
+    const found = await examine([check, other], "a.c", systemClock);
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      ["a.c"],
+    );
+  });
+
+  it("takes a check that fails for one that cannot tell, and goes on", async () => {
+    const broken: Check = { id: "broken", run: () => Promise.reject(new Error("no /proc")) };
+    const found = await examine([broken, { id: "a", run: async () => [FINE] }], null, systemClock);
+    assert.deepEqual(verdicts(found), { broken: "unknown", "a.b": "fine" });
+    assert.equal(found[0]?.why, "no /proc");
+  });
+
+  it("does not wait for a check that never ends", async () => {
+    const stuck: Check = { id: "stuck", run: () => new Promise(() => {}) };
+    const hurried = { ...systemClock, sleep: () => Promise.resolve() };
+    const found = await examine([stuck], null, hurried);
+    assert.deepEqual(verdicts(found), { stuck: "unknown" });
+  });
+
+  it("exits with the worst: 0 fine, 1 warning, 2 critical, 3 when nothing could be told", () => {
+    const of = (...all: Finding["verdict"][]) =>
+      exitCodeOf(all.map((verdict) => ({ ...FINE, verdict })));
+    assert.equal(of("fine", "unknown"), 0);
+    assert.equal(of("fine", "warning"), 1);
+    assert.equal(of("warning", "critical", "fine"), 2);
+    assert.equal(of("unknown"), 3);
+  });
+
+  it("says below what is not fine why, and what to do, and colours only when asked", () => {
+    const bad: Finding = { id: "x", verdict: "critical", what: "bad", why: "so", todo: "this" };
+    const found = [{ ...FINE, why: "not shown", ms: 3.21 }, bad];
+    assert.equal(
+      screen(found, false),
+      `ok  a.b      well (3.2 ms)
+!!  x        bad
+             so
+             -> this
+
+2 checked: 1 critical
+`,
+    );
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours are
+    assert.match(screen(found, true), /\u001b\[31m!!/);
+  });
+
+  it("says that no gateway answers, and what a running one complains of", async () => {
+    const asked = async (...answer: Parameters<typeof gatewayChecks>) =>
+      (await examine(gatewayChecks(...answer), null, systemClock))[0];
+    assert.equal((await asked({ error: "ENOENT" }))?.verdict, "critical");
+    const complains = await asked({ exit: 1, reasons: ["uplink waiting"], uptimeMs: 60_000 });
+    assert.deepEqual([complains?.verdict, complains?.why], ["warning", "uplink waiting"]);
+    assert.equal((await asked({ exit: 0, reasons: [], uptimeMs: 0 }))?.verdict, "fine");
+  });
+
+  it("warns of a listener beyond loopback that takes anybody", async () => {
+    const config = configOf({
+      listeners: [
+        { name: "here", port: 1883 },
+        { name: "there", host: "0.0.0.0", port: 1884, anonymous: true },
+      ],
+    });
+    const found = await examine(listenerChecks(config), null, systemClock);
+    assert.deepEqual(verdicts(found), { "listeners.here": "fine", "listeners.there": "warning" });
+  });
+});

@@ -1,0 +1,38 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+
+/** The files of a certificate and its key. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Whoever signs certificates: EC keys, valid for two days. */
+export function authority(directory: string, name: string): KeyPair {
+  const pair = { cert: join(directory, `${name}.pem`), key: join(directory, `${name}.key`) };
+  const files = ["-keyout", pair.key, "-out", pair.cert];
+  openssl("req", "-x509", "-subj", `/CN=${name}`, "-days", "2", ...files);
+  return pair;
+}
+
+/** A certificate for `name`, signed by `by`; `altName` as openssl writes it: "subjectAltName=DNS:localhost". */
+export function certificate(
+  directory: string,
+  by: KeyPair,
+  name: string,
+  altName: string,
+  days = 2,
+): KeyPair {
+  const pair = { cert: join(directory, `${name}.pem`), key: join(directory, `${name}.key`) };
+  openssl(
+    ...["req", "-x509", "-CA", by.cert, "-CAkey", by.key, "-subj", `/CN=${name}`],
+    ...["-addext", altName, "-addext", "basicConstraints=critical,CA:FALSE"],
+    ...["-days", `${days}`, "-keyout", pair.key, "-out", pair.cert],
+  );
+  return pair;
+}
+
+function openssl(...args: string[]): void {
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  execFileSync("openssl", [...args, ...key], { stdio: "pipe" });
+}

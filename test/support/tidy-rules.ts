@@ -11,7 +11,9 @@ export type Rule = (file: Source) => readonly string[];
 
 /** The rooms of the house: ARCHITECTURE.md says what lives in each. */
 const PARTS =
-  "base mqtt config journal broker devices uplink site replica health doctor control cli".split(" ");
+  "base mqtt config journal broker devices uplink site replica health doctor control cli".split(
+    " ",
+  );
 
 /** What stands below the parts, in layers: a part may use these, and they only those before them. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {

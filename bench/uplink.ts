@@ -112,6 +112,7 @@ async function drainUplink(port: number, messages: number, windowMax: number) {
     journal,
     cloud: mqttCloud(options, { clock: systemClock, identity: IDENTITY, journal }),
     route: compileRules(options.rules, IDENTITY),
+    identity: IDENTITY,
   });
   globalThis.gc?.();
   const idleBytes = process.memoryUsage().rss;

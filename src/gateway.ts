@@ -101,6 +101,7 @@ export class Gateway {
           journal: this.#journal,
           cloud: mqttCloud(config.uplink, { clock, identity, journal: this.#journal }),
           route,
+          identity,
         })
       : null;
     this.#devices = config.devices.map((each) => {

@@ -87,7 +87,9 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
       ([reason, each]) => ` + ${count(each)} dropped (${reason})`,
     );
     const sum = `${count(delivered)} delivered${drops.join("")} + ${count(queued)} queued`;
-    lines.push(row(`  ${lane}`, `${count(accepted)} accepted = ${sum}`));
+    const held = uplink?.pace?.held[lane as keyof typeof ledger] ?? null;
+    const waits = held === null ? "" : `, held by ${held}`;
+    lines.push(row(`  ${lane}`, `${count(accepted)} accepted = ${sum}${waits}`));
   }
   for (const { name, state, counters } of devices) {
     lines.push(

@@ -1,4 +1,5 @@
 import { topicFilterError } from "../mqtt/topic.ts";
+import { checkManners } from "./check-manners.ts";
 import { checkTwice, conflict } from "./check-twice.ts";
 import { endpointMistake, endpointUser } from "./endpoint.ts";
 import type { Finding } from "./mistake.ts";
@@ -19,6 +20,7 @@ export function* checkUplink(config: Config): Generator<Finding> {
     yield* checkRule(rule, `uplink.rules[${index}]`);
   }
   yield* checkReached(uplink.rules);
+  yield* checkManners(uplink);
 }
 
 function* checkEndpoints({ endpoints }: UplinkConfig): Generator<Finding> {
@@ -71,6 +73,9 @@ function* checkRule(rule: UplinkRuleConfig, path: string): Generator<Finding> {
   if (filter !== null) yield { path: `${path}.match`, code: "topic", message: filter };
   else if (rule.match.startsWith("$share/")) {
     const message = "is a shared subscription; a rule is a plain topic filter";
+    yield { path: `${path}.match`, code: "topic", message };
+  } else if (rule.match.startsWith("$fieldgate")) {
+    const message = "is a topic of the gateway's own: it leaves by itself";
     yield { path: `${path}.match`, code: "topic", message };
   } else if (filled.length > 0) {
     const message = `has {${filled[0]}}, but nothing is filled in here: use + for any level`;

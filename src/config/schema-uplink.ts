@@ -1,5 +1,5 @@
 import * as Type from "typebox";
-import { bytes, choice, oneOf, section, text, whole } from "./schema-kinds.ts";
+import { bytes, choice, flag, oneOf, section, text, whole } from "./schema-kinds.ts";
 
 export const uplinkRule = section({
   match: text({
@@ -16,7 +16,106 @@ export const uplinkRule = section({
     examples: ["sites/{site}/{topic}"],
   }),
   qos: oneOf([1, 2], { default: 1, description: "Quality of service towards the cloud." }),
+  expirySeconds: Type.Optional(
+    whole({
+      minimum: 1,
+      maximum: 4_294_967_295,
+      description:
+        "A message that is older is given up and counted as expired; the rest of the time goes with it to the cloud. Without it none expires by the rule.",
+      unit: "s",
+      examples: [86_400],
+    }),
+  ),
 });
+
+const limits = {
+  messagesPerSecond: Type.Optional(
+    whole({
+      minimum: 1,
+      maximum: 1_000_000,
+      description: "Most messages a second, with a burst of one second's worth.",
+      examples: [200],
+    }),
+  ),
+  bytesPerSecond: Type.Optional(
+    bytes({
+      minimum: 1,
+      description: "Most bytes of PUBLISH packets a second, with a burst of one second's worth.",
+      examples: [65_536],
+    }),
+  ),
+};
+
+function lane(name: string, sharePercent: number) {
+  return section(
+    {
+      sharePercent: whole({
+        default: sharePercent,
+        minimum: 0,
+        maximum: 100,
+        description:
+          "Share of the messages that is its own while it has something to send; together at most 100.",
+        unit: "%",
+      }),
+      ...limits,
+      hours: Type.Optional(
+        Type.Array(
+          text({
+            description: "One span; one that ends before it begins goes over midnight.",
+            pattern: "^([01]\\d|2[0-3]):[0-5]\\d-(([01]\\d|2[0-3]):[0-5]\\d|24:00)$",
+            expects: "a span such as 22:00-06:00",
+          }),
+          {
+            minItems: 1,
+            maxItems: 24,
+            description:
+              "When it may send, by the clock on the wall in timeZone. Without it always.",
+            examples: [["22:00-06:00"]],
+          },
+        ),
+      ),
+    },
+    { default: {}, description: `What the lane ${name} may send, and when.` },
+  );
+}
+
+const manners = {
+  limits: section(
+    {
+      ...limits,
+      dailyBytes: Type.Optional(
+        bytes({
+          minimum: 1024,
+          description:
+            "Bytes of PUBLISH packets a day, for metered links. When they are spent only the alarm lane sends, until the day ends in timeZone.",
+          examples: [52_428_800],
+        }),
+      ),
+    },
+    {
+      default: {},
+      description:
+        "Limits of all lanes together. They do not hold alarms; what alarms send counts.",
+    },
+  ),
+  lanes: section(
+    { alarm: lane("alarm", 0), telemetry: lane("telemetry", 25), bulk: lane("bulk", 6) },
+    { default: {}, description: "What each lane may send, and when." },
+  ),
+  timeZone: text({
+    default: "UTC",
+    description: "Time zone of hours and of the day of dailyBytes, as IANA names it.",
+    examples: ["Europe/Berlin"],
+  }),
+  gapRecords: flag({
+    default: true,
+    description: "Tell the cloud of each loss, with a message at gapTopic in the lane that lost.",
+  }),
+  gapTopic: text({
+    default: "fieldgate/{site}/{gateway}/gap",
+    description: "Topic of these records; {gateway} and {site} are filled in.",
+  }),
+};
 
 const connection = {
   endpoints: Type.Array(
@@ -67,6 +166,7 @@ const connection = {
 export const uplink = section(
   {
     ...connection,
+    ...manners,
     windowMax: whole({
       default: 256,
       minimum: 1,

@@ -1,12 +1,16 @@
 import type { Clock } from "../base/clock.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { CloudConnection, CloudTerms, DropReason } from "./cloud.ts";
+import type { BudgetKeeper } from "./budget-keeper.ts";
+import type { CloudConnection, CloudTerms, Destination, DropReason } from "./cloud.ts";
+import { GAP_TOPIC } from "./gap-topic.ts";
+import type { Gaps } from "./gaps.ts";
 import type { Ledger } from "./ledger.ts";
 import type { UplinkLimits } from "./limits.ts";
+import type { Moment, Pacer } from "./pacer.ts";
 import { cursorName, LANES, type LaneName, type Router } from "./rules.ts";
 import { Shipper } from "./shipper.ts";
-import type { Source } from "./source.ts";
+import type { Source, SourceEntry } from "./source.ts";
 import { Turn } from "./turn.ts";
 
 export interface CarrierOptions {
@@ -20,6 +24,13 @@ export interface CarrierTools {
   readonly log: Log;
   readonly journal: Source;
   readonly route: Router;
+  /** Where records of losses go. */
+  readonly gapRoute: Destination & { readonly fault: string | null };
+  /** Of the lanes, in their order; none when losses are not told. */
+  readonly gaps: readonly Gaps[];
+  /** Null when nothing limits what is sent. */
+  readonly pacer: Pacer | null;
+  readonly budget: BudgetKeeper | null;
   readonly ledger: Ledger;
   /** Messages are in flight and the cloud has been silent for too long. */
   readonly stalled: () => void;
@@ -50,6 +61,9 @@ export class Carrier {
   #woken = false;
   #watched = false;
   #draining: (() => void) | null = null;
+  /** Ends the timer of the lanes that wait for their limits; due at `#pauseEndsMs`. */
+  #pause = new AbortController();
+  #pauseEndsMs = Number.POSITIVE_INFINITY;
 
   constructor(options: CarrierOptions, tools: CarrierTools) {
     this.#options = options;
@@ -73,10 +87,9 @@ export class Carrier {
     this.#carriage?.ended.abort();
     this.#carriage = null;
     this.#watched = false;
-    for (const shipper of this.shippers) {
-      shipper.settle();
-      shipper.reset();
-    }
+    this.#endPause();
+    this.#settle();
+    for (const shipper of this.shippers) shipper.reset();
     this.#draining?.();
   }
 
@@ -95,7 +108,7 @@ export class Carrier {
   }
 
   refused(token: number, reason: DropReason): void {
-    if (this.#finish(token)) this.#tools.ledger.dropped(reason);
+    if (this.#finish(token, reason)) this.#tools.ledger.dropped(reason);
   }
 
   /** Sends nothing new. Resolves when nothing is in flight any more. */
@@ -120,8 +133,8 @@ export class Carrier {
     const { journal } = this.#tools;
     for (const shipper of this.shippers) {
       shipper.advance(journal.durableSeq, journal.laneTotals[shipper.lane] ?? 0);
-      shipper.settle();
     }
+    this.#settle();
     if (this.#draining !== null) {
       if (this.inflight === 0) this.#draining();
       return;
@@ -132,50 +145,97 @@ export class Carrier {
     this.#watch(this.#carriage);
   }
 
+  #settle(): void {
+    for (const [lane, shipper] of this.shippers.entries()) {
+      const loss = shipper.settle();
+      this.#tools.gaps[lane]?.settled(loss);
+    }
+  }
+
   #fill({ connection, inflightMax }: Carriage): void {
-    const nowMs = this.#tools.clock.monotonicMs();
+    const { clock, pacer } = this.#tools;
+    const nowMs = clock.monotonicMs();
+    const moment: Moment = { nowMs, wallMs: pacer === null ? 0 : clock.wallMs() };
     const bytesMax = this.#options.limits.inflightBytesMax;
     let room = inflightMax - this.inflight;
     let bytes = this.shippers.reduce((sum, shipper) => sum + shipper.window.inflightBytes, 0);
     while (room > 0 && bytes < bytesMax) {
-      const shipper = this.shippers[this.#turn.next(this.#ready())];
+      const lane = this.#turn.next(this.#ready(moment));
+      const shipper = this.shippers[lane];
       if (shipper === undefined) break;
       const sent = this.#send(shipper, connection);
       if (sent === null) continue;
       shipper.sent(sent, nowMs);
+      pacer?.sent(lane, sent, moment);
       bytes += sent;
       room--;
     }
     connection.flush();
+    if (room > 0) this.#pauseUntilReady(moment);
   }
 
   /** Bytes on the wire, or null when the lane's next message was given up. */
   #send(shipper: Shipper, connection: CloudConnection): number | null {
     const entry = shipper.peek();
     if (entry === null) return null;
-    const route = this.#tools.route(entry.message.topic);
+    const { topic } = entry.message;
+    const route = topic === GAP_TOPIC ? this.#tools.gapRoute : this.#tools.route(topic);
     let outcome: number | DropReason;
     if (route === null) outcome = "unrouted";
     else if (route.fault !== null) outcome = "topic-invalid";
-    else outcome = connection.send(tokenOf(shipper), entry, route.remoteTopic, route.qos);
+    else if (isExpired(entry, route.expirySeconds, this.#tools.clock)) outcome = "expired";
+    else outcome = connection.send(tokenOf(shipper), entry, route);
     if (typeof outcome === "number") return outcome;
     this.#tools.ledger.dropped(outcome);
-    shipper.skipped();
+    shipper.skipped(outcome);
     this.wake();
     return null;
   }
 
-  #ready(): number {
+  /** Bit n: lane n has something to send, and may. */
+  #ready(moment: Moment): number {
+    const { pacer } = this.#tools;
     let ready = 0;
     for (let index = 0; index < this.shippers.length; index++) {
-      if (this.shippers[index]?.peek() != null) ready |= 1 << index;
+      if (this.shippers[index]?.peek() == null) continue;
+      if (pacer === null || pacer.waitMs(index, moment) === 0) ready |= 1 << index;
     }
     return ready;
   }
 
-  #finish(token: number): boolean {
+  /** What has something to send and may not yet is looked at again when it may. One timer at most. */
+  #pauseUntilReady(moment: Moment): void {
+    const { pacer, budget, clock } = this.#tools;
+    if (pacer === null) return;
+    let waitMs = Number.POSITIVE_INFINITY;
+    for (const [lane, shipper] of this.shippers.entries()) {
+      if (shipper.peek() === null) pacer.idle(lane);
+      else waitMs = Math.min(waitMs, pacer.waitMs(lane, moment));
+    }
+    budget?.reserve(() => this.wake());
+    const endsMs = moment.nowMs + Math.max(PAUSE_MS_MIN, waitMs);
+    if (endsMs >= this.#pauseEndsMs) return;
+    this.#endPause();
+    this.#pauseEndsMs = endsMs;
+    clock.sleep(endsMs - moment.nowMs, this.#pause.signal).then(
+      () => {
+        this.#pauseEndsMs = Number.POSITIVE_INFINITY;
+        this.wake();
+      },
+      () => undefined,
+    );
+  }
+
+  #endPause(): void {
+    this.#pause.abort();
+    this.#pause = new AbortController();
+    this.#pauseEndsMs = Number.POSITIVE_INFINITY;
+  }
+
+  #finish(token: number, reason: DropReason | null = null): boolean {
     const shipper = this.shippers[token >>> SLOT_BITS];
-    const news = shipper?.finished(token & SLOT_MASK, this.#tools.clock.monotonicMs()) ?? false;
+    const nowMs = this.#tools.clock.monotonicMs();
+    const news = shipper?.finished(token & SLOT_MASK, nowMs, reason) ?? false;
     if (news) this.wake();
     return news;
   }
@@ -239,8 +299,14 @@ export class Carrier {
   }
 }
 
+/** Timers are no finer: what becomes ready within it is sent together. */
+const PAUSE_MS_MIN = 5;
 const SLOT_BITS = 16;
 const SLOT_MASK = 0xffff;
+
+function isExpired(entry: SourceEntry, expirySeconds: number | null, clock: Clock): boolean {
+  return expirySeconds !== null && clock.wallMs() - entry.wallMs >= expirySeconds * 1000;
+}
 
 /** Names a message in flight: its lane and its slot in the lane's window. */
 function tokenOf(shipper: Shipper): number {

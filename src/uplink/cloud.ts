@@ -32,10 +32,17 @@ export interface CloudConnection {
    * Hands over a message; it leaves at the latest with `flush`. Returns its bytes on the wire, or why it cannot be sent
    * at all. Only after `opened`. Each token is free again once it was acknowledged or refused.
    */
-  send(token: number, entry: SourceEntry, remoteTopic: string, qos: 1 | 2): number | DropReason;
+  send(token: number, entry: SourceEntry, to: Destination): number | DropReason;
   flush(): void;
   /** Ends the connection: politely when asked, and at once otherwise. Resolves when its socket is gone. */
   close(how: "politely" | "at once"): Promise<void>;
+}
+
+export interface Destination {
+  readonly remoteTopic: string;
+  readonly qos: 1 | 2;
+  /** Seconds since its acceptance after which it is worth nothing; null: it is worth something for ever. */
+  readonly expirySeconds: number | null;
 }
 
 /** Why a message was given up. Each is counted; none is silent. docs/uplink.md says what to do. */

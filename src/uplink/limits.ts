@@ -9,4 +9,8 @@ export type UplinkLimits = Pick<
   readonly shares: readonly [number, number, number];
 };
 
-export const SHARES: UplinkLimits["shares"] = [0, 1 / 4, 1 / 16];
+export function limitsOf(options: UplinkConfig): UplinkLimits {
+  const { alarm, telemetry, bulk } = options.lanes;
+  const share = ({ sharePercent }: { readonly sharePercent: number }) => sharePercent / 100;
+  return { ...options, shares: [share(alarm), share(telemetry), share(bulk)] };
+}

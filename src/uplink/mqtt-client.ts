@@ -3,7 +3,7 @@ import { connect, type IClientOptions, type MqttClient, type Packet } from "mqtt
 import type { Clock } from "../base/clock.ts";
 import { assert, FieldgateError } from "../base/errors.ts";
 import type { UplinkConfig } from "../config/schema.ts";
-import type { CloudListener, CloudTerms, DropReason } from "./cloud.ts";
+import type { CloudListener, CloudTerms, Destination, DropReason } from "./cloud.ts";
 import type { Address } from "./endpoints.ts";
 import type { Credentials } from "./file-credentials.ts";
 import { IdentityProperties } from "./identity-properties.ts";
@@ -76,9 +76,10 @@ export class MqttCloudClient {
     });
   }
 
-  send(token: number, entry: SourceEntry, topic: string, qos: 1 | 2): number | DropReason {
+  send(token: number, entry: SourceEntry, to: Destination): number | DropReason {
     const { message } = entry;
-    const properties = this.#propertiesOf(entry);
+    const { remoteTopic: topic, qos } = to;
+    const properties = this.#propertiesOf(entry, to.expirySeconds);
     if (properties === "expired") return "expired";
     const size = publishSize(topic, properties, message.payload.length);
     if (size.bytes > this.#packetBytesMax) return "packet-too-large";
@@ -119,13 +120,20 @@ export class MqttCloudClient {
     await this.#gone.passed;
   }
 
-  #propertiesOf(entry: SourceEntry): readonly Uint8Array[] | "expired" | null {
+  /** The age counts under 3.1.1 too, which cannot tell the cloud of it. */
+  #propertiesOf(
+    entry: SourceEntry,
+    expirySeconds: number | null,
+  ): readonly Uint8Array[] | "expired" | null {
+    const given = entry.message.properties ?? NO_PROPERTIES;
+    const isPlain = given.length === 0 && expirySeconds === null;
+    const forwarded = isPlain
+      ? NO_PROPERTIES
+      : forwardedProperties(given, this.#setup.clock.wallMs() - entry.wallMs, expirySeconds);
+    if (forwarded === "expired") return "expired";
     if (this.#setup.protocol === "3.1.1") return null;
     const own = this.#properties.of(entry);
-    const given = entry.message.properties;
-    if (given === null || given.length === 0) return [own];
-    const forwarded = forwardedProperties(given, this.#setup.clock.wallMs() - entry.wallMs);
-    return forwarded === "expired" ? "expired" : [forwarded, own];
+    return isPlain ? [own] : [forwarded, own];
   }
 
   #received(packet: Packet): void {
@@ -240,6 +248,7 @@ class Gate {
 
 type Granted = NonNullable<Extract<Packet, { cmd: "connack" }>["properties"]>;
 
+const NO_PROPERTIES = new Uint8Array(0);
 /** Leaves some of the 65,535 packet identifiers to the client's own packets. */
 const INFLIGHT_MAX = 65_000;
 /** The token of identifiers that the client takes for its own packets. */

@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { FieldgateError } from "../base/errors.ts";
 import type { UplinkConfig } from "../config/schema.ts";
-import type { Cloud, CloudConnection, CloudListener, DropReason } from "./cloud.ts";
+import type { Cloud, CloudConnection, CloudListener, Destination, DropReason } from "./cloud.ts";
 import { parseEndpoint, shownEndpoint } from "./endpoints.ts";
 import { readCredentials } from "./file-credentials.ts";
 import type { MqttCloudClient } from "./mqtt-client.ts";
@@ -71,8 +71,8 @@ class Dial implements CloudConnection {
     this.#begun = this.#connect(firstChoice(this.#known));
   }
 
-  send(token: number, entry: SourceEntry, remoteTopic: string, qos: 1 | 2): number | DropReason {
-    return this.#opened.send(token, entry, remoteTopic, qos);
+  send(token: number, entry: SourceEntry, to: Destination): number | DropReason {
+    return this.#opened.send(token, entry, to);
   }
 
   flush(): void {

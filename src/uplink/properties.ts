@@ -26,25 +26,32 @@ const RESERVED = Buffer.from("fg-");
 
 /**
  * The properties of a message that go on to the cloud, or "expired". Topic aliases and subscription identifiers mean
- * something on the connection they came by only; user properties that begin with `fg-` are ours. The expiry is reduced
- * by the time that the message waited here [MQTT-3.3.2-6]. What cannot be understood ends the list.
+ * something on the connection they came by only; user properties that begin with `fg-` are ours. The expiry, the
+ * publisher's or the rule's if that is shorter, is reduced by the time that the message waited here [MQTT-3.3.2-6]. What
+ * cannot be understood ends the list.
  */
-export function forwardedProperties(bytes: Uint8Array, waitedMs: number): Buffer | "expired" {
+export function forwardedProperties(
+  bytes: Uint8Array,
+  waitedMs: number,
+  ruleSeconds: number | null = null,
+): Buffer | "expired" {
   const wire = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const kept: Buffer[] = [];
+  const waited = Math.floor(Math.max(0, waitedMs) / 1000);
+  let left = ruleSeconds === null ? Number.POSITIVE_INFINITY : ruleSeconds - waited;
   for (let at = 0; at < wire.length; ) {
     const end = propertyEnd(wire, at);
     if (end === null) break;
     const kind = wire[at];
     if (kind === MESSAGE_EXPIRY) {
-      const left = wire.readUInt32BE(at + 1) - Math.floor(Math.max(0, waitedMs) / 1000);
-      if (left <= 0) return "expired";
-      kept.push(expiry(left));
+      left = Math.min(left, wire.readUInt32BE(at + 1) - waited);
     } else if (kind !== TOPIC_ALIAS && kind !== SUBSCRIPTION_IDENTIFIER && !isReserved(wire, at)) {
       kept.push(wire.subarray(at, end));
     }
     at = end;
   }
+  if (left <= 0) return "expired";
+  if (left < Number.POSITIVE_INFINITY) kept.push(expiry(left));
   return Buffer.concat(kept);
 }
 

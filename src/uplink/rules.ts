@@ -17,6 +17,8 @@ export interface Route {
   readonly lane: Lane;
   readonly remoteTopic: string;
   readonly qos: 1 | 2;
+  /** After which age it is given up; null: never by the rule. */
+  readonly expirySeconds: number | null;
   /** Why the remote topic may not be published to; null when it may. */
   readonly fault: string | null;
 }
@@ -58,6 +60,12 @@ export function compileRules(
   };
 }
 
+/** Where the records of losses go (gaps.ts): they do not ask the rules. */
+export function gapRoute(gapTopic: string, identity: GatewayIdentity): Omit<Route, "lane"> {
+  const remoteTopic = fillIn(gapTopic, { ...identity, topic: "" });
+  return { remoteTopic, qos: 1, expirySeconds: null, fault: topicNameError(remoteTopic) };
+}
+
 function firstRoute(
   rules: readonly UplinkRuleConfig[],
   identity: GatewayIdentity,
@@ -66,7 +74,13 @@ function firstRoute(
   const rule = rules.find((candidate) => topicMatches(candidate.match, topic));
   if (rule === undefined) return null;
   const remoteTopic = fillIn(rule.remoteTopic, { ...identity, topic });
-  return { lane: LANES[rule.lane], remoteTopic, qos: rule.qos, fault: topicNameError(remoteTopic) };
+  return {
+    lane: LANES[rule.lane],
+    remoteTopic,
+    qos: rule.qos,
+    expirySeconds: rule.expirySeconds ?? null,
+    fault: topicNameError(remoteTopic),
+  };
 }
 
 function ruleError(rule: UplinkRuleConfig): string | null {

@@ -1,6 +1,7 @@
 import { assert } from "../base/errors.ts";
+import type { DropReason } from "./cloud.ts";
 import type { SourceCursor, SourceEntries, SourceEntry } from "./source.ts";
-import { Window } from "./window.ts";
+import { type Loss, Window } from "./window.ts";
 
 /**
  * One lane on its way to the other side, without I/O: what was read ahead, what is in flight, and up to where the
@@ -46,26 +47,27 @@ export class Shipper {
   /** The message that `peek` gave was sent. */
   sent(bytes: number, nowMs: number): void {
     if (this.window.inflight === 0) this.#owedSinceMs = nowMs;
-    this.window.sent(this.#shift().seq, bytes);
+    this.window.sent(this.#shift(), bytes);
   }
 
-  /** The message that `peek` gave is not sent at all. */
-  skipped(): void {
-    this.window.skipped(this.#shift().seq);
+  /** The message that `peek` gave is given up unsent. */
+  skipped(reason: DropReason): void {
+    this.window.skipped(this.#shift(), reason);
   }
 
-  /** The message in this slot is done with. False when it was already. */
-  finished(slot: number, nowMs: number): boolean {
-    const news = this.window.finish(slot);
+  /** The message in this slot is done with, or given up for a reason. False when it was already. */
+  finished(slot: number, nowMs: number, reason: DropReason | null = null): boolean {
+    const news = this.window.finish(slot, reason);
     if (news) this.#owedSinceMs = nowMs;
     return news;
   }
 
-  /** Moves the cursor as far as it may. Call it once for many acknowledgements. */
-  settle(): void {
-    const { count, lastSeq } = this.window.retire();
+  /** Moves the cursor as far as it may, and tells what was lost on the way. Call it once for many acknowledgements. */
+  settle(): Loss | null {
+    const { count, lastSeq, loss } = this.window.retire();
     const throughSeq = this.#held === 0 ? Math.max(this.#readSeq, lastSeq) : lastSeq;
-    if (throughSeq > this.#cursor.seq) this.#cursor.move(throughSeq, count);
+    if (throughSeq > this.#cursor.seq) this.#cursor.move(throughSeq, count, loss?.dropped);
+    return loss;
   }
 
   /**

@@ -12,6 +12,20 @@ export interface Source {
   /** Calls `listener` after each commit until the returned function is called. */
   onCommit(listener: () => void): () => void;
   cursor(name: string): SourceCursor;
+  /**
+   * Takes a message of the uplink's own into a lane. It becomes durable together with the moves of cursors of the same
+   * turn of the event loop.
+   * @throws FieldgateError ERR_STORE_FULL or ERR_STORE_CLOSED: nothing was taken
+   */
+  append(message: Message, lane: number, wallMs: number, queues: readonly never[]): number;
+  /** A key space of small rows; a write becomes durable together with what else the turn handed over. */
+  rows(space: string): SourceRows;
+}
+
+export interface SourceRows {
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** Resolves when it is durable. */
+  put(key: string, value: Uint8Array): Promise<void>;
 }
 
 export interface SourceLimits {
@@ -35,6 +49,8 @@ export interface SourceEntries {
 export interface SourceCursor {
   readonly seq: number;
   readonly count: number;
+  /** How many of `count` were given up, by reason; another object after each change. */
+  readonly dropped: Readonly<Record<string, number>>;
   /** @param dropped how many of `count` were given up, by reason; kept durably with the cursor */
   move(throughSeq: number, count: number, dropped?: Readonly<Record<string, number>>): void;
 }

@@ -4,13 +4,16 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Service } from "../base/service.ts";
 import type { UplinkConfig } from "../config/schema.ts";
+import { BudgetKeeper } from "./budget-keeper.ts";
 import { Carrier } from "./carrier.ts";
 import type { Cloud, CloudConnection, CloudTerms, DropReason } from "./cloud.ts";
 import { shownEndpoint } from "./endpoints.ts";
+import { Gaps } from "./gaps.ts";
 import { Ledger } from "./ledger.ts";
-import { SHARES, type UplinkLimits } from "./limits.ts";
+import { limitsOf, type UplinkLimits } from "./limits.ts";
 import { LinkDriver, type LinkStatus } from "./link-driver.ts";
-import { LANES, type LaneName, type Router } from "./rules.ts";
+import { Pacer, type PacerStatus } from "./pacer.ts";
+import { type GatewayIdentity, gapRoute, LANES, type LaneName, type Router } from "./rules.ts";
 import type { Source } from "./source.ts";
 
 export interface UplinkTools {
@@ -21,6 +24,7 @@ export interface UplinkTools {
   readonly cloud: Cloud;
   /** The compiled rules: admission asks the same ones for the lane (rules.ts). */
   readonly route: Router;
+  readonly identity: GatewayIdentity;
   readonly limits?: Partial<UplinkLimits>;
 }
 
@@ -33,6 +37,8 @@ export interface UplinkStatus extends LinkStatus {
   readonly readFailures: number;
   /** Monotonic; null before the first one. */
   readonly lastAcknowledgedMs: number | null;
+  /** What holds the lanes back; null when nothing is limited. */
+  readonly pace: PacerStatus | null;
   readonly lanes: Readonly<Record<LaneName, { readonly cursor: number; readonly queued: number }>>;
 }
 
@@ -60,12 +66,14 @@ class CloudUplink implements Uplink {
   readonly #link: LinkDriver;
 
   #carrier: Carrier | null = null;
+  #pacer: Pacer | null = null;
+  #budget: BudgetKeeper | null = null;
   #unfollow: () => void = () => {};
   #terms: CloudTerms | null = null;
 
   constructor(options: UplinkConfig, tools: UplinkTools) {
     this.#options = options;
-    this.#limits = { ...options, shares: SHARES, ...tools.limits };
+    this.#limits = { ...limitsOf(options), ...tools.limits };
     this.#tools = tools;
     this.#log = tools.log.part("uplink");
     this.#ledger = new Ledger(this.#log);
@@ -77,8 +85,10 @@ class CloudUplink implements Uplink {
   }
 
   async start(): Promise<void> {
-    const { clock, journal, route } = this.#tools;
-    const { windowMax, acknowledgeTimeoutMs } = this.#options;
+    const { clock, journal, route, identity } = this.#tools;
+    const { windowMax, acknowledgeTimeoutMs, gapTopic } = this.#options;
+    await this.#openBudget();
+    const gaps = await this.#openGaps();
     const carrier = new Carrier(
       { windowMax, acknowledgeTimeoutMs, limits: this.#limits },
       {
@@ -86,6 +96,10 @@ class CloudUplink implements Uplink {
         log: this.#log,
         journal,
         route,
+        gapRoute: gapRoute(gapTopic, identity),
+        gaps,
+        pacer: this.#pacer,
+        budget: this.#budget,
         ledger: this.#ledger,
         stalled: () => this.#link.failed(stalled(acknowledgeTimeoutMs)),
       },
@@ -102,6 +116,7 @@ class CloudUplink implements Uplink {
     if (carrier !== null && this.#link.state === "connected") await this.#drain(carrier);
     await this.#link.demote();
     await carrier?.stop();
+    await this.#budget?.stop();
   }
 
   status(): UplinkStatus {
@@ -120,8 +135,30 @@ class CloudUplink implements Uplink {
       dropped: { ...this.#ledger.drops },
       readFailures: this.#ledger.readFailures,
       lastAcknowledgedMs: this.#ledger.lastAcknowledgedMs,
+      pace: this.#pacer?.status() ?? null,
       lanes: Object.fromEntries(lanes),
     };
+  }
+
+  async #openBudget(): Promise<void> {
+    const { journal } = this.#tools;
+    const { dailyBytes } = this.#options.limits;
+    if (dailyBytes !== undefined) {
+      this.#budget = await BudgetKeeper.open(dailyBytes, journal.rows("uplink"), this.#log);
+    }
+    if (Pacer.isNeeded(this.#options)) {
+      this.#pacer = new Pacer(this.#options, this.#budget?.budget ?? null);
+    }
+  }
+
+  async #openGaps(): Promise<readonly Gaps[]> {
+    if (!this.#options.gapRecords) return [];
+    const { journal, identity, clock } = this.#tools;
+    const rows = journal.rows("uplink");
+    const tools = { journal, rows, identity, log: this.#log, wallMs: () => clock.wallMs() };
+    const gaps = (Object.keys(LANES) as LaneName[]).map((lane) => new Gaps(lane, tools));
+    for (const each of gaps) await each.load();
+    return gaps;
   }
 
   #open(endpoint: string): CloudConnection {

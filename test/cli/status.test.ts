@@ -16,7 +16,7 @@ describe("fieldgate status", () => {
   messages             12,345 accepted since start, 45,678 sent to clients
   store                open, 1.5 MiB, seq 990 on disk of 1000
   uplink               connected, mqtts://cloud:8883, MQTT 5, 7 in flight
-    telemetry          1,000 accepted = 890 delivered + 10 dropped (full) + 100 queued
+    telemetry          1,000 accepted = 890 delivered + 10 dropped (full) + 100 queued, held by rate
   device boiler        open, 70 frames, 69 accepted
   machine              CPU 12 %, memory 300.0 MiB free of 1.0 GiB, disk 5.0 GiB free, 51 °C
 `,
@@ -133,6 +133,11 @@ function healthy(): GatewayStatus {
       readFailures: 0,
       lastError: null,
       lastAcknowledgedMs: null,
+      pace: {
+        held: { alarm: null, telemetry: "rate", bulk: null },
+        holds: { rate: 1, hours: 0, budget: 0 },
+        budget: null,
+      },
       lanes: {
         alarm: { cursor: 0, queued: 0 },
         telemetry: { cursor: 900, queued: 100 },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
+import { GAP_TOPIC } from "../../src/uplink/gap-topic.ts";
 import { compileRules } from "../../src/uplink/rules.ts";
 import { type Uplink, uplink } from "../../src/uplink/uplink.ts";
 import { MemorySource } from "../support/memory-source.ts";
@@ -31,6 +32,10 @@ it(`loses nothing and reorders no lane, over ${SEEDS.length} seeds`, async () =>
       );
     }
     assert.equal(run.queued, 0, `SIM_SEED=${seed}: cursors behind`);
+    const forbidden = run.accepted.filter((entry) => entry.forbidden).length;
+    const losses = forbidden === 0 ? {} : { "not-authorized": forbidden };
+    assert.deepEqual(run.dropped, losses, `SIM_SEED=${seed}: counted as dropped`);
+    assert.deepEqual(run.told, losses, `SIM_SEED=${seed}: told to the cloud`);
     if (seed % 5 === 0 || SEEDS.length === 1) {
       assert.deepEqual(await simulate(seed), run, `SIM_SEED=${seed}: not deterministic`);
     }
@@ -86,7 +91,11 @@ async function simulate(seed: number) {
   life.failures += service.status().failures;
   const result = {
     accepted,
-    arrived: cloud.arrivals.map((entry) => told(entry.seq, entry.message.topic)),
+    arrived: cloud.arrivals
+      .filter((entry) => entry.message.topic !== GAP_TOPIC)
+      .map((entry) => told(entry.seq, entry.message.topic)),
+    dropped: { ...source.cursor("uplink/telemetry").dropped },
+    told: toldOf(cloud),
     queued: queued(source, service),
     duplicates: cloud.duplicates,
     refusals: cloud.refusals,
@@ -120,6 +129,19 @@ async function publish(
   source.commit();
 }
 
+/** What the records of losses that arrived say, added up. */
+function toldOf(cloud: SimCloud): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const { message } of cloud.arrivals) {
+    if (message.topic !== GAP_TOPIC) continue;
+    const { dropped } = JSON.parse(Buffer.from(message.payload).toString());
+    for (const [reason, count] of Object.entries(dropped)) {
+      sum[reason] = (sum[reason] ?? 0) + Number(count);
+    }
+  }
+  return sum;
+}
+
 function told(seq: number, topic: string): Told {
   const lane = topic.startsWith("alarm") ? 1 : topic.startsWith("bulk") ? 3 : 2;
   return { seq, lane, forbidden: topic.endsWith("forbidden") };
@@ -136,13 +158,14 @@ async function begin(
     windowMax: 1 + Math.floor(random() * 12),
     stableMs: 5000,
   });
-  const route = compileRules(options.rules, { gateway: "g", site: "s" });
+  const identity = { gateway: "g", site: "s" };
+  const route = compileRules(options.rules, identity);
   const limits = {
     readMessagesMax: 1 + Math.floor(random() * 8),
     inflightBytesMax: 200,
     drainMsMax: 0,
   };
-  const tools = { clock, log: silentLog, random, journal: source, cloud, route, limits };
+  const tools = { clock, log: silentLog, random, journal: source, cloud, route, identity, limits };
   const service = uplink(options, tools);
   await service.start(new AbortController().signal);
   return service;

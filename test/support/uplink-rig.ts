@@ -25,6 +25,7 @@ export async function startUplink(
     journal,
     cloud: mqttCloud(options, { clock: systemClock, identity: RIG_IDENTITY, journal }),
     route: compileRules(options.rules, RIG_IDENTITY),
+    identity: RIG_IDENTITY,
     ...more,
   });
   await service.start(new AbortController().signal);

@@ -1,14 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { silentLog } from "../../src/base/log.ts";
-import type { UplinkConfig } from "../../src/config/schema.ts";
-import type { UplinkLimits } from "../../src/uplink/limits.ts";
-import { compileRules } from "../../src/uplink/rules.ts";
-import { uplink } from "../../src/uplink/uplink.ts";
-import { type Faults, NO_FAULTS, SimCloud, TurnClock } from "../sim/uplink-cloud.ts";
-import { MemorySource, type SourceWeather } from "../support/memory-source.ts";
-import { seededRandom } from "../support/random.ts";
-import { uplinkOptions } from "../support/uplink-options.ts";
+import { NO_FAULTS } from "../sim/uplink-cloud.ts";
+import { begin, rig } from "../support/virtual-uplink.ts";
 
 describe("the uplink", () => {
   it("sends alarms before telemetry before bulk, but starves none", async () => {
@@ -96,31 +89,3 @@ describe("the uplink", () => {
     assert.deepEqual(service.status().lanes.alarm, { cursor: 0, queued: 0 });
   });
 });
-
-async function begin(
-  changes: Partial<UplinkConfig> = {},
-  weather: SourceWeather = {},
-  limits: Partial<UplinkLimits> = {},
-  faults: Faults = NO_FAULTS,
-) {
-  const made = rig(changes, weather, limits, faults);
-  await made.service.start(new AbortController().signal);
-  return made;
-}
-
-/** An uplink in virtual time with a journal in memory. */
-function rig(
-  changes: Partial<UplinkConfig>,
-  weather: SourceWeather,
-  limits: Partial<UplinkLimits>,
-  faults: Faults,
-) {
-  const clock = new TurnClock();
-  const random = seededRandom(1);
-  const cloud = new SimCloud(clock, random, faults);
-  const journal = new MemorySource(weather);
-  const options = uplinkOptions({ endpoints: ["mqtt://a", "mqtt://b"], ...changes });
-  const route = compileRules(options.rules, { gateway: "g", site: "s" });
-  const tools = { clock, log: silentLog, random, journal, cloud, route, limits };
-  return { service: uplink(options, tools), journal, cloud, clock };
-}

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { SourceEntry } from "../../src/uplink/source.ts";
 import { Window } from "../../src/uplink/window.ts";
 import { seededRandom } from "../support/random.ts";
 
@@ -19,7 +20,7 @@ describe("the window of what is in flight", () => {
 
   it("takes an acknowledgement once, and none for what was not sent", () => {
     const window = new Window(2);
-    window.sent(1, 100);
+    window.sent(entry(1), 100);
     assert.equal(window.inflightBytes, 100);
     assert.equal(window.finish(0), true);
     assert.equal(window.finish(0), false);
@@ -35,8 +36,8 @@ describe("the window of what is in flight", () => {
 
   it("refuses to take more than fits", () => {
     const window = new Window(1);
-    window.sent(1, 1);
-    assert.throws(() => window.sent(2, 1), /beyond the window/);
+    window.sent(entry(1), 1);
+    assert.throws(() => window.sent(entry(2), 1), /beyond the window/);
   });
 
   it("never passes one that is in flight, whatever the order of acknowledgements", () => {
@@ -49,7 +50,7 @@ describe("the window of what is in flight", () => {
     for (let step = 0; step < 20_000; step++) {
       if (random() < 0.5 && !window.full) {
         inflight.set(window.nextSlot, next);
-        window.sent(next++, 1);
+        window.sent(entry(next++), 1);
       } else if (inflight.size > 0) {
         const slots = [...inflight.keys()];
         const slot = slots[Math.floor(random() * slots.length)] as number;
@@ -67,6 +68,13 @@ describe("the window of what is in flight", () => {
   });
 });
 
+function entry(seq: number): SourceEntry {
+  const message = { topic: "t", payload: EMPTY, qos: 1, retain: false, properties: null } as const;
+  return { seq, wallMs: seq, message };
+}
+
+const EMPTY = new Uint8Array(0);
+
 /** `+n` sends seq n, `skipn` skips it, `!s` acknowledges slot s, `=` retires, `full` asks whether it is. */
 function check(max: number, script: string, expected: string): void {
   const window = new Window(max);
@@ -77,8 +85,8 @@ function check(max: number, script: string, expected: string): void {
       seen.push(count === 0 ? "-" : `${count} through ${lastSeq}`);
     } else if (word === "full") seen.push(window.full ? "full" : "room");
     else if (word === "clear") window.clear();
-    else if (word.startsWith("+")) window.sent(Number(word.slice(1)), 1);
-    else if (word.startsWith("skip")) window.skipped(Number(word.slice(4)));
+    else if (word.startsWith("+")) window.sent(entry(Number(word.slice(1))), 1);
+    else if (word.startsWith("skip")) window.skipped(entry(Number(word.slice(4))), "expired");
     else window.finish(Number(word.slice(1)));
   }
   assert.equal(seen.join(" | "), expected);

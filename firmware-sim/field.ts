@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MeterBus } from "./meter-bus.ts";
 import { MqttSensor } from "./mqtt-sensor.ts";
 import { hasSocat, ptyPlug } from "./pty.ts";
 import { randomFrom, seedOf } from "./random.ts";
@@ -44,17 +45,16 @@ export async function startField(options: FieldOptions): Promise<Field> {
     for (const spec of options.sensors) {
       const random = randomFrom(seedOf(options.seed, spec.name));
       const observe = options.observe ?? (() => {});
-      const sensor =
-        spec.kind === "mqtt"
-          ? new MqttSensor(spec, random, observe)
-          : new SerialSensor(
-              spec,
-              (spec.transport ?? serial) === "pty"
-                ? ptyPlug(join(directory, `tty-${spec.name}`))
-                : await tcpPlug(),
-              random,
-              observe,
-            );
+      const plug = async (transport: string) =>
+        transport === "pty" ? ptyPlug(join(directory, `tty-${spec.name}`)) : await tcpPlug();
+      const make = async (): Promise<Sensor> => {
+        if (spec.kind === "mqtt") return new MqttSensor(spec, random, observe);
+        const line = await plug(spec.transport ?? serial);
+        return spec.kind === "energy-meter"
+          ? new MeterBus(spec, line, random, observe)
+          : new SerialSensor(spec, line, random, observe);
+      };
+      const sensor = await make();
       sensors.push(sensor);
       await sensor.start();
     }

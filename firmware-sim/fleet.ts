@@ -22,6 +22,17 @@ const KEYS: Readonly<Record<string, Readonly<Record<string, KeyType>>>> = {
   "door-contact": SERIAL,
   vibration: SERIAL,
   "weather-station": SERIAL,
+  "energy-meter": {
+    kind: "string",
+    name: "string",
+    powered: "boolean",
+    station: "number",
+    units: "number",
+    silent: "object",
+    baudRate: "number",
+    transport: "string",
+    faults: "object",
+  },
   mqtt: {
     ...COMMON,
     host: "string",

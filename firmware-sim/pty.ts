@@ -20,7 +20,11 @@ export async function hasSocat(): Promise<boolean> {
  */
 export function ptyPlug(path: string): Plug {
   let socat: ChildProcess | null = null;
+  let listener: (bytes: Uint8Array) => void = () => {};
   return {
+    hear(by) {
+      listener = by;
+    },
     port: path,
     write(bytes) {
       const input = socat?.stdin;
@@ -29,7 +33,9 @@ export function ptyPlug(path: string): Plug {
       return true;
     },
     async plugIn() {
-      socat ??= await startSocat(path);
+      if (socat !== null) return;
+      socat = await startSocat(path);
+      socat.stdout?.on("data", (chunk: Buffer) => listener(chunk));
     },
     async pull() {
       const child = socat;
@@ -41,7 +47,7 @@ export function ptyPlug(path: string): Plug {
 
 async function startSocat(path: string): Promise<ChildProcess> {
   const child = spawn("socat", ["-d", "-d", `pty,raw,echo=0,link=${path}`, "STDIO"], {
-    stdio: ["pipe", "ignore", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
   child.stdin?.on("error", () => {}); // The plug was pulled while bytes were on their way: they are lost.
   try {

@@ -2,7 +2,7 @@ import type { Faults } from "./faults.ts";
 import type { SerialKind } from "./firmware.ts";
 
 /** One sensor of a fleet, as its file describes it. */
-export type SensorSpec = SerialSpec | MqttSpec;
+export type SensorSpec = SerialSpec | MeterSpec | MqttSpec;
 
 interface CommonSpec {
   /** Unique in the fleet; also the id that its messages carry. */
@@ -25,6 +25,21 @@ export interface SerialSpec extends CommonSpec {
   readonly bootMs?: number;
   /** pty needs socat. Default: pty where there is socat, else tcp. */
   readonly transport?: "pty" | "tcp";
+  readonly faults?: Partial<Faults>;
+}
+
+/** Energy meters on one line. They answer, and take no samples by themselves. */
+export interface MeterSpec extends Omit<CommonSpec, "intervalMs" | "count"> {
+  readonly kind: "energy-meter";
+  /** Address of the first meter. Default 1. */
+  readonly station?: number;
+  /** Meters on the line, with addresses in a row. Default 1. */
+  readonly units?: number;
+  /** Addresses that do not answer. */
+  readonly silent?: readonly number[];
+  /** Default 9600. */
+  readonly baudRate?: number;
+  readonly transport?: "pty" | "tcp" | "modbus-tcp";
   readonly faults?: Partial<Faults>;
 }
 

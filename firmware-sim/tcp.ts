@@ -10,6 +10,7 @@ const BACKLOG_BYTES_MAX = 4096;
 export async function tcpPlug(): Promise<Plug> {
   let client: Socket | null = null;
   let server: Server | null = null;
+  let listener: (bytes: Uint8Array) => void = () => {};
   const accept = (socket: Socket) => {
     if (client !== null) {
       socket.destroy();
@@ -21,7 +22,7 @@ export async function tcpPlug(): Promise<Plug> {
     socket.on("close", () => {
       if (client === socket) client = null;
     });
-    socket.resume();
+    socket.on("data", (chunk: Buffer) => listener(chunk));
   };
   server = await listening(0, accept);
   const port = portOf(server);
@@ -31,6 +32,9 @@ export async function tcpPlug(): Promise<Plug> {
       if (client === null || client.writableLength > BACKLOG_BYTES_MAX) return false;
       client.write(bytes);
       return true;
+    },
+    hear(by) {
+      listener = by;
     },
     async plugIn() {
       server ??= await listening(port, accept);

@@ -35,6 +35,25 @@ export const chosen = {
         check: "crc16-modbus",
       },
     },
+    {
+      name: "bus",
+      port: "/dev/serial/by-id/usb-bus-if00-port0",
+      baudRate: 19_200,
+      parity: "even",
+      modbus: {
+        slaves: [
+          {
+            name: "meter-1",
+            unit: 1,
+            fields: [
+              { field: "voltage", table: "input", register: 0, scale: 0.1, unit: "V" },
+              { field: "energy", register: 6, type: "uint32", unit: "Wh" },
+            ],
+          },
+        ],
+      },
+      topic: "plant/{gateway}/{slave}/{field}",
+    },
   ],
   uplink: {
     endpoints: ["mqtts://cloud-1:8883", "mqtts://cloud-2:8883"],

@@ -68,6 +68,8 @@ function typeText(shape: Shape): string {
     case "numbers":
     case "whole":
       return "whole number";
+    case "number":
+      return kind.is;
     case "bytes":
       return "size";
     case "flag":

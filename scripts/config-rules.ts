@@ -14,6 +14,9 @@ A file is also refused when
   value takes its part, is more than \`bytesMax\` or leaves nothing to check;
 - \`decode\` is \`csv\` without \`columns\`, has \`columns\` without being \`csv\`, names a column twice, gives a unit to a
   column that is not there, or has \`units\` although it is \`raw\` or \`text\`, which have no fields;
+- \`modbus\` is there with a framing or decode, has two slaves of one name or address without \`{slave}\` in the topic, an address that
+  no slave on a serial line has, a field twice, framing \`tcp\` on a serial port, or a field whose keys contradict each other:
+  \`bit\` beyond the type or with \`enum\` or \`scale\`, \`deadBand\` without \`publish: change\`;
 - a topic has a wildcard or a placeholder that is not known there, begins with \`$\`, or has \`{field}\` although its
   frames have no fields; a filter of a rule is not valid;
 - a rule of the uplink can never be reached, because a rule before it matches the same or everything;

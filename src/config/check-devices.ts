@@ -1,3 +1,4 @@
+import { checkModbus } from "./check-modbus.ts";
 import { checkTwice, conflict } from "./check-twice.ts";
 import { endpointMistake } from "./endpoint.ts";
 import { either } from "./expectation.ts";
@@ -50,6 +51,7 @@ export function* checkDevices(config: Config): Generator<Finding> {
     yield* checkPort(device.port, `${path}.port`);
     yield* checkFraming(device.framing, `${path}.framing`);
     yield* checkDecode(device.decode, `${path}.decode`);
+    yield* checkModbus(device, path);
     yield* checkTopic(device, path);
   }
 }
@@ -133,7 +135,8 @@ function* checkDecode(decode: DecodeConfig, path: string): Generator<Finding> {
 
 function* checkTopic(device: DeviceConfig, path: string): Generator<Finding> {
   const at = `${path}.topic`;
-  yield* checkTemplate(device.topic, ["gateway", "site", "device", "field"], at);
+  const slave = device.modbus === undefined ? [] : ["slave"];
+  yield* checkTemplate(device.topic, ["gateway", "site", "device", ...slave, "field"], at);
   if (device.topic.startsWith("$")) {
     yield {
       path: at,
@@ -141,7 +144,11 @@ function* checkTopic(device: DeviceConfig, path: string): Generator<Finding> {
       message: "begins with $, which is kept for the broker itself",
     };
   }
-  if (placeholdersIn(device.topic).includes("field") && hasNoFields(device.decode)) {
+  if (
+    placeholdersIn(device.topic).includes("field") &&
+    !device.modbus &&
+    hasNoFields(device.decode)
+  ) {
     const message = `has {field}, but decode ${device.decode.type} has no fields`;
     yield conflict(at, message, [`${path}.decode.type`]);
   }

@@ -20,6 +20,8 @@ export function expectation(shape: Shape): string {
       return `a size${range(shape)}, as a number of bytes or like 64KiB`;
     case "whole":
       return `a whole number${range(shape)}`;
+    case "number":
+      return `a number${range(shape)}`;
     case "flag":
       return "true or false";
     case "text":

@@ -67,6 +67,8 @@ function constraints(shape: Shape): Json {
       };
     case "whole":
       return defined({ type: "integer", minimum, maximum });
+    case "number":
+      return defined({ type: "number", minimum, maximum });
     case "flag":
       return { type: "boolean" };
     case "text":

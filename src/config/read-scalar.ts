@@ -28,6 +28,8 @@ export function readScalar(node: ScalarNode, shape: Shape, kind: Kind): ScalarRe
       return readNumber(node, shape, (number) => kind.numbers.includes(number), "choice");
     case "whole":
       return readNumber(node, shape, (number) => isInRange(number, shape), "range");
+    case "number":
+      return readNumber(node, shape, (number) => isWithin(number, shape), "range");
     default:
       return wrong("type", `must be ${expectation(shape)}`);
   }
@@ -99,8 +101,12 @@ function readNumber(
 }
 
 function isInRange(number: number, shape: Shape): boolean {
-  const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = shape;
-  return Number.isSafeInteger(number) && number >= minimum && number <= maximum;
+  return Number.isSafeInteger(number) && isWithin(number, shape);
+}
+
+function isWithin(number: number, shape: Shape): boolean {
+  const { minimum = -Number.MAX_VALUE, maximum = Number.MAX_VALUE } = shape;
+  return number >= minimum && number <= maximum;
 }
 
 function wrong(code: MistakeCode, message: string): ScalarResult {

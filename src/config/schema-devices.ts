@@ -1,5 +1,6 @@
 import * as Type from "typebox";
 import { bytes, choice, flag, name, oneOf, section, text, whole } from "./schema-kinds.ts";
+import { modbus } from "./schema-values.ts";
 
 /** How bytes of a line become frames. check-devices.ts knows which keys belong to which type. */
 export const framing = section(
@@ -104,10 +105,11 @@ export const device = section({
   stopBits: oneOf([1, 2], { default: 1, description: "Stop bits." }),
   framing,
   decode,
+  modbus: Type.Optional(modbus),
   topic: text({
     default: "devices/{gateway}/{device}",
     description:
-      "Topic of its messages; {gateway}, {site}, {device} and {field} are filled in. With {field}, each field is a message.",
+      "Topic of its messages; {gateway}, {site}, {device}, {slave} and {field} are filled in. With {field}, each field is a message.",
     examples: ["plant/{gateway}/{device}/{field}"],
   }),
   qos: oneOf([0, 1, 2], { default: 1, description: "Quality of service of its messages." }),

@@ -47,6 +47,13 @@ export function whole(
   return Type.Integer({ ...options });
 }
 
+/** Any number, with or without decimals. */
+export function number(
+  options: Told<number> & { readonly minimum?: number; readonly maximum?: number },
+) {
+  return Type.Number({ ...options });
+}
+
 /** A number of bytes. In the file also as text with a unit: 64KiB, 8MiB, 2GiB, 500kB. */
 export function bytes(
   options: Told<number> & { readonly minimum: number; readonly maximum?: number },

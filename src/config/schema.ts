@@ -3,6 +3,7 @@ import { listener, mqtt, store } from "./schema-broker.ts";
 import { type decode, device, type framing } from "./schema-devices.ts";
 import { choice, name, section, text, whole } from "./schema-kinds.ts";
 import { uplink, type uplinkRule } from "./schema-uplink.ts";
+import type { modbus } from "./schema-values.ts";
 import type { Shape } from "./shape.ts";
 
 /**
@@ -133,6 +134,9 @@ export type Config = Type.Static<typeof configSchema>;
 export type DeviceConfig = Type.Static<typeof device>;
 export type FramingConfig = Type.Static<typeof framing>;
 export type DecodeConfig = Type.Static<typeof decode>;
+export type ModbusConfig = Type.Static<typeof modbus>;
+export type SlaveConfig = ModbusConfig["slaves"][number];
+export type ModbusFieldConfig = SlaveConfig["fields"][number];
 export type UplinkConfig = Type.Static<typeof uplink>;
 export type UplinkRuleConfig = Type.Static<typeof uplinkRule>;
 export type ListenerConfig = Type.Static<typeof listener>;

@@ -31,6 +31,7 @@ export type Kind =
   | { readonly is: "numbers"; readonly numbers: readonly number[] }
   | { readonly is: "bytes" }
   | { readonly is: "whole" }
+  | { readonly is: "number" }
   | { readonly is: "flag" }
   | { readonly is: "text" };
 
@@ -53,6 +54,8 @@ export function kindOf(shape: Shape): Kind {
       return shape.enum ? { is: "choice", words: shape.enum } : { is: "text" };
     case "integer":
       return { is: shape.unit === "bytes" ? "bytes" : "whole" };
+    case "number":
+      return { is: "number" };
     case "boolean":
       return { is: "flag" };
     default:

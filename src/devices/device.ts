@@ -1,21 +1,14 @@
-import { fullJitter } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
-import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Service } from "../base/service.ts";
 import type { DeviceConfig } from "../config/schema.ts";
 import type { Message } from "../mqtt/message.ts";
-import { type Decoder, decoderFor } from "./decode.ts";
-import type { Framer } from "./framing/framer.ts";
-import { framerFor } from "./framing.ts";
-import { Intake } from "./intake.ts";
-import { LineClock } from "./line-clock.ts";
-import { type Link, type LinkEvent, type LinkTiming, nextLink } from "./link.ts";
-import { type Identity, type Mapper, mapperFor } from "./mapping.ts";
-import { netPort } from "./net-port.ts";
-import { type OpenPort, type Port, type PortTrouble, troubleOf } from "./port.ts";
-import { serialPort } from "./serial-port.ts";
+import type { Link } from "./link.ts";
+import { ListeningDevice } from "./listening-device.ts";
+import type { Identity } from "./mapping.ts";
+import { PollingDevice } from "./modbus/polling-device.ts";
+import type { Port, PortTrouble } from "./port.ts";
 
 /** Where a device's messages go. */
 export interface DeviceSink {
@@ -69,193 +62,47 @@ export interface DeviceStatus {
   /** Wall time of the last good frame, in milliseconds since 1970; null before the first. */
   readonly lastFrameMs: number | null;
   readonly counters: DeviceCounters;
+  /** Of a line of Modbus slaves: readings that came so late that the next one was due. */
+  readonly overruns?: number;
+  readonly slaves?: readonly SlaveStatus[];
+}
+
+/** One Modbus slave; requests = answers + exceptions + the sum of failures + at most one on the wire. */
+export interface SlaveStatus {
+  readonly name: string;
+  readonly unit: number;
+  /** It answered last time. */
+  readonly online: boolean;
+  /** Wall time of its last answer; null before the first. */
+  readonly lastHeardMs: number | null;
+  readonly requests: number;
+  readonly answers: number;
+  readonly exceptions: number;
+  /** Requests without a right answer, by reason. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** Readings that were not published, because they had not changed enough. */
+  readonly unchanged: number;
+  /** What it refuses now, with the exception's code. */
+  readonly refusing: readonly {
+    readonly table: string;
+    readonly start: number;
+    readonly count: number;
+    readonly code: number;
+    readonly text: string;
+  }[];
 }
 
 export interface Device extends Service {
   status(): DeviceStatus;
 }
 
-/** How often the link and the framer are told the time. */
-const TICK_MS = 50;
-/** Ticks further apart than this mean that the process was busy, not that the line was silent. */
-const STEP_MS_MAX = 4 * TICK_MS;
-
 /**
- * The way of a frame: port, framer, check, decoder, mapping, sink. ERR_CONFIG_INVALID when the configuration does not
- * hold together. `start` does not wait for the port: a sensor that is unplugged keeps no gateway from starting.
+ * A device that speaks by itself, or one that is asked (Modbus). ERR_CONFIG_INVALID when the configuration does not hold
+ * together. `start` does not wait for the port: a sensor that is unplugged keeps no gateway from starting.
  */
 export function device(config: DeviceConfig, tools: DeviceTools): Device {
-  return new LinkedDevice(config, tools);
-}
-
-class LinkedDevice implements Device {
-  readonly name: string;
-  readonly #config: DeviceConfig;
-  readonly #clock: Clock;
-  readonly #log: Log;
-  readonly #timing: LinkTiming;
-  readonly #port: Port;
-  readonly #framer: Framer;
-  readonly #decode: Decoder;
-  readonly #map: Mapper;
-  readonly #intake: Intake;
-  readonly #line = new LineClock(STEP_MS_MAX);
-  #link: Link = { at: "closed" };
-  #opening = new AbortController();
-  #opened: OpenPort | null = null;
-  #unsettled = new Set<Promise<void>>();
-  #stopTicking = () => {};
-  #logged: PortTrouble | "open" | null = null;
-  #bytes = 0;
-  #openings = 0;
-  #lastFrameMs: number | null = null;
-
-  constructor(config: DeviceConfig, tools: DeviceTools) {
-    const limits = { ...config, ...tools.limits };
-    this.name = `device ${config.name}`;
-    this.#config = config;
-    this.#clock = tools.clock;
-    this.#log = tools.log.part("devices");
-    this.#timing = {
-      backoffMs: (attempt) =>
-        fullJitter(
-          attempt,
-          { firstMs: limits.backoffFirstMs, maxMs: limits.backoffMaxMs },
-          tools.random,
-        ),
-      openTimeoutMs: limits.openTimeoutMs,
-      stableMs: limits.stableMs,
-    };
-    this.#port =
-      tools.port ??
-      (config.port.startsWith("tcp:") ? netPort(config.port) : serialPort(config, tools.clock));
-    this.#intake = new Intake(tools.sink, limits.inflightMax, {
-      full: () => {
-        this.#line.pause(this.#clock.monotonicMs());
-        this.#opened?.pause();
-      },
-      free: () => {
-        this.#line.resume(this.#clock.monotonicMs());
-        this.#opened?.resume();
-      },
-    });
-    this.#decode = decoderFor(config.decode, limits.readingsMax);
-    this.#map = mapperFor(config, tools.identity);
-    this.#framer = framerFor(config.framing, {
-      frame: (bytes) => this.#take(bytes),
-      refuse: (reason) => this.#intake.refuse(reason),
-    });
-  }
-
-  async start(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    this.#stopTicking = this.#clock.every(TICK_MS, () => {
-      this.#framer.expire(this.#lineMs());
-      this.#step({ is: "tick" });
-    });
-    this.#step({ is: "start" });
-  }
-
-  async stop(): Promise<void> {
-    this.#stopTicking();
-    this.#step({ is: "stop" });
-    await Promise.all(this.#unsettled);
-    await this.#intake.drained();
-  }
-
-  status(): DeviceStatus {
-    const link = this.#link;
-    return {
-      name: this.#config.name,
-      port: this.#config.port,
-      state: link.at,
-      reason: "why" in link ? link.why : null,
-      lastFrameMs: this.#lastFrameMs,
-      counters: {
-        bytes: this.#bytes,
-        ...this.#intake.counters(),
-        reopened: Math.max(0, this.#openings - 1),
-      },
-    };
-  }
-
-  #lineMs(): number {
-    return this.#line.at(this.#clock.monotonicMs());
-  }
-
-  #take(frame: Uint8Array): void {
-    const decoded = this.#decode(frame);
-    const mapped = decoded.is === "refused" ? decoded.reason : this.#map(decoded);
-    if (typeof mapped === "string") {
-      this.#intake.refuse(mapped);
-      return;
-    }
-    this.#lastFrameMs = this.#clock.wallMs();
-    this.#intake.take(mapped);
-  }
-
-  #step(event: LinkEvent): void {
-    const [link, actions] = nextLink(this.#link, event, this.#clock.monotonicMs(), this.#timing);
-    this.#link = link;
-    for (const action of actions) this.#follow(action === "open" ? this.#open() : this.#close());
-  }
-
-  /** What `stop` has to wait for. */
-  #follow(work: Promise<void>): void {
-    this.#unsettled.add(work);
-    void work.finally(() => this.#unsettled.delete(work));
-  }
-
-  async #open(): Promise<void> {
-    const opening = new AbortController();
-    this.#opening = opening;
-    const listener = {
-      data: (chunk: Uint8Array) => {
-        if (opening.signal.aborted) return;
-        this.#bytes += chunk.length;
-        this.#framer.push(chunk, this.#lineMs());
-      },
-      lost: (error: FieldgateError) => {
-        if (opening.signal.aborted) return;
-        this.#report(error);
-        this.#step({ is: "lost", why: troubleOf(error) });
-      },
-    };
-    try {
-      const opened = await this.#port.open(listener, opening.signal);
-      if (opening.signal.aborted) return await opened.close();
-      this.#opened = opened;
-      this.#openings += 1;
-      this.#framer.reset(this.#lineMs());
-      this.#step({ is: "opened" });
-      this.#reportOpen();
-      if (!this.#intake.isFull()) opened.resume();
-    } catch (error) {
-      if (opening.signal.aborted) return;
-      this.#report(error);
-      this.#step({ is: "failed", why: troubleOf(error) });
-    }
-  }
-
-  async #close(): Promise<void> {
-    this.#opening.abort(new FieldgateError("ERR_DEVICE_OPEN", "the device is closed"));
-    this.#framer.reset(this.#lineMs());
-    const opened = this.#opened;
-    this.#opened = null;
-    await opened?.close();
-  }
-
-  /** Says once what is wrong, not at every attempt. */
-  #report(error: unknown): void {
-    const trouble = troubleOf(error);
-    if (this.#logged === trouble) return;
-    this.#logged = trouble;
-    this.#log.warn("device not open", { device: this.#config.name, ...errorFields(error) });
-  }
-
-  #reportOpen(): void {
-    if (this.#logged === "open") return;
-    this.#logged = "open";
-    this.#log.info("device open", { device: this.#config.name, port: this.#config.port });
-  }
+  const { modbus } = config;
+  return modbus === undefined
+    ? new ListeningDevice(config, tools)
+    : new PollingDevice({ ...config, modbus }, tools);
 }

@@ -11,6 +11,7 @@ export interface Brake {
 interface Passage {
   waiting: number;
   refusal: string | null;
+  readonly ended: (accepted: boolean) => void;
 }
 
 /**
@@ -38,11 +39,12 @@ export class Intake {
     this.#brake = brake;
   }
 
-  /** A frame's messages; never none. */
-  take(messages: readonly Message[]): void {
+  /** A frame's messages; one without any, because nothing of it is to be published, is accepted at once. */
+  take(messages: readonly Message[], ended: (accepted: boolean) => void = () => {}): void {
     this.#frames += 1;
     this.#inflight += 1;
-    const passage: Passage = { waiting: messages.length, refusal: null };
+    const passage: Passage = { waiting: messages.length, refusal: null, ended };
+    if (messages.length === 0) this.#end(passage);
     for (const message of messages) this.#queue.push({ message, passage });
     this.#pump();
   }
@@ -109,6 +111,7 @@ export class Intake {
     this.#inflight -= 1;
     if (passage.refusal === null) this.#accepted += 1;
     else this.#count(passage.refusal);
+    passage.ended(passage.refusal === null);
     if (this.#inflight > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }

@@ -7,6 +7,8 @@ import type { Decoded, Reading } from "./decode/reading.ts";
 export interface Identity {
   readonly gateway: string;
   readonly site: string;
+  /** The Modbus slave, where the device is a line of them: fills {slave}. */
+  readonly slave?: string;
 }
 
 /** Why readings that were understood cannot be published. */
@@ -17,7 +19,7 @@ type Published = Exclude<Decoded, { readonly is: "refused" }>;
 /** Meaning to messages, in order; or why none of them can be published. */
 export type Mapper = (decoded: Published) => readonly Message[] | MappingRefusal;
 
-type Mapped = Pick<DeviceConfig, "name" | "topic" | "qos" | "retain" | "decode">;
+type Mapped = Pick<DeviceConfig, "name" | "topic" | "qos" | "retain" | "decode" | "modbus">;
 
 const TOPIC_BYTES_MAX = 65_535;
 
@@ -52,7 +54,7 @@ export function mapperFor(config: Mapped, identity: Identity): Mapper {
 }
 
 function templateOf(config: Mapped, identity: Identity): string {
-  const known: Readonly<Record<string, string>> = { ...identity, device: config.name };
+  const known: Readonly<Record<string, string | undefined>> = { ...identity, device: config.name };
   const template = config.topic.replaceAll(/\{([^}]*)\}/g, (placeholder, name: string) => {
     if (name === "field") return placeholder;
     const value = Object.hasOwn(known, name) ? known[name] : undefined;
@@ -62,7 +64,8 @@ function templateOf(config: Mapped, identity: Identity): string {
   if (/[+#\0]/.test(template)) throw invalid("a topic has no wildcards", config);
   if (template.startsWith("$")) throw invalid("topics with $ are the broker's own", config);
   const perField = template.includes("{field}");
-  if (perField && (config.decode.type === "raw" || config.decode.type === "text")) {
+  const noFields = config.decode.type === "raw" || config.decode.type === "text";
+  if (perField && noFields && config.modbus === undefined) {
     throw invalid(`decode ${config.decode.type} has no fields for {field}`, config);
   }
   return template;

@@ -82,6 +82,13 @@ function opened(socket: Socket, address: string, listener: PortListener): OpenPo
   return {
     pause: () => socket.pause(),
     resume: () => socket.resume(),
+    write: (bytes) =>
+      new Promise((resolve, reject) => {
+        socket.write(bytes, (error) => {
+          if (error) reject(portError("unplugged", address, error));
+          else resolve();
+        });
+      }),
     close() {
       closing = true;
       socket.destroy();

@@ -9,6 +9,7 @@ export type PortTrouble =
   | "connection-refused"
   | "unreachable"
   | "timeout"
+  | "nonsense"
   | "failed";
 
 /** What an open port tells, from the moment `resume` was first called. */
@@ -23,6 +24,8 @@ export interface OpenPort {
   /** Bytes are left where they are until `resume`. A chunk that is being given out already may still come. */
   pause(): void;
   resume(): void;
+  /** Resolves when the system has taken the bytes; rejects with ERR_DEVICE_OPEN when the port goes away before. */
+  write(bytes: Uint8Array): Promise<void>;
   /** Resolves when the port is free for others. Says no `lost`. */
   close(): Promise<void>;
 }
@@ -55,6 +58,7 @@ const ADVICE: Record<PortTrouble, string> = {
   "connection-refused":
     "the serial server refuses the connection; is it running, is its port taken?",
   unreachable: "the serial server cannot be reached; check the network",
+  nonsense: "what comes from there is no Modbus TCP; correct `modbus.framing` or the address",
   timeout: "did not open in time",
   failed: "cannot be used",
 };

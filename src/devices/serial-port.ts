@@ -104,6 +104,13 @@ function opened(port: SerialPort, path: string, listener: PortListener, clock: C
         if (wanted) port.resume();
       });
     },
+    write: (bytes) =>
+      new Promise((resolve, reject) => {
+        port.write(Buffer.from(bytes), (error) => {
+          if (error) reject(portError("unplugged", path, error));
+          else resolve();
+        });
+      }),
     close() {
       end();
       return closed(port);

@@ -242,6 +242,7 @@ class FakePort implements Port {
       resume: () => {
         this.flowing = true;
       },
+      write: async () => {},
       close: async () => {
         this.closed += 1;
       },

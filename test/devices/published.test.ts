@@ -50,7 +50,7 @@ async function check(
   const port: Port = {
     async open(listener) {
       line = listener;
-      return { pause() {}, resume() {}, close: async () => {} };
+      return { pause() {}, resume() {}, write: async () => {}, close: async () => {} };
     },
   };
   const made = device(config, {

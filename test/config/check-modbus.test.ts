@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { FieldgateError } from "../../src/base/errors.ts";
+import type { Mistake } from "../../src/config/mistake.ts";
+import { parseConfig } from "../../src/config/yaml-load.ts";
+
+describe("a Modbus device", () => {
+  it("is what docs/devices.md shows", () => {
+    const page = readFileSync(new URL("../../docs/devices.md", import.meta.url), "utf8");
+    const [, yaml] = /## Modbus\n.*?```yaml\n(.*?)```/s.exec(page) ?? [];
+    assert.ok(yaml);
+    const [bus] = parseConfig(yaml, "docs/devices.md").devices;
+    assert.deepEqual(
+      bus?.modbus?.slaves.map(({ unit, fields }) => [unit, fields.length]),
+      [
+        [1, 4],
+        [2, 4],
+      ],
+    );
+  });
+
+  it("has no framing and no decode of its own", () => {
+    check("framing: { type: cobs }, modbus: { slaves: [S] }", [
+      "modbus: is there with a framing or decode: a Modbus device has neither",
+    ]);
+    check("decode: { type: json }, modbus: { slaves: [S] }", [
+      "modbus: is there with a framing or decode: a Modbus device has neither",
+    ]);
+  });
+
+  it("tells its slaves apart, by name, address and topic", () => {
+    check("topic: a/b, modbus: { slaves: [S, S] }", [
+      "modbus.slaves[1].name: is taken by devices[0].modbus.slaves[0].name: every slave needs its own name",
+      "modbus.slaves[1].unit: is taken by devices[0].modbus.slaves[0].unit: a line has one slave of each address",
+      "topic: lacks {slave}: messages of several slaves could not be told apart",
+    ]);
+    check("topic: 'a/{field}', modbus: { slaves: [S] }", []);
+    check("topic: 'a/{slave}', decode: { type: json }", [
+      'topic: has an unknown placeholder "{slave}", known here: {gateway}, {site}, {device} and {field}',
+    ]);
+  });
+
+  it("has addresses that its line knows", () => {
+    check("modbus: { slaves: [{ name: a, unit: 0, fields: [F] }] }", [
+      "modbus.slaves[0].unit: must be from 1 to 247 with framing rtu: 0 is everyone",
+    ]);
+    check(
+      "port: 'tcp://a:502', modbus: { framing: tcp, slaves: [{ name: a, unit: 255, fields: [F] }] }",
+      [],
+    );
+    check("modbus: { framing: tcp, silenceMs: 3, slaves: [S] }", [
+      "modbus.framing: is tcp on a serial port: choose rtu",
+      "modbus.silenceMs: does not belong to framing tcp, only to rtu",
+    ]);
+    check("modbus: { silentFirstMs: 20, silentMaxMs: 10, slaves: [S] }", [
+      "modbus.silentFirstMs: must not be more than silentMaxMs (10 ms)",
+    ]);
+  });
+
+  it("has fields whose keys belong together", () => {
+    field("table: coil, scale: 0.1", ["scale: does not belong to a coil, which is a bit"]);
+    field("bit: 16", ["bit: is beyond the 16 bits of uint16"]);
+    field("bit: 3, type: float32", ["bit: does not belong to float32"]);
+    field("bit: 3, scale: 2.5", [
+      "bit: is there with enum, scale or shift: a bit is true or false",
+    ]);
+    field("scale: 2, enum: { '1': a }", [
+      "enum: is there with scale or shift: words are for plain numbers",
+    ]);
+    field("enum: { on: a }", ['enum: has "on", which is no whole number']);
+    field("register: 65535, type: uint32", [
+      "register: leaves no room for the value: the last is 65535",
+    ]);
+    field("deadBand: 0.5", ["deadBand: does not belong to publish always, only to change"]);
+    field("deadBand: 0.5, publish: change, scale: -1.5e-3", []);
+    field("scale: much", ["scale: must be a number"]);
+    field("deadBand: -1, publish: change", ["deadBand: must be a number of at least 0, not -1"]);
+  });
+});
+
+function field(keys: string, expected: readonly string[]): void {
+  const register = keys.includes("register") ? "" : "register: 0, ";
+  check(
+    `modbus: { slaves: [{ name: a, unit: 1, fields: [{ field: x, ${register}${keys} }] }] }`,
+    expected.map((message) => `modbus.slaves[0].fields[0].${message}`),
+  );
+}
+
+/** Checks a device with these keys; S is a slave, F a field. Compares `path: message` of each mistake. */
+function check(keys: string, expected: readonly string[]): void {
+  const filled = keys
+    .replaceAll(/\bS\b/g, "{ name: a, unit: 1, fields: [F] }")
+    .replaceAll(/\bF\b/g, "{ field: x, register: 0 }");
+  const port = keys.includes("port:") ? "" : "port: /dev/ttyS0, ";
+  let mistakes: readonly Mistake[] = [];
+  try {
+    parseConfig(`devices: [{ name: d, ${port}${filled} }]`, "f.yaml");
+  } catch (error) {
+    assert.ok(error instanceof FieldgateError);
+    mistakes = error.details["mistakes"] as readonly Mistake[];
+  }
+  const said = mistakes.map(({ path, message }) =>
+    `${path}: ${message}`.replace("devices[0].", ""),
+  );
+  assert.deepEqual(said.toSorted(), expected.toSorted());
+}

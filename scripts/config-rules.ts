@@ -13,7 +13,7 @@ A file is also refused when
   \`length-prefix\` needs \`prefixBytes\` and, for more than one byte, \`endian\`, and takes \`offset\`; or \`length\`, of which the check
   value takes its part, is more than \`bytesMax\` or leaves nothing to check;
 - \`decode\` is \`csv\` without \`columns\`, has \`columns\` without being \`csv\`, names a column twice, gives a unit to a
-  column that is not there, or has \`units\` although it is \`raw\` or \`text\`, which have no fields;
+  column that is not there, is \`binary\` without \`fields\`, has \`fields\` without being \`binary\`, or has \`units\` although it is \`raw\` or \`text\`, which have no fields;
 - \`modbus\` is there with a framing or decode, has two slaves of one name or address without \`{slave}\` in the topic, an address that
   no slave on a serial line has, a field twice, framing \`tcp\` on a serial port, or a field whose keys contradict each other:
   \`bit\` beyond the type or with \`enum\` or \`scale\`, \`deadBand\` without \`publish: change\`;

@@ -1,4 +1,4 @@
-import { checkModbus } from "./check-modbus.ts";
+import { checkMeaning, checkModbus } from "./check-modbus.ts";
 import { checkTwice, conflict } from "./check-twice.ts";
 import { endpointMistake } from "./endpoint.ts";
 import { either } from "./expectation.ts";
@@ -51,6 +51,7 @@ export function* checkDevices(config: Config): Generator<Finding> {
     yield* checkPort(device.port, `${path}.port`);
     yield* checkFraming(device.framing, `${path}.framing`);
     yield* checkDecode(device.decode, `${path}.decode`);
+    yield* checkBinary(device.decode, `${path}.decode`);
     yield* checkModbus(device, path);
     yield* checkTopic(device, path);
   }
@@ -120,8 +121,9 @@ function* checkDecode(decode: DecodeConfig, path: string): Generator<Finding> {
     (index) => `${path}.columns[${index}]`,
     (first) => `is the same as ${first}: the fields could not be told apart`,
   );
-  if (units && hasNoFields(decode)) {
-    const message = `does not belong to decode ${type}, which has no fields`;
+  const whyNot = whyNoUnits(decode);
+  if (units && whyNot !== null) {
+    const message = `does not belong to decode ${type}, ${whyNot}`;
     yield conflict(`${path}.units`, message, rest);
   }
   for (const field of type === "csv" && columns ? Object.keys(units ?? {}) : []) {
@@ -130,6 +132,27 @@ function* checkDecode(decode: DecodeConfig, path: string): Generator<Finding> {
     const hint = likely === null ? either(columns ?? [], "and") : `did you mean "${likely}"?`;
     const at = keyPath(`${path}.units`, field);
     yield conflict(at, `is not one of the columns: ${hint}`, [...rest, `${path}.columns`]);
+  }
+}
+
+function* checkBinary({ type, fields }: DecodeConfig, path: string): Generator<Finding> {
+  const at = `${path}.fields`;
+  const rest = [`${path}.type`];
+  if (type === "binary" && !fields) {
+    const message = "is missing: decode binary needs its fields";
+    yield { path: at, code: "missing", message, restsOn: rest };
+  }
+  if (type !== "binary" && fields) {
+    yield conflict(at, `does not belong to decode ${type}, only to binary`, rest);
+  }
+  yield* checkTwice(
+    fields ?? [],
+    ({ field }) => field,
+    (index) => `${at}[${index}].field`,
+    (first) => `is the same as ${first}: the fields could not be told apart`,
+  );
+  for (const [index, field] of (fields ?? []).entries()) {
+    yield* checkMeaning(field, `${at}[${index}]`);
   }
 }
 
@@ -152,6 +175,11 @@ function* checkTopic(device: DeviceConfig, path: string): Generator<Finding> {
     const message = `has {field}, but decode ${device.decode.type} has no fields`;
     yield conflict(at, message, [`${path}.decode.type`]);
   }
+}
+
+function whyNoUnits(decode: DecodeConfig): string | null {
+  if (decode.type === "binary") return "whose fields have their own";
+  return hasNoFields(decode) ? "which has no fields" : null;
 }
 
 function hasNoFields(decode: DecodeConfig): boolean {

@@ -1,6 +1,6 @@
 import * as Type from "typebox";
 import { bytes, choice, flag, name, oneOf, section, text, whole } from "./schema-kinds.ts";
-import { modbus } from "./schema-values.ts";
+import { binaryField, modbus } from "./schema-values.ts";
 
 /** How bytes of a line become frames. check-devices.ts knows which keys belong to which type. */
 export const framing = section(
@@ -62,7 +62,7 @@ export const framing = section(
 
 export const decode = section(
   {
-    type: choice(["raw", "text", "json", "csv", "key-value", "nmea"], {
+    type: choice(["raw", "text", "json", "csv", "key-value", "nmea", "binary"], {
       default: "raw",
       description: "What a frame means.",
     }),
@@ -72,6 +72,13 @@ export const decode = section(
         maxItems: 256,
         description: "For csv: names of the columns, in order.",
         examples: [["temperature", "humidity"]],
+      }),
+    ),
+    fields: Type.Optional(
+      Type.Array(binaryField, {
+        minItems: 1,
+        maxItems: 1000,
+        description: "For binary: the values and their places in the frame.",
       }),
     ),
     units: Type.Optional(

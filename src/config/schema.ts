@@ -134,6 +134,7 @@ export type Config = Type.Static<typeof configSchema>;
 export type DeviceConfig = Type.Static<typeof device>;
 export type FramingConfig = Type.Static<typeof framing>;
 export type DecodeConfig = Type.Static<typeof decode>;
+export type BinaryFieldConfig = NonNullable<DecodeConfig["fields"]>[number];
 export type ModbusConfig = Type.Static<typeof modbus>;
 export type SlaveConfig = ModbusConfig["slaves"][number];
 export type ModbusFieldConfig = SlaveConfig["fields"][number];

@@ -1,5 +1,6 @@
 import { assertNever, FieldgateError } from "../base/errors.ts";
 import type { DecodeConfig } from "../config/schema.ts";
+import { decodeBinary } from "./decode/binary.ts";
 import { decodeCsv } from "./decode/csv.ts";
 import { decodeJson } from "./decode/json.ts";
 import { decodeKeyValue } from "./decode/key-value.ts";
@@ -45,9 +46,20 @@ function formatFor(config: DecodeConfig): Decoder {
       return decodeKeyValue;
     case "nmea":
       return decodeNmea;
+    case "binary":
+      return binary(config.fields ?? []);
     default:
       return assertNever(config.type);
   }
+}
+
+function binary(fields: NonNullable<DecodeConfig["fields"]>): Decoder {
+  if (fields.length === 0 || new Set(fields.map(({ field }) => field)).size !== fields.length) {
+    throw new FieldgateError("ERR_CONFIG_INVALID", "decode binary: `fields` must name each once", {
+      details: { fields },
+    });
+  }
+  return (frame) => decodeBinary(frame, fields);
 }
 
 function csv(columns: readonly string[]): Decoder {

@@ -123,6 +123,18 @@ describe("devices", () => {
       "units: does not belong to decode raw, which has no fields",
     ]);
     decode("type: nmea, units: { a: V }", []);
+    decode("type: binary", ["fields: is missing: decode binary needs its fields"]);
+    decode("type: json, fields: [{ field: a, at: 0 }]", [
+      "fields: does not belong to decode json, only to binary",
+    ]);
+    decode(
+      "type: binary, units: { a: V }, fields: [{ field: a, at: 0 }, { field: a, at: 1, bit: 8 }]",
+      [
+        "fields[1].field: is the same as devices[0].decode.fields[0].field: the fields could not be told apart",
+        "fields[1].bit: is beyond the 8 bits of uint8",
+        "units: does not belong to decode binary, whose fields have their own",
+      ],
+    );
   });
 
   it("publish to topics that can be published to", () => {

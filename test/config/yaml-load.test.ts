@@ -166,7 +166,7 @@ describe("mistakes of values", () => {
 
   it("lists the words of a choice, the nearest first", () => {
     check("devices: [{ name: a, port: p, decode: { type: cvs } }]\n", [
-      '1:47 devices[0].decode.type: must be one of csv, raw, text, json, nmea or key-value, not "cvs", did you mean "csv"?',
+      '1:47 devices[0].decode.type: must be one of csv, raw, text, json, nmea, binary or key-value, not "cvs", did you mean "csv"?',
     ]);
     check("listeners: [{ name: lan, type: tls }]\n", [
       '1:32 listeners[0].type: must be tcp, not "tls"',

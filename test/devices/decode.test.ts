@@ -151,6 +151,30 @@ describe("decoding", () => {
     check({ type: "nmea" }, nmea("WIMWV"), "not-nmea");
   });
 
+  it("finds the numbers of a binary layout, and refuses a frame that ends too soon", () => {
+    const rule = { type: "uint8", endian: "big" } as const;
+    const fields = [
+      { ...rule, field: "a", at: 0 },
+      { ...rule, field: "b", at: 1, type: "int32", endian: "little", unit: "mm" } as const,
+      { ...rule, field: "c", at: 0, bit: 7 },
+      { ...rule, field: "d", at: 1, type: "uint16", scale: 0.5, shift: 1 } as const,
+      { ...rule, field: "e", at: 0, enum: { "129": "on" } },
+    ];
+    const layout: DecodeConfig = { type: "binary", fields };
+    const frame = Buffer.from("81feffffff", "hex");
+    check(layout, Buffer.concat([frame, Buffer.from([7])]), {
+      readings: [
+        ["a", 129],
+        ["b", -2, "mm"],
+        ["c", true],
+        ["d", 32_640.5],
+        ["e", "on"],
+      ],
+    });
+    check(layout, frame.subarray(0, 4), "too-short");
+    check(layout, Buffer.alloc(0), "too-short");
+  });
+
   it("adds the configured units, which win over the frame's", () => {
     check({ type: "key-value", units: { T: "°C" } }, "T=1 n=2", {
       readings: [

@@ -11,7 +11,7 @@ import type { OpenPort, Port, PortListener } from "../../src/devices/port.ts";
 import { portError } from "../../src/devices/port.ts";
 
 /** What a gateway reads of an energy meter of firmware-sim; docs/devices.md has the same. */
-export const METER_FIELDS = `
+const METER_FIELDS = `
       - { field: voltage, table: input, register: 0, scale: 0.1, unit: V }
       - { field: current, table: input, register: 1, scale: 0.01, unit: A }
       - { field: power, table: input, register: 2, type: int32, unit: W }
@@ -50,7 +50,7 @@ export function meterSlave(unit: number, keys = ""): string {
   return `    - name: m${unit}\n      unit: ${unit}\n${more}      fields:\n${fields.join("\n")}\n`;
 }
 
-export function meter(): Meter & { voltage: number } {
+function meter(): Meter & { voltage: number } {
   const flow = { voltage: 231.4, current: 5.25, power: -1207, frequency: 49.98, energy: 1_234_567 };
   return { ...flow, state: 2, n: 1, limit: 16, relay: false };
 }

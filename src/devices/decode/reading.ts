@@ -19,6 +19,7 @@ export type DecodeRefusal =
   | "not-json"
   | "too-deep"
   | "no-fields"
+  | "too-short"
   | "too-many-fields"
   | "duplicate-field"
   | "wrong-columns"

@@ -42,7 +42,7 @@ export function readingsIn(read: PlannedRead, content: Uint8Array): Reading[] {
 }
 
 /** Registers that a value takes; of a table of bits, one. */
-export function registersOf({ table, type }: ModbusFieldConfig): number {
+function registersOf({ table, type }: ModbusFieldConfig): number {
   return isBits(table) ? 1 : Math.ceil(SCALAR_BYTES[type] / 2);
 }
 

@@ -9,6 +9,8 @@ import type { Store, StoreRow } from "./store.ts";
 
 const PAGE_BLOCKS = 64;
 const KNOWN_DAMAGE_MAX = 1000;
+/** The cache is searched block by block: small blocks do not fill its bytes. */
+const CACHE_BLOCKS_MAX = 4 * PAGE_BLOCKS;
 
 /** Where the journal begins and ends for a reader. */
 export interface Bounds {
@@ -57,12 +59,15 @@ export class BlockReader {
         this.#reportMissing(throughSeq, durableSeq);
         return { entries: found.entries, throughSeq: durableSeq };
       }
-      for (const block of blocks) {
+      for (const [i, block] of blocks.entries()) {
         this.#reportMissing(throughSeq, block.firstSeq - 1 - block.skipped);
         const lastSeen = found.take(block, throughSeq);
         throughSeq = Math.max(throughSeq, lastSeen);
         if (found.full) {
-          if (lastSeen < block.lastSeq) this.#remember(block);
+          // The next read begins here: what this page holds beyond it is not read and checked again.
+          for (const ahead of blocks.slice(lastSeen < block.lastSeq ? i : i + 1)) {
+            this.#remember(ahead);
+          }
           return { entries: found.entries, throughSeq };
         }
         scanned += block.value.length;
@@ -186,7 +191,8 @@ export class BlockReader {
     this.#cache.set(block.firstSeq, block);
     this.#cacheBytes += block.value.length;
     for (const [firstSeq, old] of this.#cache) {
-      if (this.#cacheBytes <= this.#options.readCacheBytesMax || this.#cache.size === 1) break;
+      const fits = this.#cacheBytes <= this.#options.readCacheBytesMax;
+      if ((fits && this.#cache.size <= CACHE_BLOCKS_MAX) || this.#cache.size === 1) break;
       this.#cache.delete(firstSeq);
       this.#cacheBytes -= old.value.length;
     }

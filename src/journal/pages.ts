@@ -3,10 +3,16 @@ import type { Store, StoreRange, StoreRow } from "./store.ts";
 const PAGE_ROWS = 512;
 const PAGE_BYTES = 256 * 1024;
 
-/** The rows of a range, page by page: no iterator stays open while the reader does something else. */
+/**
+ * The rows of a range, page by page: no iterator stays open while the reader does something else. `rowsMax` bounds a page, for
+ * those who seldom want more than the first rows.
+ */
 export async function* pages(
   store: Store,
-  range: Pick<StoreRange, "gte" | "lt" | "reverse"> & { readonly limit?: number },
+  range: Pick<StoreRange, "gte" | "lt" | "reverse"> & {
+    readonly limit?: number;
+    readonly rowsMax?: number;
+  },
 ): AsyncGenerator<StoreRow> {
   let { gte, lt } = range;
   let left = range.limit ?? Number.POSITIVE_INFINITY;
@@ -14,7 +20,7 @@ export async function* pages(
     const rows = await store.page({
       gte,
       lt,
-      rowsMax: Math.min(PAGE_ROWS, left),
+      rowsMax: Math.min(range.rowsMax ?? PAGE_ROWS, left),
       bytesMax: PAGE_BYTES,
       reverse: range.reverse ?? false,
     });

@@ -15,6 +15,8 @@ import { StoredQueue } from "./stored-queue.ts";
 /** What a row in memory costs beside its bytes. */
 const ROW_COST = 160;
 const SWEEP_ROWS = 64;
+/** The row that is looked for is nearly always the first one: rows of large blocks have kilobytes. */
+const FIND_ROWS = 2;
 const LOAD_AT_ONCE = 32;
 
 /** The durable queues: their names, their rows in memory, and what each commit writes of them. */
@@ -231,7 +233,8 @@ export class Queues implements Contributor {
   /** The row of a queue that has `index`, or the next one, among those that are on disk only. */
   async rowFrom(queue: StoredQueue, index: number, seq: number): Promise<IndexRow | null> {
     const endSeq = Math.min(queue.memorySeq, this.#durableSeq() + 1);
-    const range = { gte: indexKey(queue.number, seq), lt: indexKey(queue.number, endSeq) };
+    const gte = indexKey(queue.number, seq);
+    const range = { gte, lt: indexKey(queue.number, endSeq), rowsMax: FIND_ROWS };
     for await (const [key, value] of pages(this.#store, range)) {
       const row = this.#open(key, value);
       if (row && row.lastIndex >= index) return row;

@@ -15,6 +15,11 @@ import type { Store } from "./store.ts";
 /** Deleted bytes are given back once there are so many of them, or this share of bytesMax if that is less. */
 const COMPACT_BYTES = 32 * 2 ** 20;
 const COMPACT_SHARE = 1 / 16;
+/**
+ * Trimming is looked at after so many bytes too: blocks that are deleted before LevelDB merges their table for the first time
+ * are not written again.
+ */
+const TRIM_EVERY_BYTES = 4 * 2 ** 20;
 
 export interface RetentionParts {
   readonly store: Store;
@@ -42,6 +47,7 @@ export class Retention implements Contributor {
   #isMoved = false;
   #hasCleared = false;
   #garbageBytes = 0;
+  #lookedAtBytes = 0;
   #trimmedBytes = 0;
   #trimmedEntries = 0;
   /** Everything up to here is gone, or may be. */
@@ -77,9 +83,21 @@ export class Retention implements Contributor {
 
   start(): void {
     this.#ending = new AbortController();
-    this.#stopTimer = this.#tools.clock.every(this.#options.tidyEveryMs, () => {
+    const stopTimer = this.#tools.clock.every(this.#options.tidyEveryMs, () => {
       if (!this.#running) void this.tidy(this.#trimBytesMin());
     });
+    const unfollow = this.#parts.commit.onCommit(() => this.#committed());
+    this.#stopTimer = () => {
+      stopTimer();
+      unfollow();
+    };
+  }
+
+  #committed(): void {
+    const { bytesWritten } = this.#counters;
+    if (this.#running !== null || bytesWritten - this.#lookedAtBytes < TRIM_EVERY_BYTES) return;
+    this.#lookedAtBytes = bytesWritten;
+    void this.#alone(() => this.#trim(this.#trimBytesMin()));
   }
 
   /** When the store is full, anything is worth it. */
@@ -103,7 +121,11 @@ export class Retention implements Contributor {
   async tidy(bytesMin: number): Promise<void> {
     await this.#running;
     if (this.#ending.signal.aborted || this.#running) return;
-    this.#running = this.#tidy(bytesMin).catch((error) => {
+    await this.#alone(() => this.#tidy(bytesMin));
+  }
+
+  async #alone(task: () => Promise<void>): Promise<void> {
+    this.#running = task().catch((error) => {
       if (this.#ending.signal.aborted) return;
       this.#neededSeq = 0;
       this.#tools.log.warn("trimming failed; it is tried again", errorFields(error));
@@ -126,13 +148,17 @@ export class Retention implements Contributor {
     const { commit, queues, space } = this.#parts;
     if (commit.state.get().at !== "open") return;
     await queues.sweep(this.#ending.signal);
+    await this.#trim(bytesMin);
+    await space.measure();
+    const worth = Math.min(COMPACT_BYTES, this.#options.bytesMax * COMPACT_SHARE);
+    if (this.#garbageBytes >= (bytesMin === 0 ? 1 : worth)) await this.#compact();
+  }
+
+  async #trim(bytesMin: number): Promise<void> {
     const keep = await this.#firstToKeep(bytesMin);
     if (keep && keep.bytesBefore - this.#trimmedBytes >= Math.max(1, bytesMin)) {
       await this.#trimTo(keep);
     }
-    await space.measure();
-    const worth = Math.min(COMPACT_BYTES, this.#options.bytesMax * COMPACT_SHARE);
-    if (this.#garbageBytes >= (bytesMin === 0 ? 1 : worth)) await this.#compact();
   }
 
   /** The first block that someone needs; null when it is known that nothing can go. */

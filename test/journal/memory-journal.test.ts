@@ -34,6 +34,22 @@ describe("a journal left to itself", () => {
     await journal.stop();
   });
 
+  it("trims after some megabytes, without waiting for its time", async () => {
+    const clock = new SimClock();
+    const options = { tidyEveryMs: 2 ** 30, cursorDelayMs: 10 };
+    const journal = memoryJournal(options, { clock, log: silentLog, random: () => 0 });
+    await journal.start(new AbortController().signal);
+    const cursor = journal.cursor("c");
+    for (let megabyte = 1; megabyte <= 10; megabyte++) {
+      for (let i = 0; i < 16; i++) journal.append(message("t", "x".repeat(2 ** 16)), 0, NOW, []);
+      await clock.run(megabyte * 100);
+      cursor.move(journal.durableSeq, 16);
+    }
+    const kept = 160 - journal.counters.trimmedEntries;
+    assert.ok(kept <= 6 * 16, `${kept} messages of 64 KiB are kept, and nobody needs them`);
+    await journal.stop();
+  });
+
   it("measures, and refuses, without being asked", async () => {
     const clock = new SimClock();
     const journal = memoryJournal(

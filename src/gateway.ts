@@ -10,6 +10,7 @@ import { ControlServer } from "./control/control-server.ts";
 import { type Device, type DeviceStatus, device } from "./devices/device.ts";
 import { Figures } from "./health/figures.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
+import { auditDevice, auditLane, type DeviceAudit, type LaneAudit } from "./health/ledger.ts";
 import type { JournalState } from "./journal/journal.ts";
 import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
 import { type Site, type SiteStatus, site } from "./site/site.ts";
@@ -54,6 +55,14 @@ export interface LaneBalance {
   /** Given up, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
   readonly queued: number;
+}
+
+/** What `fieldgate ledger` shows: the books, proven by counting. */
+export interface LedgerProof {
+  readonly gateway: string;
+  readonly journal: string;
+  readonly lanes: Readonly<Record<LaneName, LaneAudit>>;
+  readonly devices: Readonly<Record<string, DeviceAudit>>;
 }
 
 const DEADLINES = { startMs: 30_000, stopMs: 3000 };
@@ -114,7 +123,7 @@ export class Gateway {
     });
     const control = new ControlServer(
       config.control.socket,
-      { status: () => this.status() },
+      { status: () => this.status(), ledger: () => this.ledger() },
       log.part("control"),
     );
     this.#site = site(config.cluster, {
@@ -181,6 +190,25 @@ export class Gateway {
         telemetry: this.#balance("telemetry"),
         bulk: this.#balance("bulk"),
       },
+    };
+  }
+
+  /** Counts what waits in the journal. May take seconds where the backlog is long; the gateway goes on meanwhile. */
+  async ledger(): Promise<LedgerProof> {
+    const audit = (name: LaneName) =>
+      auditLane(this.#journal, { lane: LANES[name], cursor: cursorName(name) });
+    const devices = this.#devices.map((each) => each.status());
+    return {
+      gateway: this.#config.gateway.id,
+      journal: this.#journal.id,
+      lanes: {
+        alarm: await audit("alarm"),
+        telemetry: await audit("telemetry"),
+        bulk: await audit("bulk"),
+      },
+      devices: Object.fromEntries(
+        devices.map(({ name, counters }) => [name, auditDevice(counters)]),
+      ),
     };
   }
 

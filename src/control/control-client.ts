@@ -8,12 +8,12 @@ const ANSWER_MS_MAX = 5000;
  * Asks a running gateway over its control socket.
  * @throws FieldgateError ERR_CONTROL when nobody answers there, or the answer is an error
  */
-export function ask(socket: string, name: string): Promise<unknown> {
+export function ask(socket: string, name: string, answerMsMax = ANSWER_MS_MAX): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const failed = (why: string, cause?: unknown) =>
       reject(new FieldgateError("ERR_CONTROL", why, { cause, details: { socket } }));
     const asking = request(
-      { socketPath: socket, path: `/v1/${name}`, timeout: ANSWER_MS_MAX },
+      { socketPath: socket, path: `/v1/${name}`, timeout: answerMsMax },
       (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk) => chunks.push(chunk));
@@ -27,7 +27,7 @@ export function ask(socket: string, name: string): Promise<unknown> {
         });
       },
     );
-    asking.on("timeout", () => asking.destroy(new Error(`no answer within ${ANSWER_MS_MAX} ms`)));
+    asking.on("timeout", () => asking.destroy(new Error(`no answer within ${answerMsMax} ms`)));
     asking.on("error", (error) => {
       failed(
         `no gateway answers on ${socket} (${error.message}): is it running, and may you use the socket?`,

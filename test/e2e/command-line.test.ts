@@ -133,6 +133,9 @@ describe("fieldgate", () => {
         (await fieldgate("status", "--config", join(directory, "fieldgate.yaml"))).out,
         /1 connected/,
       );
+      const books = await fieldgate("ledger", "--socket", join(directory, "sock"));
+      assert.equal(books.code, 0, books.err);
+      assert.match(books.out, /lane telemetry .* queued\n(.*\n)*The books balance\.\n$/);
       assert.equal(await program.gateway.terminate(), 0);
       await client.ended();
       await assert.rejects(dial(program.port), /ECONNREFUSED/);

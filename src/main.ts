@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Comman
   status: () => import("./cli/status.ts"),
   doctor: () => import("./cli/doctor.ts"),
   site: () => import("./cli/site.ts"),
+  uplink: () => import("./cli/uplink.ts"),
   ledger: () => import("./cli/ledger.ts"),
   config: () => import("./cli/config.ts"),
 };

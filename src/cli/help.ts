@@ -8,6 +8,7 @@ Commands:
   run              run the gateway in the foreground
   status           what a running gateway does, on one screen
   doctor           what is wrong, why, and what to do
+  uplink route     what happens to the messages of a topic, and why
   ledger           prove that nothing has gone missing
   site             the gateways of the site, and who is primary
   site init        make the certificate authority of a site

@@ -114,7 +114,7 @@ export class Gateway {
         })
       : null;
     this.#devices = config.devices.map((each) => {
-      const publisher = new LocalPublisher();
+      const publisher = new LocalPublisher(`device ${each.name}`);
       const sink = {
         admit: (message: Parameters<Broker["publish"]>[0]) =>
           this.#broker.publish(message, publisher),

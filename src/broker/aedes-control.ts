@@ -3,7 +3,8 @@ import { Aedes, type AedesOptions, type AuthenticateError, type Client } from "a
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Message, QoS } from "../mqtt/message.ts";
-import { topicFilterError, topicLevels, topicNameError } from "../mqtt/topic.ts";
+import { shareOf, subscriptionError } from "../mqtt/share.ts";
+import { topicLevels, topicNameError } from "../mqtt/topic.ts";
 import type { Connection } from "./connection.ts";
 import { ControlStream } from "./control-stream.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
@@ -15,17 +16,17 @@ export type ReturnCode = 0 | 2 | 3 | 4 | 5;
 /** What aedes decides or needs to have decided about a connection's life. */
 export interface ControlWorld {
   readonly topicLevelsMax: number;
-  readonly subscriptionsMax: number;
   authenticate(connection: Connection, connect: ConnectClaims): ReturnCode;
   /** The client is in, and an earlier connection of it is closed. Returns whether a session was there. */
   registered(connection: Connection, clientId: string, clean: boolean): boolean;
   /** CONNACK is written: messages may flow. */
   ready(connection: Connection): void;
-  subscriptionCount(connection: Connection): number;
+  /** Whether the session may have one more subscription, and the group one more member. */
+  maySubscribe(connection: Connection, filter: string): boolean;
   subscribed(connection: Connection, granted: readonly Granted[]): void;
   unsubscribed(connection: Connection, filters: readonly string[]): void;
   /** A will. Resolves when it is kept. */
-  publishWill(will: Message): Promise<void>;
+  publishWill(will: Message, clientId: string): Promise<void>;
 }
 
 export interface ConnectClaims {
@@ -141,14 +142,13 @@ export class AedesControl {
       authorizeSubscribe: (client, subscription, done) => {
         const connection = connectionOf(client);
         const { topic } = subscription;
-        const full =
-          connection !== null && world.subscriptionCount(connection) >= world.subscriptionsMax;
-        const refused =
-          topicFilterError(topic) !== null ||
-          topic.startsWith("$share/") ||
-          full ||
-          topicLevels(topic) > world.topicLevelsMax;
-        done(null, refused ? null : subscription);
+        const granted =
+          connection !== null &&
+          subscriptionError(topic) === null &&
+          topicLevels(shareOf(topic)?.filter ?? topic) <= world.topicLevelsMax &&
+          world.maySubscribe(connection, topic);
+        if (!granted) this.#persistence.refuse(subscription);
+        done(null, granted ? subscription : null);
       },
     };
   }
@@ -162,10 +162,10 @@ export class AedesControl {
       removeListener(_topic: string, _listener: unknown, done?: () => void) {
         done?.();
       },
-      emit: (packet: Message, done?: (error?: unknown) => void) => {
+      emit: (packet: Message & { clientId?: string }, done?: (error?: unknown) => void) => {
         // Its notices to other aedes brokers: there are none.
         if (packet.topic.startsWith("$SYS/")) done?.();
-        else this.#world.publishWill(packet).then(() => done?.(), done);
+        else this.#world.publishWill(packet, packet.clientId ?? "").then(() => done?.(), done);
       },
       close(done: () => void) {
         done();

@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { Service } from "../base/service.ts";
 import { lowerQoS, type Message } from "../mqtt/message.ts";
 import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
+import { shareOf } from "../mqtt/share.ts";
 import { TopicTree } from "../mqtt/topic-tree.ts";
 import {
   AedesControl,
@@ -24,8 +25,10 @@ import { Retained } from "./retained.ts";
 import { Router } from "./router.ts";
 import type { Session, SessionLimits } from "./session.ts";
 import { Sessions } from "./sessions.ts";
+import type { ShareStatus } from "./share-group.ts";
+import { ShareGroups, type SharesOptions } from "./share-groups.ts";
 
-export interface BrokerOptions extends SessionLimits {
+export interface BrokerOptions extends SessionLimits, SharesOptions {
   readonly listeners: readonly (NetListenerOptions & { readonly anonymous: boolean })[];
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
@@ -60,6 +63,7 @@ export interface BrokerStatus {
   readonly sent: number;
   readonly dropped: Readonly<Record<string, number>>;
   readonly closed: Readonly<Record<string, number>>;
+  readonly shared: readonly ShareStatus[];
   readonly listeners: readonly { readonly name: string; readonly port: number }[];
 }
 
@@ -80,6 +84,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #counters = new Counters();
   readonly #router: Router<Session>;
   readonly #retained: Retained;
+  readonly #shares: ShareGroups;
   readonly #sessions: Sessions;
   readonly #intake: Intake;
   readonly #persistence: ControlPersistence;
@@ -104,7 +109,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.turn = new Turn((task) => clock.afterTurn(task));
     this.#router = new Router(tools.laneOf, options.topicLevelsMax);
     this.#retained = new Retained(journal.rows("retained"), options.retainedMax, counters);
-    this.#sessions = new Sessions(options, { journal, router: this.#router, counters, log });
+    const parts = { journal, router: this.#router, counters, log };
+    this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
+    this.#sessions = new Sessions(options, { ...parts, shares: this.#shares });
     this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
     this.#persistence = levelPersistence(journal.rows("aedes"));
     this.#control = new AedesControl(this.#persistence, this, log);
@@ -138,6 +145,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   async stop(): Promise<void> {
     for (const listener of this.#listeners) listener.close();
     this.#stopWatching();
+    this.#shares.freeze();
     for (const { channel } of this.#connections) channel.pause();
     await this.#tools.journal.committed().catch(() => {}); // the journal itself has said what is wrong
     this.turn.flush();
@@ -185,6 +193,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       sent,
       dropped: Object.fromEntries(drops),
       closed: Object.fromEntries(closes),
+      shared: this.#shares.status(),
       listeners: this.#listeners.map(({ options: { name }, port }) => ({ name, port })),
     };
   }
@@ -262,8 +271,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     connection.proceed();
   }
 
-  subscriptionCount(connection: Connection): number {
-    return connection.session?.subscriptions.size ?? 0;
+  maySubscribe({ session }: Connection, filter: string): boolean {
+    if (session === null || session.subscriptions.has(filter)) return true; // null: aedes takes up what was granted
+    const share = shareOf(filter);
+    if (share !== null && !this.#shares.hasRoomFor(share)) return false;
+    return session.subscriptions.size < this.subscriptionsMax;
   }
 
   subscribed(connection: Connection, granted: readonly Granted[]): void {
@@ -271,6 +283,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     if (session === null) return;
     for (const { filter, qos } of granted) {
       this.#sessions.subscribe(session, filter, qos);
+      if (shareOf(filter) !== null) continue; // no retained messages [MQTT5-4.8.2]
       const send = (frame: PublishFrame) => {
         const least = lowerQoS(frame.qos, qos);
         if (least === 0) session.deliverNow(frame, true);
@@ -287,8 +300,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     for (const filter of filters) this.#sessions.unsubscribe(session, filter);
   }
 
-  publishWill(will: Message): Promise<void> {
-    return this.publish(will, new LocalPublisher());
+  publishWill(will: Message, clientId: string): Promise<void> {
+    return this.publish(will, new LocalPublisher(clientId));
   }
 
   // ——— its own
@@ -314,6 +327,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
         connection.close("keep-alive"); // [MQTT-3.1.2-24]
       }
     }
+    this.#shares.watch(now);
     this.#resumeSome();
   }
 
@@ -338,7 +352,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   async #publishWillsLeft(): Promise<void> {
     for await (const will of this.#persistence.streamWill()) {
       const { clientId, topic, payload, qos, retain } = will;
-      await this.publishWill({ topic, payload, qos, retain, properties: null });
+      const owner = clientId.split("\0")[0] ?? "";
+      await this.publishWill({ topic, payload, qos, retain, properties: null }, owner);
       await this.#persistence.delWill({ id: clientId });
     }
   }

@@ -82,6 +82,10 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.lastSeenMs = this.openedMs;
   }
 
+  get clientId(): string {
+    return this.session?.clientId ?? "";
+  }
+
   get awaitsConnect(): boolean {
     return this.#phase === "awaiting";
   }

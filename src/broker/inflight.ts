@@ -53,3 +53,35 @@ export class Inflight<T extends { readonly packetId: number }> {
 }
 
 const SLOTS_MIN = 16;
+
+/** Packet identifiers up to here belong to a session's durable queue, the others to what else is sent. */
+const QUEUE_ID_MAX = 32_767;
+
+/** The packet identifier of a message of a durable queue. */
+export function queuePacketId(index: number): number {
+  return 1 + ((index - 1) % QUEUE_ID_MAX);
+}
+
+/** The packet identifiers of what does not come from the durable queue, each in turn. */
+export class MemoryIds {
+  readonly #inflight: Inflight<{ readonly packetId: number }>;
+  #last = QUEUE_ID_MAX;
+
+  constructor(inflight: Inflight<{ readonly packetId: number }>) {
+    this.#inflight = inflight;
+  }
+
+  /** One that is not in flight [MQTT-2.3.1-4]. */
+  next(): number {
+    do {
+      this.#last = this.#last === 65_535 ? QUEUE_ID_MAX + 1 : this.#last + 1;
+    } while (this.#inflight.get(this.#last) !== undefined);
+    return this.#last;
+  }
+
+  /** How many were given out after this one. */
+  age(packetId: number): number {
+    const age = this.#last - packetId;
+    return age < 0 ? age + 65_535 - QUEUE_ID_MAX : age;
+  }
+}

@@ -7,7 +7,7 @@ import type { PublishFrame } from "../mqtt/publish-frame.ts";
 import type { Counters } from "./counters.ts";
 import type { BrokerJournal } from "./ports.ts";
 import type { Retained } from "./retained.ts";
-import type { Route } from "./router.ts";
+import type { Route, SharedQueue } from "./router.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -66,11 +66,12 @@ export class Intake {
           frame,
           route,
           indexes: null,
+          shared: NO_SHARES,
           publisher,
           token: -1,
         });
       } else {
-        deliver(frame, route, null);
+        deliver(frame, route, null, publisher.clientId);
       }
       return null;
     }
@@ -79,7 +80,7 @@ export class Intake {
 
   /** Delivers a message of the broker's own, of QoS 0: it is not counted and not kept. */
   tell(frame: PublishFrame, route: Route<Session>): void {
-    deliver(frame, route, null);
+    deliver(frame, route, null, "");
   }
 
   #keep(
@@ -90,9 +91,11 @@ export class Intake {
   ): string | null {
     const targets = frame.qos === 0 ? NO_TARGETS : route.queued;
     const queues = targets.length === 0 ? NO_QUEUES : queuesWithRoom(route);
+    const shares = route.shared.length === 0 ? NO_SHARES : sharesOf(frame, route, publisher);
+    const all = shares.length === 0 ? queues : [...queues, ...shares.map(({ queue }) => queue)];
     let seq: number;
     try {
-      seq = this.#journal.append(frame, route.lane, this.#clock.wallMs(), queues);
+      seq = this.#journal.append(frame, route.lane, this.#clock.wallMs(), all);
     } catch (error) {
       if (!(error instanceof FieldgateError)) throw error;
       this.#counters.dropped(error.code === "ERR_STORE_FULL" ? "store-full" : "store-failed");
@@ -103,7 +106,11 @@ export class Intake {
     this.#counters.acceptedDurable++;
     publisher.lastSeq = seq;
     const indexes = targets.length === 0 ? NO_INDEXES : indexesIn(route, queues);
-    this.#uncommitted.push({ seq, frame, route, indexes, publisher, token });
+    const shared =
+      shares.length === 0
+        ? NO_SHARES
+        : shares.map((share) => ({ share, index: share.queue.tailIndex }));
+    this.#uncommitted.push({ seq, frame, route, indexes, shared, publisher, token });
     return null;
   }
 
@@ -113,7 +120,8 @@ export class Intake {
       if (next === undefined || next.seq > durableSeq) break;
       this.#uncommitted.shift();
       if (next.token >= 0) next.publisher.accepted(next.token, next.frame.qos);
-      deliver(next.frame, next.route, next.indexes);
+      deliver(next.frame, next.route, next.indexes, next.publisher.clientId);
+      for (const { share, index } of next.shared) share.arrived(index, next.frame);
     }
   }
 
@@ -124,6 +132,8 @@ export class Intake {
 
 /** Someone from whom messages come, in order. */
 export interface Publisher {
+  /** Of the client that publishes, or the name of one within; it may decide which member of a shared group gets it. */
+  readonly clientId: string;
   /** The seq of its last message that went into the journal. */
   lastSeq: number;
   /** A message is kept: acknowledge it. */
@@ -136,6 +146,8 @@ interface Uncommitted {
   readonly route: Route<Session>;
   /** For each of route.queued the index in its queue, 0 for a queue that did not take it; null for QoS 0. */
   readonly indexes: readonly number[] | null;
+  /** The queues of shared groups that took it, and its index in each. */
+  readonly shared: readonly { readonly share: SharedQueue; readonly index: number }[];
   readonly publisher: Publisher;
   /** Given back to the publisher; negative when nobody waits. */
   readonly token: number;
@@ -144,6 +156,21 @@ interface Uncommitted {
 const NO_TARGETS: Route<Session>["queued"] = [];
 const NO_QUEUES: Route<Session>["queues"] = [];
 const NO_INDEXES: readonly number[] = [];
+const NO_SHARES: readonly never[] = [];
+
+/** The queues of shared groups that take a message of QoS 1 or 2. */
+function sharesOf(
+  { qos, topic }: PublishFrame,
+  { shared }: Route<Session>,
+  { clientId }: Publisher,
+): readonly SharedQueue[] {
+  const queues: SharedQueue[] = [];
+  for (const group of shared) {
+    const queue = qos === 0 || group.qosMax === 0 ? null : group.queueFor(topic, clientId);
+    if (queue !== null) queues.push(queue);
+  }
+  return queues;
+}
 
 /** The queues that take the message; those that are full have dropped something, or do not. */
 function queuesWithRoom({ queued, queues }: Route<Session>): Route<Session>["queues"] {
@@ -162,8 +189,12 @@ function deliver(
   frame: PublishFrame,
   route: Route<Session>,
   indexes: readonly number[] | null,
+  publisherId: string,
 ): void {
-  const { direct, queued } = route;
+  const { direct, queued, shared } = route;
+  for (const group of shared) {
+    if (frame.qos === 0 || group.qosMax === 0) group.deliverNow(frame, publisherId);
+  }
   for (let i = 0; i < direct.length; i++) {
     const target = direct[i] as Route<Session>["direct"][number];
     const qos = lowerQoS(frame.qos, target.qos);

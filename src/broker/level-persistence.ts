@@ -7,6 +7,8 @@ export interface ControlPersistence {
   subscriptionsByClient(client: {
     readonly id: string;
   }): Promise<readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[]>;
+  /** That subscription, the object itself, is not granted: it is not stored with others of its SUBSCRIBE. */
+  refuse(subscription: object): void;
   putWill(client: WillOwner, will: Omit<StoredWill, "clientId">): Promise<unknown>;
   streamWill(brokers?: unknown): AsyncIterable<StoredWill>;
   delWill(client: { readonly id: string }): Promise<unknown>;
@@ -33,6 +35,7 @@ export function levelPersistence(rows: Rows): ControlPersistence {
   const putWill = persistence.putWill.bind(persistence);
   const delWill = persistence.delWill.bind(persistence);
   const wills = new WillRows();
+  const refused = new WeakSet<object>();
   return Object.assign(persistence, {
     storeRetained: nothing,
     createRetainedStream: () => Readable.from([]),
@@ -47,13 +50,19 @@ export function levelPersistence(rows: Rows): ControlPersistence {
     incomingDelPacket: nothing,
     cleanIncoming: nothing,
     /** aedes calls this once a topic of a SUBSCRIBE, each time with all of them: once is enough. */
-    addSubscriptions(client: { readonly id: string }, subscriptions: object): Promise<void> {
+    addSubscriptions(
+      client: { readonly id: string },
+      subscriptions: readonly object[],
+    ): Promise<void> {
       const known = stored.get(subscriptions);
       if (known !== undefined) return known;
-      const adding: Promise<void> = addSubscriptions(client, subscriptions);
+      // In the turn in which it is called the topics behind the first one are not authorised yet.
+      const granted = () => subscriptions.filter((each) => !refused.has(each));
+      const adding = Promise.resolve().then(() => addSubscriptions(client, granted()));
       stored.set(subscriptions, adding);
       return adding;
     },
+    refuse: (subscription: object) => void refused.add(subscription),
     putWill: (client: WillOwner, will: object) => putWill({ id: wills.add(client) }, will),
     async delWill(client: { readonly id: string }): Promise<void> {
       // A connection that begins: it is not to take away the will of the one that it takes over from.

@@ -3,9 +3,15 @@ import type { Publisher } from "./intake.ts";
 
 /** One who publishes from within, in order. Each publication resolves when it is kept. */
 export class LocalPublisher implements Publisher {
+  readonly clientId: string;
   lastSeq = 0;
   #token = 0;
   readonly #waiting = new Map<number, () => void>();
+
+  /** @param clientId on whose behalf it publishes: a client, or a name of our own */
+  constructor(clientId: string) {
+    this.clientId = clientId;
+  }
 
   accepted(token: number): void {
     const resolve = this.#waiting.get(token);

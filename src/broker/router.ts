@@ -1,5 +1,6 @@
 import { FilterTree } from "../mqtt/filter-tree.ts";
 import type { QoS } from "../mqtt/message.ts";
+import type { PublishFrame } from "../mqtt/publish-frame.ts";
 import { topicLevels, topicNameError } from "../mqtt/topic.ts";
 import type { SessionQueue } from "./ports.ts";
 
@@ -20,6 +21,21 @@ export interface Target<S> {
   readonly qos: QoS;
 }
 
+/** A group of subscribers of whom one gets each message. */
+export interface SharedSubscription {
+  readonly qosMax: QoS;
+  /** The queue for a message of QoS 1 or 2; null when it does not come because the group is full. */
+  queueFor(topic: string, publisherId: string): SharedQueue | null;
+  /** QoS 0: sent now to one who is here, or not at all. */
+  deliverNow(frame: PublishFrame, publisherId: string): void;
+}
+
+export interface SharedQueue {
+  readonly queue: SessionQueue;
+  /** A message of the queue is on disk. */
+  arrived(index: number, frame: PublishFrame): void;
+}
+
 /** All that is decided by a message's topic alone. */
 export interface Route<S> {
   readonly topic: string;
@@ -38,6 +54,7 @@ export interface Route<S> {
   readonly queues: readonly SessionQueue[];
   /** The others. */
   readonly direct: readonly Target<S>[];
+  readonly shared: readonly SharedSubscription[];
 }
 
 const ROUTES_KEPT_MAX = 20_000;
@@ -47,6 +64,7 @@ export class Router<S extends Subscriber> {
   /** Grows with every change of a subscription. */
   version = 1;
   readonly #tree = new FilterTree<S, Subscription>();
+  readonly #shares = new FilterTree<SharedSubscription, true>();
   readonly #routes = new Map<string, Route<S>>();
   readonly #laneOf: (topic: string) => number;
   readonly #topicLevelsMax: number;
@@ -63,6 +81,16 @@ export class Router<S extends Subscriber> {
 
   unsubscribe(subscriber: S, filter: string): void {
     this.#tree.delete(filter, subscriber);
+    this.#changed();
+  }
+
+  share(shared: SharedSubscription, filter: string): void {
+    this.#shares.set(filter, shared, true);
+    this.#changed();
+  }
+
+  unshare(shared: SharedSubscription, filter: string): void {
+    this.#shares.delete(filter, shared);
     this.#changed();
   }
 
@@ -84,7 +112,7 @@ export class Router<S extends Subscriber> {
     const version = this.version;
     const refusal = this.#refusal(topic);
     const reserved = topic.startsWith("$SYS/");
-    const nobody = { lane: 0, targets: [], queued: [], queues: [], direct: [] };
+    const nobody = { lane: 0, targets: [], queued: [], queues: [], direct: [], shared: [] };
     if (refusal !== null) return { topic, version, refusal, reserved, ...nobody };
     const granted = new Map<S, QoS>();
     this.#tree.match(topic, (subscriber, subscription) => {
@@ -97,8 +125,10 @@ export class Router<S extends Subscriber> {
     const queued = targets.filter(({ subscriber, qos }) => subscriber.queue !== null && qos > 0);
     const direct = targets.filter((target) => !queued.includes(target));
     const queues = queued.map(({ subscriber }) => subscriber.queue as SessionQueue);
+    const shared: SharedSubscription[] = [];
+    this.#shares.match(topic, (each) => shared.push(each));
     const lane = reserved ? 0 : this.#laneOf(topic);
-    return { topic, version, refusal, reserved, lane, targets, queued, queues, direct };
+    return { topic, version, refusal, reserved, lane, targets, queued, queues, direct, shared };
   }
 
   #refusal(topic: string): string | null {

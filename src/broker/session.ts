@@ -1,8 +1,10 @@
 import { Fifo } from "../base/fifo.ts";
 import { lowerQoS, type QoS } from "../mqtt/message.ts";
 import { PACKET, type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
+import { Backlog } from "./backlog.ts";
 import type { Counters } from "./counters.ts";
-import { Inflight } from "./inflight.ts";
+import { Inflight, MemoryIds, queuePacketId } from "./inflight.ts";
+import { type Loan, Loans, type LoanWorld } from "./loans.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Queued, SessionQueue } from "./ports.ts";
 import type { Subscription } from "./router.ts";
@@ -16,7 +18,7 @@ export interface SessionLimits {
 }
 
 /** What a session needs of those around it. */
-export interface SessionWorld {
+export interface SessionWorld extends LoanWorld {
   readonly limits: SessionLimits;
   readonly counters: Counters;
   /** The QoS granted to the session for a topic now; that of the message when it is not subscribed any more. */
@@ -24,7 +26,6 @@ export interface SessionWorld {
   /** Keeps that the receiver has a message of QoS 2, or forgets it. Resolves when that is durable. */
   keepReleased(session: Session, index: number): Promise<void>;
   forgetReleased(session: Session, index: number): void;
-  failed(session: Session, error: unknown): void;
 }
 
 /** The connection's end of a session. */
@@ -33,15 +34,18 @@ export interface SessionLink {
   close(reason: string): void;
 }
 
-interface Sent {
+export interface Sent {
   readonly packetId: number;
-  readonly frame: PublishFrame;
+  /** Null for a message whose identifier is all that is left of it. */
+  readonly frame: PublishFrame | null;
   readonly qos: QoS;
   readonly retain: boolean;
-  /** Position in the durable queue, or 0 for a message that is only in memory. */
+  /** Position in the durable queue, or 0 for another message. */
   readonly index: number;
   /** The receiver has it (QoS 2: PUBREC came); PUBREL is out or about to be. */
   released: boolean;
+  /** Where it came from when a shared group has lent it. */
+  readonly loan: Loan | null;
 }
 
 interface Waiting {
@@ -50,18 +54,13 @@ interface Waiting {
   readonly retain: boolean;
 }
 
-/** Packet identifiers up to here belong to the durable queue, the others to what is only in memory. */
-const QUEUE_ID_MAX = 32_767;
-const AHEAD_MESSAGES_MAX = 256;
-const AHEAD_BYTES_MAX = 256 * 1024;
-
 /**
  * The delivering half of a session: what one client still has to get.
  *
  * A persistent session's messages of QoS 1 and 2 wait in a durable queue of the journal, each with an index. The packet
  * identifier is worked out from the index, so that a redelivery after a crash carries the identifier of the first
  * attempt without anything being written for it. At most `inflightMax` are unacknowledged at a time; a few more are
- * held ready in memory (`#ahead`), the others are read when their turn comes.
+ * held ready in memory, the others are read when their turn comes.
  *
  * Messages of a clean session, and retained messages that a new subscription brings, wait in memory.
  */
@@ -73,24 +72,22 @@ export class Session {
   readonly received = new Map<number, boolean>();
   link: SessionLink | null = null;
 
+  /** What shared groups have lent it, and the groups themselves. */
+  readonly loans: Loans;
+  /** Everything it has finished since it was made: one that finishes nothing is stuck. */
+  finished = 0;
+
   readonly #world: SessionWorld;
   readonly #inflight = new Inflight<Sent>();
+  readonly #ids = new MemoryIds(this.#inflight);
   readonly #waiting = new Fifo<Waiting>();
   #waitingBytes = 0;
-  #nextMemoryId = QUEUE_ID_MAX;
 
-  #ahead: Queued[] = [];
-  /** The index of the last message that was sent or is held ready. */
-  #aheadIndex: number;
-  /** The newest index known to be durable. */
-  #durableIndex: number;
+  readonly #backlog: Backlog | null;
   /** The highest index ever sent: from there downwards a delivery is a redelivery. */
-  #sentIndex: number;
-  /** Acknowledged out of order, beyond the head of the queue. */
-  readonly #done = new Set<number>();
+  #sentIndex = 0;
   /** Indexes of QoS 2 messages that the receiver has. */
   readonly #released: Set<number>;
-  #reading = false;
 
   constructor(
     clientId: string,
@@ -102,24 +99,23 @@ export class Session {
     this.queue = queue;
     this.#released = new Set(released);
     this.#world = world;
-    this.#aheadIndex = queue?.headIndex ?? 0;
-    this.#durableIndex = queue?.tailIndex ?? 0;
+    this.#backlog = queue && new Backlog(queue);
+    this.loans = new Loans(this, this.#inflight, this.#ids, world);
     // What an earlier process has sent is not known. It was no more than a window.
-    this.#sentIndex = Math.min(this.#aheadIndex + world.limits.inflightMax, this.#durableIndex);
+    if (queue !== null) {
+      this.#sentIndex = Math.min(queue.headIndex + world.limits.inflightMax, queue.tailIndex);
+    }
   }
 
   get persistent(): boolean {
     return this.queue !== null;
   }
 
-  get inflight(): number {
-    return this.#inflight.size;
-  }
-
-  /** Messages that wait, those in flight included. */
-  get queuedMessages(): number {
-    const durable = this.queue === null ? 0 : this.queue.tailIndex - this.queue.headIndex;
-    return durable + this.#waiting.length;
+  /** Whether its client is here and takes one more message of that QoS. */
+  hasRoomNow(qos: QoS): boolean {
+    const { inflightMax, outputBytesMax } = this.#world.limits;
+    if (this.link === null || (qos > 0 && this.#inflight.size >= inflightMax)) return false;
+    return this.link.outbox.pendingBytes <= outputBytesMax;
   }
 
   /** The client is here: sends again what it has not acknowledged [MQTT-4.4.0-1], then what waits. */
@@ -127,14 +123,17 @@ export class Session {
     this.link = link;
     const inMemory = this.#inflight.all().filter(({ index }) => index === 0);
     this.#inflight.clear();
-    for (const sent of inMemory.sort((a, b) => this.#age(b) - this.#age(a))) {
+    for (const sent of inMemory.sort(
+      (a, b) => this.#ids.age(b.packetId) - this.#ids.age(a.packetId),
+    )) {
       const { packetId, frame, qos, retain, released } = sent;
       this.#inflight.add(sent);
       if (released) link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
-      else link.outbox.publish(frame, qos, retain, true, packetId);
+      else if (frame !== null && !this.loans.isReturned(packetId)) {
+        link.outbox.publish(frame, qos, retain, true, packetId);
+      }
     }
-    this.#ahead = [];
-    this.#aheadIndex = this.queue?.headIndex ?? 0;
+    this.#backlog?.restart();
     this.#pump();
   }
 
@@ -167,12 +166,7 @@ export class Session {
 
   /** A message of the durable queue, which is on disk now. */
   deliverQueued(index: number, frame: PublishFrame): void {
-    this.#durableIndex = Math.max(this.#durableIndex, index);
-    if (this.link === null || this.#reading) return;
-    if (index === this.#aheadIndex + 1 && this.#ahead.length < AHEAD_MESSAGES_MAX) {
-      this.#ahead.push({ index, entry: { seq: 0, message: frame } });
-      this.#aheadIndex = index;
-    }
+    this.#backlog?.arrived(index, frame, this.link !== null);
     this.#pump();
   }
 
@@ -192,6 +186,10 @@ export class Session {
   pubrec(packetId: number): boolean {
     const sent = this.#inflight.get(packetId);
     if (sent !== undefined && sent.qos !== 2) return false;
+    if (sent !== undefined && sent.loan !== null) {
+      this.loans.received(sent);
+      return true;
+    }
     if (sent === undefined || sent.index === 0) {
       if (sent !== undefined) sent.released = true;
       this.link?.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
@@ -237,38 +235,25 @@ export class Session {
 
   /** What was in flight stays so: a dropped message makes no room in the window of a client that acknowledges nothing. */
   #dropOldest(queue: SessionQueue): void {
-    const index = queue.headIndex + 1;
-    if (this.#ahead[0]?.index === index) this.#ahead.shift();
-    this.#aheadIndex = Math.max(this.#aheadIndex, index);
-    this.#passHead(queue, this.#headFrom(index));
+    if (this.#backlog?.done(queue.headIndex + 1)) this.#forgetPassed(queue);
   }
 
-  #finish({ packetId, index }: Sent): void {
-    this.#inflight.delete(packetId);
-    const { queue } = this;
-    if (queue === null || index <= queue.headIndex) return;
-    this.#done.add(index);
-    const head = this.#headFrom(queue.headIndex);
-    if (head > queue.headIndex) this.#passHead(queue, head);
+  #finish(sent: Sent): void {
+    this.finished++;
+    this.#inflight.delete(sent.packetId);
+    if (sent.index === 0) this.loans.finished(sent);
+    else if (this.#backlog?.done(sent.index)) this.#forgetPassed(this.#backlog.queue);
   }
 
-  /** The last index of those that are done without a gap from `head` on. */
-  #headFrom(head: number): number {
-    let last = head;
-    while (this.#done.delete(last + 1)) last++;
-    return last;
-  }
-
-  #passHead(queue: SessionQueue, head: number): void {
-    queue.acknowledge(head);
+  #forgetPassed({ headIndex }: SessionQueue): void {
     for (const index of this.#released) {
-      if (index > head) continue;
+      if (index > headIndex) continue;
       this.#released.delete(index);
       this.#world.forgetReleased(this, index);
     }
   }
 
-  /** Sends as much as the window takes, and reads on when nothing is held ready. */
+  /** Sends as much as the window takes, and reads on when nothing is held ready. What room is left is for the groups. */
   #pump(): void {
     const { link } = this;
     if (link === null) return;
@@ -279,83 +264,52 @@ export class Session {
         this.#sendFromMemory(waiting);
         continue;
       }
-      const queued = this.#ahead[0];
+      const queued = this.#backlog?.next;
       // The identifier is in use when the client has left a message unacknowledged over all of them [MQTT-2.3.1-4].
       if (queued === undefined || this.#inflight.get(queuePacketId(queued.index))) break;
-      this.#ahead.shift();
+      this.#backlog?.shift();
       this.#sendQueued(link, queued);
     }
-    if (this.#ahead.length === 0 && this.#aheadIndex < this.#durableIndex) this.#readOn();
+    if (this.#backlog?.isBehind) this.#readOn(this.#backlog);
+    this.loans.roomLeft();
   }
 
   #sendFromMemory({ frame, qos, retain }: Waiting): void {
-    const packetId = this.#memoryId();
-    this.#inflight.add({ packetId, frame, qos, retain, index: 0, released: false });
+    const packetId = this.#ids.next();
+    this.#inflight.add({ packetId, frame, qos, retain, index: 0, released: false, loan: null });
     this.#world.counters.sent++;
     this.link?.outbox.publish(frame, qos, retain, false, packetId);
   }
 
-  #memoryId(): number {
-    do {
-      this.#nextMemoryId =
-        this.#nextMemoryId === 65_535 ? QUEUE_ID_MAX + 1 : this.#nextMemoryId + 1;
-    } while (this.#inflight.get(this.#nextMemoryId) !== undefined);
-    return this.#nextMemoryId;
-  }
-
-  /** How many identifiers of messages in memory were given out after this one. */
-  #age({ packetId }: Sent): number {
-    const age = this.#nextMemoryId - packetId;
-    return age < 0 ? age + 65_535 - QUEUE_ID_MAX : age;
-  }
-
   #sendQueued(link: SessionLink, { index, entry }: Queued): void {
-    if (this.#done.has(index)) return;
     const frame = publishFrameOf(entry.message);
     const packetId = queuePacketId(index);
+    const sent = { packetId, frame, retain: false, index, loan: null };
     if (this.#released.has(index)) {
       // The client has it, at QoS 2, whatever its subscription says by now.
-      this.#inflight.add({ packetId, frame, qos: 2, retain: false, index, released: true });
+      this.#inflight.add({ ...sent, qos: 2, released: true });
       link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
       return;
     }
     const qos = lowerQoS(frame.qos, this.#world.granted(this, frame.topic));
-    const sent = { packetId, frame, qos, retain: false, index, released: false };
     this.#world.counters.sent++;
     if (qos === 0) {
       link.outbox.publish(frame, 0, false, false, 0);
-      this.#finish(sent);
+      this.#finish({ ...sent, qos, released: false });
       return;
     }
-    this.#inflight.add(sent);
+    this.#inflight.add({ ...sent, qos, released: false });
     link.outbox.publish(frame, qos, false, index <= this.#sentIndex, packetId);
     this.#sentIndex = Math.max(this.#sentIndex, index);
   }
 
-  #readOn(): void {
-    if (this.#reading || this.queue === null) return;
-    this.#reading = true;
-    const { link, queue } = this;
-    const limits = { messagesMax: AHEAD_MESSAGES_MAX, bytesMax: AHEAD_BYTES_MAX };
-    queue.read(this.#aheadIndex, limits).then(
-      (read) => {
-        this.#reading = false;
-        if (this.link === null) return;
-        // A client that came back meanwhile begins at the head again.
-        const fresh =
-          this.link === link ? read.filter(({ index }) => index > this.#aheadIndex) : [];
-        const last = fresh.at(-1);
-        if (last !== undefined) {
-          this.#ahead = [...fresh];
-          this.#aheadIndex = last.index;
-          this.#durableIndex = Math.max(this.#durableIndex, last.index);
-        }
-        if (last !== undefined || this.link !== link) this.#pump();
+  #readOn(backlog: Backlog): void {
+    backlog.read().then(
+      () => {
+        this.#forgetPassed(backlog.queue);
+        this.#pump();
       },
-      (error) => {
-        this.#reading = false;
-        this.#world.failed(this, error);
-      },
+      (error) => this.#world.failed(this, error),
     );
   }
 
@@ -377,8 +331,4 @@ export class Session {
     if (limits.queueWhenFull === "disconnect") this.link?.close("queue full");
     return false;
   }
-}
-
-function queuePacketId(index: number): number {
-  return 1 + ((index - 1) % QUEUE_ID_MAX);
 }

@@ -1,18 +1,23 @@
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { QoS } from "../mqtt/message.ts";
+import { shareOf } from "../mqtt/share.ts";
 import type { Counters } from "./counters.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
+import type { Loan } from "./loans.ts";
 import type { BrokerJournal, Rows } from "./ports.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionLimits, type SessionLink, type SessionWorld } from "./session.ts";
+import { isShareQueue, type ShareGroups } from "./share-groups.ts";
 
 /**
- * All sessions by client id, and what of them must survive, in three spaces of rows:
+ * All sessions by client id, and what of them must survive, in four spaces of rows:
  *
  *   session   client id              → JSON { createdMs }
  *   received  client id NUL packet   → (empty)   a QoS 2 message came and was not released yet
  *   released  client id NUL index    → (empty)   the client has a QoS 2 message; PUBREL is to be completed
+ *   lent      client id NUL packet   → index NUL queue   a QoS 2 message of a shared group is out under that identifier;
+ *                                      (empty)   PUBREL is to be completed
  *
  * Subscriptions are kept by the control plane, queues by the journal.
  */
@@ -21,8 +26,9 @@ export class Sessions implements SessionWorld {
   readonly counters: Counters;
   readonly #journal: BrokerJournal;
   readonly #router: Router<Session>;
+  readonly #shares: ShareGroups;
   readonly #log: Log;
-  readonly #rows: { readonly session: Rows; readonly received: Rows; readonly released: Rows };
+  readonly #rows: Readonly<Record<"session" | "received" | "released" | "lent", Rows>>;
   readonly #byClient = new Map<string, Session>();
 
   constructor(
@@ -30,6 +36,7 @@ export class Sessions implements SessionWorld {
     tools: {
       readonly journal: BrokerJournal;
       readonly router: Router<Session>;
+      readonly shares: ShareGroups;
       readonly counters: Counters;
       readonly log: Log;
     },
@@ -38,11 +45,13 @@ export class Sessions implements SessionWorld {
     this.counters = tools.counters;
     this.#journal = tools.journal;
     this.#router = tools.router;
+    this.#shares = tools.shares;
     this.#log = tools.log;
     this.#rows = {
       session: tools.journal.rows("session"),
       received: tools.journal.rows("received"),
       released: tools.journal.rows("released"),
+      lent: tools.journal.rows("lent"),
     };
   }
 
@@ -62,6 +71,7 @@ export class Sessions implements SessionWorld {
 
   /** Takes up the sessions that an earlier process has left. */
   async restore(persistence: ControlPersistence): Promise<void> {
+    await this.#shares.load();
     const known = new Set<string>();
     for await (const [clientId] of this.#rows.session.entries({})) known.add(clientId);
     for (const clientId of known) {
@@ -72,8 +82,10 @@ export class Sessions implements SessionWorld {
       }
     }
     for (const name of this.#journal.queueNames()) {
-      if (!known.has(name)) this.#journal.queue(name).drop();
+      if (!known.has(name) && !isShareQueue(name)) this.#journal.queue(name).drop();
     }
+    this.#shares.restore();
+    for (const session of this.#byClient.values()) await this.#restoreLoans(session);
   }
 
   /** The session of a client that has just connected, and whether it was there [MQTT-3.1.2-4, MQTT-3.1.2-6]. */
@@ -96,17 +108,21 @@ export class Sessions implements SessionWorld {
     if (session.link !== null && session.link !== link) return;
     if (!session.persistent && this.#byClient.get(session.clientId) === session) {
       this.#discard(session);
+    } else {
+      session.loans.giveBack();
     }
   }
 
   subscribe(session: Session, filter: string, qos: QoS): void {
     const subscription = { filter, qos };
     session.subscriptions.set(filter, subscription);
-    this.#router.subscribe(session, subscription);
+    const share = shareOf(filter);
+    if (share === null) this.#router.subscribe(session, subscription);
+    else this.#shares.join(session, share, qos);
   }
 
   unsubscribe(session: Session, filter: string): void {
-    if (session.subscriptions.delete(filter)) this.#router.unsubscribe(session, filter);
+    if (session.subscriptions.delete(filter)) this.#ended(session, filter);
   }
 
   // ——— what a session asks for
@@ -122,6 +138,16 @@ export class Sessions implements SessionWorld {
 
   forgetReleased(session: Session, index: number): void {
     const forgotten = this.#rows.released.del(rowKey(session.clientId, index));
+    forgotten.catch((error) => this.failed(session, error));
+  }
+
+  keepLoan(session: Session, packetId: number, loan: Loan | null): Promise<void> {
+    const value = loan === null ? EMPTY : Buffer.from(`${loan.index}\0${loan.lender.name}`);
+    return this.#rows.lent.put(rowKey(session.clientId, packetId), value);
+  }
+
+  forgetLoan(session: Session, packetId: number): void {
+    const forgotten = this.#rows.lent.del(rowKey(session.clientId, packetId));
     forgotten.catch((error) => this.failed(session, error));
   }
 
@@ -158,10 +184,31 @@ export class Sessions implements SessionWorld {
     return numbers;
   }
 
+  /** A message that the client may have by now comes to it again, or is given to another and its identifier freed. */
+  async #restoreLoans(session: Session): Promise<void> {
+    const { clientId } = session;
+    for await (const [key, value] of this.#rows.lent.entries(rowsOf(clientId))) {
+      const packetId = Number(key.slice(clientId.length + 1));
+      const said = Buffer.from(value).toString();
+      const end = said.indexOf("\0");
+      const index = Number(said.slice(0, end));
+      const lender = end === -1 ? null : this.#shares.lenderOf(said.slice(end + 1));
+      const waits = lender?.restoreHolder(index, session, packetId) ?? false;
+      session.loans.restore(packetId, lender !== null && waits ? { lender, index } : null);
+    }
+  }
+
+  #ended(session: Session, filter: string): void {
+    const share = shareOf(filter);
+    if (share === null) this.#router.unsubscribe(session, filter);
+    else this.#shares.leave(session, share);
+  }
+
   #discard(session: Session): void {
     this.#byClient.delete(session.clientId);
-    for (const filter of session.subscriptions.keys()) this.#router.unsubscribe(session, filter);
+    for (const filter of session.subscriptions.keys()) this.#ended(session, filter);
     session.subscriptions.clear();
+    session.loans.giveBack();
     if (session.queue === null) return;
     session.queue.drop();
     const range = rowsOf(session.clientId);
@@ -169,6 +216,7 @@ export class Sessions implements SessionWorld {
       this.#rows.session.del(session.clientId),
       this.#rows.received.clear(range),
       this.#rows.released.clear(range),
+      this.#rows.lent.clear(range),
     ]).catch((error) => this.failed(session, error));
   }
 }

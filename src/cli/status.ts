@@ -99,9 +99,24 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
       ),
     );
   }
+  lines.push(...sharedRows(broker.shared));
   if (host !== null) lines.push(row("machine", machine(host)));
   return `${lines.join("\n")}\n`;
 }
+
+/** The shared subscriptions that have most to do. */
+function sharedRows(shared: GatewayStatus["broker"]["shared"]): string[] {
+  const shown = shared.toSorted((a, b) => b.queued - a.queued).slice(0, SHARED_ROWS_MAX);
+  const rows = shown.map(({ group, filter, connected, members, queued, inflight, dropped }) => {
+    const drops = dropped === 0 ? "" : `, ${count(dropped)} dropped (queue full)`;
+    const work = `${count(queued)} queued, ${count(inflight)} of them in flight${drops}`;
+    return row(`shared ${group}`, `${filter}: ${connected} of ${members} members here, ${work}`);
+  });
+  const more = shared.length - shown.length;
+  return more === 0 ? rows : [...rows, row("", `and ${count(more)} more: --json shows all`)];
+}
+
+const SHARED_ROWS_MAX = 8;
 
 function roleLine({ role, epoch, primary, members, etcd }: GatewayStatus["cluster"]): string {
   const parts = [

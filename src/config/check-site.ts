@@ -13,6 +13,12 @@ export function* checkSite(config: Config): Generator<Finding> {
     yield conflict("store.durability", `cannot be safe: ${why}`, []);
   }
   yield* checkListeners(config.listeners);
+  yield* checkTwice(
+    config.mqtt.sharedGroups,
+    ({ group }) => group,
+    (index) => `mqtt.sharedGroups[${index}].group`,
+    (first) => `is taken by ${first}: a group has one strategy`,
+  );
   if (config.cluster) yield* checkCluster(config.cluster);
   if (new TextEncoder().encode(config.control.socket).length > SOCKET_PATH_BYTES_MAX) {
     const message = `must be at most ${SOCKET_PATH_BYTES_MAX} bytes long, as every Unix socket`;

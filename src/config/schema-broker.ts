@@ -1,3 +1,4 @@
+import * as Type from "typebox";
 import { bytes, choice, flag, name, section, text, whole } from "./schema-kinds.ts";
 
 export const store = section(
@@ -73,6 +74,8 @@ export const store = section(
   },
   { default: {}, description: "What is kept, where and how safely." },
 );
+
+const SHARE_STRATEGIES = ["round-robin", "sticky", "hash-client", "hash-topic"] as const;
 
 export const listener = section({
   name: name({
@@ -165,6 +168,53 @@ export const mqtt = section(
       description: "Subscriptions of one session.",
     }),
     retainedMax: whole({ default: 100_000, minimum: 0, description: "Retained messages." }),
+    sharedStrategy: choice(SHARE_STRATEGIES, {
+      default: "round-robin",
+      description:
+        "Which member of a shared subscription gets a message. round-robin: each in turn; sticky: one, until it leaves or is stuck; hash-client, hash-topic: always the same for what one client publishes, or for one topic, in order.",
+    }),
+    sharedGroups: Type.Array(
+      section({
+        group: text({
+          pattern: "^[^+#/]+$",
+          expects: "a name without + # and /",
+          description: "The group in $share/{group}/{filter}.",
+          examples: ["workers"],
+        }),
+        strategy: choice(SHARE_STRATEGIES, { description: "As in sharedStrategy." }),
+      }),
+      {
+        maxItems: 256,
+        default: [],
+        description: "Groups of shared subscriptions that have a strategy of their own.",
+      },
+    ),
+    sharedMax: whole({
+      default: 1000,
+      minimum: 0,
+      description: "Shared subscriptions; one is a group and a filter, whatever its members.",
+    }),
+    sharedWhenFull: choice(["drop-oldest", "drop-new"], {
+      default: "drop-oldest",
+      description:
+        "What happens when queueMessagesMax or queueBytesMax wait for one shared subscription.",
+    }),
+    sharedStuckMs: whole({
+      default: 5000,
+      minimum: 1000,
+      maximum: 3_600_000,
+      description:
+        "A member whose window or output is full and of which nothing moves for this long is passed over until something does.",
+      unit: "ms",
+    }),
+    sharedAckTimeoutMs: whole({
+      default: 60_000,
+      minimum: 1000,
+      maximum: 86_400_000,
+      description:
+        "A member that leaves a shared message unacknowledged for this long is closed, and the message given to another.",
+      unit: "ms",
+    }),
   },
   { default: {}, description: "Limits of the broker." },
 );

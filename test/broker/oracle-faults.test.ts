@@ -161,10 +161,9 @@ const FAULTS: readonly Fault[] = [
     ],
   },
   {
-    name: "$share: a subscription that is not served is refused with 128",
-    script: [connect("sub"), subscribe("$share/group/a 1")],
-    brings: [],
-    answer: [128],
+    name: "$share: a subscription that is granted brings messages",
+    script: [connect("pub"), connect("sub"), subscribe("$share/group/a 1"), publish("a x 1")],
+    brings: [["a", "x", 1]],
   },
 ];
 

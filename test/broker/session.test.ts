@@ -296,14 +296,6 @@ describe("wills", () => {
 });
 
 describe("subscriptions", () => {
-  it("to shared groups are refused with 128 as long as they are not served", () =>
-    withBroker(async ({ port }) => {
-      const client = await RawClient.connected(port);
-      const subscriptions = [{ topic: "$share/g/a", qos: 1 as const }];
-      client.send({ cmd: "subscribe", messageId: 1, subscriptions });
-      assert.deepEqual((await client.next("suback")).granted, [128]);
-    }));
-
   it("beyond the bound of a session are refused with 128", () =>
     withBroker(
       async ({ port }) => {

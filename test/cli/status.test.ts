@@ -18,6 +18,7 @@ describe("fieldgate status", () => {
   uplink               connected, mqtts://cloud:8883, MQTT 5, 7 in flight
     telemetry          1,000 accepted = 890 delivered + 10 dropped (full) + 100 queued, held by rate
   device boiler        open, 70 frames, 69 accepted
+  shared workers       plant/#: 2 of 3 members here, 1,200 queued, 30 of them in flight
   machine              CPU 12 %, memory 300.0 MiB free of 1.0 GiB, disk 5.0 GiB free, 51 °C
 `,
     );
@@ -93,6 +94,19 @@ function healthy(): GatewayStatus {
       paused: 0,
       dropped: {},
       closed: {},
+      shared: [
+        {
+          group: "workers",
+          filter: "plant/#",
+          strategy: "sticky",
+          members: 3,
+          connected: 2,
+          queued: 1200,
+          inflight: 30,
+          givenBack: 4,
+          dropped: 0,
+        },
+      ],
       listeners: [],
     },
     devices: [

@@ -31,6 +31,15 @@ describe("the site", () => {
     );
   });
 
+  it("gives a shared group one strategy", () => {
+    check(
+      "mqtt: { sharedGroups: [{ group: a, strategy: sticky }, { group: b, strategy: sticky }, { group: a, strategy: hash-topic }] }",
+      [
+        "1 mqtt.sharedGroups[2].group: is taken by mqtt.sharedGroups[0].group: a group has one strategy",
+      ],
+    );
+  });
+
   it("keeps a primary's lease within its registration", () => {
     check(
       `cluster:

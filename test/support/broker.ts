@@ -20,6 +20,12 @@ const OPTIONS: BrokerOptions = {
   subscriptionsMax: 1000,
   retainedMax: 1000,
   pendingBytesMax: 2 ** 23,
+  sharedStrategy: "round-robin",
+  sharedGroups: [],
+  sharedMax: 100,
+  sharedWhenFull: "drop-oldest",
+  sharedStuckMs: 5000,
+  sharedAckTimeoutMs: 60_000,
 };
 
 /** A broker on a journal in memory. */

@@ -21,6 +21,7 @@ const COLUMNS: readonly (keyof SoakSample)[] = [
   "seconds",
   "acknowledged",
   "inCloud",
+  "atSubscriber",
   "queued",
   "storeMiB",
   "residentMiB",

@@ -34,6 +34,7 @@ export interface SoakSample extends Vitals {
   readonly seconds: number;
   readonly acknowledged: number;
   readonly inCloud: number;
+  readonly atSubscriber: number;
   readonly queued: number;
   readonly storeMiB: number;
 }
@@ -132,6 +133,8 @@ class Rig {
     const config = {
       store: { path: join(this.#directory, "store") },
       listeners: [{ name: "lan", port: this.#port }],
+      // The subscriber may be away for most of the time, and is to lose nothing all the same.
+      mqtt: { queueMessagesMax: 10_000_000, queueBytesMax: 2 ** 31 },
       uplink: {
         endpoints: [`mqtt://127.0.0.1:${this.#proxy.port}`],
         rules: [{ match: "plant/#" }],
@@ -255,11 +258,12 @@ class Rig {
 
   async #sample(seconds: number): Promise<SoakSample> {
     const { ledger, journal } = await this.#status();
-    const inCloud = SENDERS.reduce((sum, id) => sum + this.#cloud.count(id), 0);
+    const count = (tally: Tally) => SENDERS.reduce((sum, id) => sum + tally.count(id), 0);
     return {
       seconds,
       acknowledged: this.acknowledged,
-      inCloud,
+      inCloud: count(this.#cloud),
+      atSubscriber: count(this.#partTimer.tally),
       queued: ledger.telemetry.queued,
       storeMiB: journal.storeBytes / 2 ** 20,
       ...vitalsOf(this.#gateway.pid),

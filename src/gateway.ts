@@ -123,7 +123,7 @@ export class Gateway {
     });
     const control = new ControlServer(
       config.control.socket,
-      { status: () => this.status(), ledger: () => this.ledger() },
+      { "GET status": () => this.status(), "GET ledger": () => this.ledger() },
       log.part("control"),
     );
     this.#site = site(config.cluster, {

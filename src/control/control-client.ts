@@ -1,41 +1,81 @@
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
-import { FieldgateError } from "../base/errors.ts";
+import { createInterface } from "node:readline";
+import { type ErrorCode, FieldgateError } from "../base/errors.ts";
+import { REFUSED } from "./protocol.ts";
 
 const ANSWER_MS_MAX = 5000;
 
 /**
  * Asks a running gateway over its control socket.
- * @throws FieldgateError ERR_CONTROL when nobody answers there, or the answer is an error
+ * @param name what is asked, below /v1/; with a query when it has one
+ * @throws FieldgateError ERR_CONTROL when nobody answers there; the gateway's own code when it refuses
  */
-export function ask(socket: string, name: string, answerMsMax = ANSWER_MS_MAX): Promise<unknown> {
+export async function ask(
+  socket: string,
+  name: string,
+  answerMsMax: number = ANSWER_MS_MAX,
+): Promise<unknown> {
+  return JSON.parse(await textOf(await open(socket, "GET", name, "", answerMsMax)));
+}
+
+/** Has a running gateway do something. @throws as `ask` */
+export async function tell(socket: string, name: string, body: object): Promise<unknown> {
+  return JSON.parse(await textOf(await open(socket, "POST", name, JSON.stringify(body))));
+}
+
+/** What the gateway tells from now on, until the caller stops iterating or the gateway ends. @throws as `ask` */
+export async function* follow(socket: string, name: string): AsyncIterable<unknown> {
+  const response = await open(socket, "GET", name);
+  // It may be silent for hours.
+  response.socket.setTimeout(0);
+  try {
+    for await (const line of createInterface({ input: response })) yield JSON.parse(line);
+  } finally {
+    response.destroy();
+  }
+}
+
+function open(
+  socket: string,
+  method: "GET" | "POST",
+  name: string,
+  body = "",
+  answerMsMax: number = ANSWER_MS_MAX,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const failed = (why: string, cause?: unknown) =>
-      reject(new FieldgateError("ERR_CONTROL", why, { cause, details: { socket } }));
-    const asking = request(
-      { socketPath: socket, path: `/v1/${name}`, timeout: answerMsMax },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk) => chunks.push(chunk));
-        response.on("error", (error) =>
-          failed(`the gateway at ${socket} stopped answering`, error),
-        );
-        response.on("end", () => {
-          const text = Buffer.concat(chunks).toString();
-          if (response.statusCode === 200) resolve(JSON.parse(text));
-          else failed(`the gateway at ${socket} answered ${response.statusCode}: ${text.trim()}`);
-        });
-      },
-    );
-    asking.on("timeout", () => asking.destroy(new Error(`no answer within ${answerMsMax} ms`)));
-    asking.on("error", (error) => {
-      failed(
-        `no gateway answers on ${socket} (${error.message}): is it running, and may you use the socket?`,
-        error,
-      );
+    const options = { socketPath: socket, method, path: `/v1/${name}`, timeout: answerMsMax };
+    const asking = request(options, (response) => {
+      if (response.statusCode === 200) resolve(response);
+      else refusal(socket, response).then(reject, reject);
     });
-    asking.end();
+    asking.on("timeout", () => asking.destroy(new Error(`no answer within ${answerMsMax} ms`)));
+    asking.on("error", (cause) => {
+      const message = `no gateway answers on ${socket} (${cause.message}): is it running, and may you use the socket?`;
+      reject(new FieldgateError("ERR_CONTROL", message, { cause, details: { socket } }));
+    });
+    asking.end(body);
   });
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+async function refusal(socket: string, response: IncomingMessage): Promise<FieldgateError> {
+  const text = await textOf(response);
+  try {
+    const { error, code, ...details } = JSON.parse(text) as Record<string, unknown>;
+    if (response.statusCode === REFUSED && typeof code === "string") {
+      return new FieldgateError(code as ErrorCode, String(error), { details });
+    }
+  } catch {
+    // Not an answer of ours: shown as it is.
+  }
+  const message = `the gateway at ${socket} answered ${response.statusCode}: ${text.trim()}`;
+  return new FieldgateError("ERR_CONTROL", message, { details: { socket } });
 }
 
 /** Whether a process listens on a unix socket. */

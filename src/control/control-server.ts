@@ -5,9 +5,7 @@ import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Service } from "../base/service.ts";
 import { isAnswered } from "./control-client.ts";
-
-/** What can be asked, by path below /v1/. Answers are JSON. */
-export type ControlRoutes = Readonly<Record<string, () => unknown | Promise<unknown>>>;
+import { BODY_BYTES_MAX, type ControlQuestion, type ControlRoutes, REFUSED } from "./protocol.ts";
 
 /** The control socket: HTTP over a unix socket that only owner and group may use. */
 export class ControlServer implements Service {
@@ -34,7 +32,7 @@ export class ControlServer implements Service {
     await mkdir(dirname(path), { recursive: true }).catch(() => {}); // listen() says what is wrong
     await unlink(path).catch(() => {}); // what a killed process has left
     const server = createServer((request, response) => {
-      this.#answer(request, response).catch((error) => this.#failed(error));
+      this.#answer(request, response).catch((error) => this.#failed(error, response));
     });
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
@@ -56,24 +54,77 @@ export class ControlServer implements Service {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const name = /^\/v1\/([a-z-]+)$/.exec(request.url ?? "")?.[1];
-    const route =
-      name !== undefined && Object.hasOwn(this.#routes, name) ? this.#routes[name] : undefined;
-    if (request.method !== "GET" || route === undefined) {
-      reply(response, 404, { error: `nothing at ${request.method} ${request.url}` });
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    const name = pathname.startsWith("/v1/") ? pathname.slice("/v1/".length) : "";
+    const key = `${request.method === "POST" ? "POST" : "GET"} ${name}` as const;
+    const route = Object.hasOwn(this.#routes, key) ? this.#routes[key] : undefined;
+    if (route === undefined || !["GET", "POST"].includes(request.method ?? "")) {
+      reply(response, 404, { error: `nothing at ${request.method} ${pathname}` });
       return;
     }
-    try {
-      reply(response, 200, await route());
-    } catch (error) {
-      this.#failed(error);
-      reply(response, 500, errorFields(error));
-    }
+    const gone = new AbortController();
+    response.on("close", () => gone.abort(new Error("the caller is gone")));
+    const body = request.method === "POST" ? await bodyOf(request) : {};
+    const question: ControlQuestion = { query: searchParams, body, signal: gone.signal };
+    const answer = await route(question);
+    if (isStream(answer)) await stream(response, answer, gone.signal);
+    else reply(response, 200, answer ?? {});
   }
 
-  #failed(error: unknown): void {
-    this.#log.error("control request failed", errorFields(error));
+  /** What the caller did wrong is for the caller; what we did wrong is for the log, too. */
+  #failed(error: unknown, response: ServerResponse): void {
+    if (!(error instanceof FieldgateError)) {
+      this.#log.error("control request failed", errorFields(error));
+    }
+    if (response.headersSent) response.destroy();
+    else reply(response, error instanceof FieldgateError ? REFUSED : 500, errorFields(error));
   }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    // Read to its end all the same: who is cut off while writing does not see the answer.
+    if (bytes <= BODY_BYTES_MAX) chunks.push(chunk);
+  }
+  if (bytes > BODY_BYTES_MAX) {
+    throw new FieldgateError("ERR_USAGE", `the body has more than ${BODY_BYTES_MAX} bytes`);
+  }
+  const text = Buffer.concat(chunks).toString();
+  try {
+    const value: unknown = JSON.parse(text === "" ? "{}" : text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+  } catch {
+    // Said below.
+  }
+  throw new FieldgateError("ERR_USAGE", "the body must be a JSON object");
+}
+
+function isStream(answer: unknown): answer is AsyncIterable<unknown> {
+  return typeof answer === "object" && answer !== null && Symbol.asyncIterator in answer;
+}
+
+/** Line by line, no faster than the caller reads. */
+async function stream(
+  response: ServerResponse,
+  values: AsyncIterable<unknown>,
+  gone: AbortSignal,
+): Promise<void> {
+  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  response.flushHeaders();
+  for await (const value of values) {
+    if (gone.aborted) break;
+    if (response.write(`${JSON.stringify(value)}\n`)) continue;
+    await new Promise<void>((resolve) => {
+      response.once("drain", resolve);
+      gone.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+  response.end();
 }
 
 function reply(response: ServerResponse, code: number, body: unknown): void {

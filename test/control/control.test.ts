@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { FieldgateError } from "../../src/base/errors.ts";
+import { jsonLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { ask, follow, tell } from "../../src/control/control-client.ts";
+import { ControlServer } from "../../src/control/control-server.ts";
+import type { ControlRoutes } from "../../src/control/protocol.ts";
+import { until } from "../support/until.ts";
+
+describe("the control socket", () => {
+  it("answers what is asked, with its query, and does what it is told, with a body", () =>
+    withServer(
+      {
+        "GET colour": ({ query }) => ({ of: query.get("of") }),
+        "POST clients/kick": async ({ body }) => ({ kicked: body["id"] }),
+        "GET nothing": () => undefined,
+      },
+      async (socket) => {
+        assert.deepEqual(await ask(socket, "colour?of=sky"), { of: "sky" });
+        assert.deepEqual(await tell(socket, "clients/kick", { id: "a" }), { kicked: "a" });
+        assert.deepEqual(await ask(socket, "nothing"), {});
+      },
+    ));
+
+  it("keeps asking and telling apart, and knows only its own names", () =>
+    withServer({ "GET status": () => 1 }, async (socket) => {
+      for (const wrong of [
+        () => tell(socket, "status", {}),
+        () => ask(socket, "weather"),
+        () => ask(socket, "__proto__"),
+        () => ask(socket, "../status"),
+      ]) {
+        await assert.rejects(wrong, { code: "ERR_CONTROL", message: /answered 404/ });
+      }
+    }));
+
+  it("tells a refusal with its code and details, and writes no log line for it", () =>
+    withServer(
+      {
+        "GET refused": () => {
+          const details = { topic: "a/#" };
+          throw new FieldgateError("ERR_TOPIC", "has wildcards", { details });
+        },
+      },
+      async (socket, lines) => {
+        await assert.rejects(ask(socket, "refused"), {
+          code: "ERR_TOPIC",
+          message: "has wildcards",
+          details: { topic: "a/#" },
+        });
+        assert.deepEqual(lines, []);
+      },
+    ));
+
+  it("logs a fault of its own, and says that there was one", () =>
+    withServer(
+      {
+        "GET broken": () => {
+          throw new TypeError("undefined is not a function");
+        },
+      },
+      async (socket, lines) => {
+        await assert.rejects(ask(socket, "broken"), { code: "ERR_CONTROL" });
+        assert.match(lines[0] ?? "", /control request failed/);
+      },
+    ));
+
+  it("refuses bodies that are no JSON object, or too long", () =>
+    withServer({ "POST it": () => 1 }, async (socket) => {
+      for (const body of ["[]", "7", "{", `{"a":"${"x".repeat(2 ** 20)}"}`]) {
+        assert.deepEqual(await posted(socket, "it", body), [400, "ERR_USAGE"]);
+      }
+    }));
+
+  it("goes on telling until the caller leaves, and notices that", () => {
+    let stopped = false;
+    return withServer(
+      {
+        "GET numbers": async function* ({ signal }) {
+          try {
+            for (let i = 1; !signal.aborted; i++) {
+              yield { i };
+              await new Promise((resolve) => setImmediate(resolve));
+            }
+          } finally {
+            stopped = true;
+          }
+        },
+      },
+      async (socket) => {
+        const seen: unknown[] = [];
+        for await (const value of follow(socket, "numbers")) {
+          seen.push(value);
+          if (seen.length === 3) break;
+        }
+        assert.deepEqual(seen, [{ i: 1 }, { i: 2 }, { i: 3 }]);
+        await until("the gateway has noticed", () => stopped);
+      },
+    );
+  });
+
+  it("is for owner and group only, and says when nobody answers", async () => {
+    await withServer({}, async (socket) => {
+      assert.equal((await stat(socket)).mode & 0o777, 0o660);
+    });
+    await assert.rejects(ask("/nowhere/control.sock", "status"), { code: "ERR_CONTROL" });
+  });
+});
+
+async function withServer(
+  routes: ControlRoutes,
+  work: (socket: string, lines: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "fieldgate-control-"));
+  const socket = join(directory, "control.sock");
+  const lines: string[] = [];
+  const write = (line: string) => lines.push(line);
+  const log = jsonLog({ clock: systemClock, level: "info", write });
+  const server = new ControlServer(socket, routes, log);
+  await server.start();
+  try {
+    await work(socket, lines);
+  } finally {
+    await server.stop();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** HTTP status and code of the answer to a body that our own client would not send. */
+function posted(socket: string, name: string, body: string): Promise<[number, unknown]> {
+  return new Promise((resolve, reject) => {
+    const asking = request(
+      { socketPath: socket, method: "POST", path: `/v1/${name}` },
+      async (response) => {
+        let text = "";
+        for await (const chunk of response) text += chunk;
+        resolve([response.statusCode ?? 0, JSON.parse(text).code]);
+      },
+    );
+    asking.on("error", reject);
+    asking.end(body);
+  });
+}

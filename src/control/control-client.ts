@@ -44,7 +44,13 @@ function open(
   answerMsMax: number = ANSWER_MS_MAX,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const options = { socketPath: socket, method, path: `/v1/${name}`, timeout: answerMsMax };
+    const options = {
+      socketPath: socket,
+      method,
+      path: `/v1/${name}`,
+      timeout: answerMsMax,
+      agent: false,
+    };
     const asking = request(options, (response) => {
       if (response.statusCode === 200) resolve(response);
       else refusal(socket, response).then(reject, reject);

@@ -135,7 +135,7 @@ async function withServer(
 function posted(socket: string, name: string, body: string): Promise<[number, unknown]> {
   return new Promise((resolve, reject) => {
     const asking = request(
-      { socketPath: socket, method: "POST", path: `/v1/${name}` },
+      { socketPath: socket, method: "POST", path: `/v1/${name}`, agent: false },
       async (response) => {
         let text = "";
         for await (const chunk of response) text += chunk;

@@ -134,7 +134,7 @@ class Rig {
       store: { path: join(this.#directory, "store") },
       listeners: [{ name: "lan", port: this.#port }],
       // The subscriber may be away for most of the time, and is to lose nothing all the same.
-      mqtt: { queueMessagesMax: 10_000_000, queueBytesMax: 2 ** 31 },
+      mqtt: { queueMessagesMax: 10_000_000, queueBytesMax: 2 ** 31, inflightMax: 256 },
       uplink: {
         endpoints: [`mqtt://127.0.0.1:${this.#proxy.port}`],
         rules: [{ match: "plant/#" }],

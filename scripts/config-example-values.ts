@@ -62,6 +62,12 @@ export const chosen = {
       { match: "plant/#" },
       { match: "devices/#", lane: "bulk" },
     ],
+    down: {
+      subscriptions: [
+        { filter: "sites/{site}/{gateway}/commands/#", qos: 2, localTopic: "commands/{rest}" },
+      ],
+      replyTopic: "sites/{site}/{gateway}/answers",
+    },
     username: "gw-a",
     passwordFile: "/etc/fieldgate/cloud.password",
     caFile: "/etc/fieldgate/cloud-ca.pem",

@@ -14,8 +14,16 @@ import { auditDevice, auditLane, type DeviceAudit, type LaneAudit } from "./heal
 import type { JournalState } from "./journal/journal.ts";
 import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
 import { type Site, type SiteStatus, site } from "./site/site.ts";
+import { type Downlink, type DownlinkStatus, downlink } from "./uplink/downlink.ts";
 import { mqttCloud } from "./uplink/mqtt-cloud.ts";
-import { compileRules, cursorName, LANES, type LaneName } from "./uplink/rules.ts";
+import { mqttCommandCloud } from "./uplink/mqtt-command-cloud.ts";
+import {
+  compileRules,
+  cursorName,
+  type GatewayIdentity,
+  LANES,
+  type LaneName,
+} from "./uplink/rules.ts";
 import { type Uplink, type UplinkStatus, uplink } from "./uplink/uplink.ts";
 
 export interface GatewayTools {
@@ -41,6 +49,7 @@ export interface GatewayStatus {
   readonly broker: BrokerStatus;
   readonly devices: readonly DeviceStatus[];
   readonly uplink: UplinkStatus | null;
+  readonly downlink: DownlinkStatus | null;
   readonly cluster: SiteStatus;
   /** The machine, as last sampled; null before the first sample. */
   readonly host: HostSample | null;
@@ -65,6 +74,8 @@ export interface LedgerProof {
   readonly devices: Readonly<Record<string, DeviceAudit>>;
 }
 
+/** 2025: a wall clock that stands before it was not set since the machine started. */
+const WALL_MS_MIN = 1_735_689_600_000;
 const DEADLINES = { startMs: 30_000, stopMs: 3000 };
 
 /**
@@ -78,6 +89,7 @@ export class Gateway {
   readonly #broker: Broker;
   readonly #devices: readonly Device[];
   readonly #uplink: Uplink | null;
+  readonly #downlink: Downlink | null;
   readonly #site: Site;
   readonly #host: HostStatistics;
   readonly #services: readonly Service[];
@@ -113,6 +125,7 @@ export class Gateway {
           identity,
         })
       : null;
+    this.#downlink = this.#downlinkOf(config.uplink, identity);
     this.#devices = config.devices.map((each) => {
       const publisher = new LocalPublisher(`device ${each.name}`);
       const sink = {
@@ -149,6 +162,7 @@ export class Gateway {
       ...outward,
       this.#broker,
       ...this.#devices,
+      ...(this.#downlink === null ? [] : [this.#downlink]),
       this.#host,
       figures,
       control,
@@ -183,6 +197,7 @@ export class Gateway {
       broker: this.#broker.status(),
       devices: this.#devices.map((each) => each.status()),
       uplink: this.#uplink?.status() ?? null,
+      downlink: this.#downlink?.status() ?? null,
       cluster: this.#site.status(),
       host: this.#host.last,
       ledger: {
@@ -210,6 +225,21 @@ export class Gateway {
         devices.map(({ name, counters }) => [name, auditDevice(counters)]),
       ),
     };
+  }
+
+  #downlinkOf(options: Config["uplink"], identity: GatewayIdentity): Downlink | null {
+    if (!options?.down) return null;
+    const publisher = new LocalPublisher();
+    const { clock } = this.#tools;
+    return downlink(options, options.down, {
+      ...this.#tools,
+      identity,
+      journal: this.#journal,
+      rows: this.#journal.rows("downlink"),
+      cloud: mqttCommandCloud(options, options.down, { clock, identity }),
+      sink: { take: (message) => this.#broker.takeDown(message, publisher) },
+      wallIsSure: () => clock.wallMs() > WALL_MS_MIN,
+    });
   }
 
   /** What an earlier configuration's uplink has left waiting is counted too: nothing lets go of it. */

@@ -17,7 +17,7 @@ import { Connection, type ConnectionWorld } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Intake } from "./intake.ts";
 import { type ControlPersistence, levelPersistence } from "./level-persistence.ts";
-import { LocalPublisher } from "./local-publisher.ts";
+import { LocalPublisher, notTaken, type Offered } from "./local-publisher.ts";
 import { NetListener, type NetListenerOptions } from "./net-listener.ts";
 import { Turn } from "./outbox.ts";
 import type { BrokerJournal, Channel } from "./ports.ts";
@@ -170,6 +170,20 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     }
     return publisher.publish((token) =>
       this.#intake.admit(publishFrameOf(message), route, publisher, token),
+    );
+  }
+
+  /** Takes a message that came down from the cloud, or says at once why not: it never goes up again. */
+  takeDown(message: Message, publisher: LocalPublisher): Offered {
+    const route = this.#router.route(message.topic);
+    if (route.refusal !== null || route.reserved) {
+      const details = { topic: message.topic };
+      const why = route.refusal ?? "topic is reserved";
+      return notTaken(new FieldgateError("ERR_TOPIC", why, { details }));
+    }
+    const staying = route.lane === 0 ? route : { ...route, lane: 0 };
+    return publisher.offer((token) =>
+      this.#intake.admit(publishFrameOf(message), staying, publisher, token),
     );
   }
 

@@ -21,14 +21,34 @@ export class LocalPublisher implements Publisher {
 
   /** @param admit takes the message, with the token to give back; returns why it was refused, or null */
   publish(admit: (token: number) => string | null): Promise<void> {
+    const { refusal, kept } = this.offer(admit);
+    return refusal === null ? kept : Promise.reject(refusal);
+  }
+
+  /** As `publish`, but a refusal is known at once. */
+  offer(admit: (token: number) => string | null): Offered {
     const token = this.#token++;
-    return new Promise((resolve, reject) => {
-      const before = this.lastSeq;
-      const refusal = admit(token);
-      if (refusal !== null) reject(new FieldgateError("ERR_STORE_FULL", refusal));
-      else if (this.lastSeq === before)
-        resolve(); // QoS 0 that nobody must keep
-      else this.#waiting.set(token, resolve);
+    const before = this.lastSeq;
+    const refusal = admit(token);
+    if (refusal !== null) {
+      return notTaken(new FieldgateError("ERR_STORE_FULL", refusal));
+    }
+    if (this.lastSeq === before) return { refusal: null, kept: Promise.resolve() }; // QoS 0 that nobody must keep
+    const kept = new Promise<void>((resolve) => {
+      this.#waiting.set(token, resolve);
     });
+    return { refusal: null, kept };
   }
 }
+
+/** What became of a message that was offered: why it was not taken, or when it is kept. */
+export interface Offered {
+  readonly refusal: FieldgateError | null;
+  readonly kept: Promise<void>;
+}
+
+export function notTaken(refusal: FieldgateError): Offered {
+  return { refusal, kept: NEVER };
+}
+
+const NEVER = new Promise<never>(() => {});

@@ -32,14 +32,15 @@ export interface Verdict {
 }
 
 /** What is wrong with a gateway, worst first. */
-export function judge({ journal, uplink, devices, ledger, cluster }: GatewayStatus): Verdict {
+export function judge(status: GatewayStatus): Verdict {
+  const { journal, uplink, downlink, devices, ledger, cluster } = status;
   const critical: string[] = [];
   const warning: string[] = [];
   if (journal.state !== "open")
     critical.push(`store ${journal.state}: ${journal.error ?? "not open"}`);
-  if (uplink !== null && uplink.state !== "connected") {
-    const why = uplink.lastError?.["error"];
-    warning.push(`uplink ${uplink.state}${typeof why === "string" ? `: ${why}` : ""}`);
+  warning.push(...linkWarnings("uplink", uplink), ...linkWarnings("downlink", downlink));
+  for (const filter of downlink?.filtersRefused ?? []) {
+    warning.push(`no commands: the cloud refuses the subscription to ${filter}`);
   }
   const queued = ledger.alarm.queued + ledger.telemetry.queued + ledger.bulk.queued;
   if (uplink === null && queued > 0) {
@@ -54,6 +55,14 @@ export function judge({ journal, uplink, devices, ledger, cluster }: GatewayStat
     reasons: [...critical, ...warning],
   };
 }
+
+function linkWarnings(name: string, link: LinkStatus | null): string[] {
+  if (link === null || link.state === "connected") return [];
+  const why = link.lastError?.["error"];
+  return [`${name} ${link.state}${typeof why === "string" ? `: ${why}` : ""}`];
+}
+
+type LinkStatus = Pick<NonNullable<GatewayStatus["downlink"]>, "state" | "lastError">;
 
 /** The screen of `fieldgate status`. */
 export function screen(status: GatewayStatus, { reasons }: Verdict): string {
@@ -91,6 +100,8 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
     const waits = held === null ? "" : `, held by ${held}`;
     lines.push(row(`  ${lane}`, `${count(accepted)} accepted = ${sum}${waits}`));
   }
+  const { downlink } = status;
+  if (downlink !== null) lines.push(row("commands", commandsLine(downlink)));
   for (const { name, state, counters } of devices) {
     lines.push(
       row(
@@ -125,6 +136,18 @@ function roleLine({ role, epoch, primary, members, etcd }: GatewayStatus["cluste
     role === "standby" ? `primary: ${primary?.gateway ?? "none"}` : "",
   ];
   return parts.filter((part) => part !== "").join(", ");
+}
+
+function commandsLine(downlink: NonNullable<GatewayStatus["downlink"]>): string {
+  const { state, received, accepted, duplicates, refused, waiting } = downlink;
+  const refusals = Object.values(refused).reduce((sum, each) => sum + each, 0);
+  const parts = [
+    `${state}, ${count(received)} received = ${count(accepted)} accepted`,
+    `${count(duplicates)} repeated`,
+    `${count(refusals)} refused`,
+    `${count(waiting)} waiting`,
+  ];
+  return parts.join(" + ");
 }
 
 function machine(host: NonNullable<GatewayStatus["host"]>): string {

@@ -1,4 +1,5 @@
 import { checkDevices } from "./check-devices.ts";
+import { checkDown } from "./check-down.ts";
 import { checkSite } from "./check-site.ts";
 import { checkUplink } from "./check-uplink.ts";
 import type { Finding } from "./mistake.ts";
@@ -9,5 +10,10 @@ import type { Config } from "./schema.ts";
  * together, topics and filters. Pure; wants the defaults filled in.
  */
 export function check(config: Config): Finding[] {
-  return [...checkSite(config), ...checkDevices(config), ...checkUplink(config)];
+  return [
+    ...checkSite(config),
+    ...checkDevices(config),
+    ...checkUplink(config),
+    ...checkDown(config),
+  ];
 }

@@ -1,4 +1,5 @@
 import * as Type from "typebox";
+import { down } from "./schema-down.ts";
 import { bytes, choice, flag, oneOf, section, text, whole } from "./schema-kinds.ts";
 
 export const uplinkRule = section({
@@ -136,6 +137,7 @@ const connection = {
     default: [],
     description: "What leaves, and how. Without a rule nothing leaves.",
   }),
+  down: Type.Optional(down),
   clientId: Type.Optional(
     text({ description: "Client id at the cloud; without it {site}-{gateway}." }),
   ),

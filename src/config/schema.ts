@@ -1,6 +1,7 @@
 import * as Type from "typebox";
 import { listener, mqtt, store } from "./schema-broker.ts";
 import { type decode, device, type framing } from "./schema-devices.ts";
+import type { down, downSubscription } from "./schema-down.ts";
 import { choice, name, section, text, whole } from "./schema-kinds.ts";
 import { uplink, type uplinkRule } from "./schema-uplink.ts";
 import type { modbus } from "./schema-values.ts";
@@ -139,6 +140,8 @@ export type ModbusConfig = Type.Static<typeof modbus>;
 export type SlaveConfig = ModbusConfig["slaves"][number];
 export type ModbusFieldConfig = SlaveConfig["fields"][number];
 export type UplinkConfig = Type.Static<typeof uplink>;
+export type DownConfig = Type.Static<typeof down>;
+export type DownSubscriptionConfig = Type.Static<typeof downSubscription>;
 export type UplinkRuleConfig = Type.Static<typeof uplinkRule>;
 export type ListenerConfig = Type.Static<typeof listener>;
 export type ClusterConfig = Type.Static<typeof cluster>;

@@ -18,15 +18,28 @@ export interface FigureSources {
     readonly durableSeq: number;
     readonly storeBytes: number;
   };
+  readonly uplink: LinkFigures | null;
+  readonly downlink:
+    | (LinkFigures & {
+        readonly received: number;
+        readonly accepted: number;
+        readonly duplicates: number;
+        readonly refused: Readonly<Record<string, number>>;
+      })
+    | null;
   readonly host: HostSample | null;
+}
+
+interface LinkFigures {
+  readonly state: string;
 }
 
 /**
  * The figures below $SYS, by topic. Where mosquitto publishes the same thing, it has mosquitto's topic, so that existing
  * dashboards find it.
  */
-export function figuresOf({ uptimeMs, broker, journal, host }: FigureSources): Map<string, string> {
-  const dropped = Object.values(broker.dropped).reduce((sum, count) => sum + count, 0);
+export function figuresOf(sources: FigureSources): Map<string, string> {
+  const { uptimeMs, broker, journal, uplink, downlink, host } = sources;
   const figures: Record<string, string | number | null | undefined> = {
     "broker/uptime": `${Math.floor(uptimeMs / 1000)} seconds`,
     "broker/clients/connected": broker.connections,
@@ -34,10 +47,16 @@ export function figuresOf({ uptimeMs, broker, journal, host }: FigureSources): M
     "broker/retained messages/count": broker.retained,
     "broker/publish/messages/received": broker.accepted,
     "broker/publish/messages/sent": broker.sent,
-    "broker/publish/messages/dropped": dropped,
+    "broker/publish/messages/dropped": sumOf(broker.dropped),
     "journal/seq": journal.lastSeq,
     "journal/durable-seq": journal.durableSeq,
     "journal/bytes": journal.storeBytes,
+    "uplink/state": uplink?.state,
+    "downlink/state": downlink?.state,
+    "downlink/commands/received": downlink?.received,
+    "downlink/commands/accepted": downlink?.accepted,
+    "downlink/commands/duplicate": downlink?.duplicates,
+    "downlink/commands/refused": downlink === null ? null : sumOf(downlink.refused),
     "host/cpu-percent": rounded(host?.cpuPercent),
     "host/memory-available-bytes": host?.memoryAvailableBytes,
     "host/memory-total-bytes": host?.memoryTotalBytes,
@@ -89,6 +108,10 @@ export class Figures implements Service {
       this.#announce(topic, value);
     }
   }
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 function rounded(value: number | null | undefined): number | null {

@@ -1,17 +1,19 @@
 import { Socket } from "node:net";
-import { connect, type IClientOptions, type MqttClient, type Packet } from "mqtt";
+import { connect, type MqttClient, type Packet } from "mqtt";
 import type { Clock } from "../base/clock.ts";
 import { assert, FieldgateError } from "../base/errors.ts";
 import type { UplinkConfig } from "../config/schema.ts";
 import type { CloudListener, CloudTerms, Destination, DropReason } from "./cloud.ts";
 import type { Address } from "./endpoints.ts";
 import type { Credentials } from "./file-credentials.ts";
+import { Gate } from "./gate.ts";
 import { IdentityProperties } from "./identity-properties.ts";
+import { CLIENTS_OWN, clientOptions, reasonError, rebuffOf } from "./mqtt-options.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { PacketWriter, publishSize, REMAINING_BYTES_MAX } from "./packet-writer.ts";
 import { forwardedProperties } from "./properties.ts";
 import type { Protocol, Rebuff } from "./protocol.ts";
-import { refusesVersion, verdictOf } from "./reasons.ts";
+import { verdictOf } from "./reasons.ts";
 import type { GatewayIdentity } from "./rules.ts";
 import type { SourceEntry } from "./source.ts";
 
@@ -61,7 +63,9 @@ export class MqttCloudClient {
   }
 
   connect(): void {
-    const client = connect(clientOptions(this.#setup, this.#ids));
+    const { options, identity } = this.#setup;
+    const clientId = options.clientId ?? `${identity.site}-${identity.gateway}`;
+    const client = connect({ ...clientOptions(this.#setup, this.#ids), clientId, clean: true });
     this.#client = client;
     // A turn's messages leave as one write already; waiting for its acknowledgement by TCP would idle up to 40 ms.
     if (client.stream instanceof Socket) client.stream.setNoDelay(true);
@@ -238,71 +242,11 @@ export class MqttCloudClient {
   }
 }
 
-/** Something that is waited for and happens once. */
-class Gate {
-  open: () => void = () => {};
-  readonly passed = new Promise<void>((resolve) => {
-    this.open = resolve;
-  });
-}
-
 type Granted = NonNullable<Extract<Packet, { cmd: "connack" }>["properties"]>;
 
 const NO_PROPERTIES = new Uint8Array(0);
 /** Leaves some of the 65,535 packet identifiers to the client's own packets. */
 const INFLIGHT_MAX = 65_000;
-/** The token of identifiers that the client takes for its own packets. */
-const CLIENTS_OWN = 0x7fffffff;
 const PACKET_ID_NOT_FOUND = 0x92;
 /** How long a polite end may take, in ms. */
 const DISCONNECT_MS_MAX = 500;
-/** The client's own timeouts are out of the way: ours run on the Clock. */
-const NEVER_MS = 2 ** 31 - 1;
-
-function clientOptions(setup: MqttClientSetup, ids: PacketIds): IClientOptions {
-  const { address, options, credentials, identity } = setup;
-  const username = address.username ?? options.username;
-  const password = address.password ?? credentials.password;
-  return {
-    protocol: address.tls ? "mqtts" : "mqtt",
-    host: address.host,
-    port: address.port,
-    protocolVersion: setup.protocol === "5" ? 5 : 4,
-    clientId: options.clientId ?? `${identity.site}-${identity.gateway}`,
-    clean: true,
-    keepalive: options.keepaliveSeconds,
-    reconnectPeriod: 0,
-    connectTimeout: NEVER_MS,
-    resubscribe: false,
-    messageIdProvider: {
-      allocate: () => ids.take(CLIENTS_OWN),
-      getLastAllocated: () => ids.last,
-      register: () => false,
-      deallocate: (id) => ids.release(id),
-      clear() {},
-    },
-    ...(username === undefined ? {} : { username }),
-    ...(password === null ? {} : { password }),
-    ...(address.tls ? tlsOptions(credentials) : {}),
-  };
-}
-
-function tlsOptions({ ca, cert, key }: Credentials): IClientOptions {
-  return {
-    rejectUnauthorized: true,
-    ...(ca === null ? {} : { ca }),
-    ...(cert === null ? {} : { cert }),
-    ...(key === null ? {} : { key }),
-  };
-}
-
-/** What a failure before the CONNACK says of the protocol's version. */
-function rebuffOf(cause: Error | null): Rebuff {
-  const code: unknown = cause !== null && "code" in cause ? cause.code : null;
-  if (typeof code === "number") return refusesVersion(code) ? "refused" : "unrelated";
-  return code === null || code === "ECONNRESET" || code === "EPIPE" ? "hung up" : "unrelated";
-}
-
-function reasonError(what: string, reasonCode: number): FieldgateError {
-  return new FieldgateError("ERR_UPLINK_REFUSED", what, { details: { reasonCode } });
-}

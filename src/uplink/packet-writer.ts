@@ -44,11 +44,12 @@ export class PacketWriter {
   }
 
   pubrel(packetId: number): void {
-    this.#reserve(4);
-    this.#chunk[this.#at] = (PACKET.pubrel << 4) | 0b0010;
-    this.#chunk[this.#at + 1] = 2;
-    this.#chunk.writeUInt16BE(packetId, this.#at + 2);
-    this.#at += 4;
+    this.#acknowledge((PACKET.pubrel << 4) | 0b0010, packetId, 0);
+  }
+
+  /** PUBACK, PUBREC or PUBCOMP. A reason code other than 0 only under MQTT 5. */
+  acknowledge(type: "puback" | "pubrec" | "pubcomp", packetId: number, reasonCode: number): void {
+    this.#acknowledge(PACKET[type] << 4, packetId, reasonCode);
   }
 
   /** Hands on what has gathered. */
@@ -57,6 +58,16 @@ export class PacketWriter {
     const bytes = this.#chunk.subarray(this.#start, this.#at);
     this.#start = this.#at;
     this.#write(bytes);
+  }
+
+  #acknowledge(header: number, packetId: number, reasonCode: number): void {
+    const length = reasonCode === 0 ? 2 : 3;
+    this.#reserve(2 + length);
+    this.#chunk[this.#at] = header;
+    this.#chunk[this.#at + 1] = length;
+    this.#chunk.writeUInt16BE(packetId, this.#at + 2);
+    if (reasonCode !== 0) this.#chunk[this.#at + 4] = reasonCode;
+    this.#at += 2 + length;
   }
 
   #reserve(size: number): void {

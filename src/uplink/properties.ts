@@ -68,6 +68,13 @@ export function userProperty(name: string, value: string): Buffer {
   return bytes;
 }
 
+/** A property whose value is text or bytes behind their length. */
+export function property(kind: number, value: string | Uint8Array): Buffer {
+  const bytes = Buffer.from(value as string);
+  const head = Buffer.from([kind, bytes.length >> 8, bytes.length & 0xff]);
+  return Buffer.concat([head, bytes]);
+}
+
 function expiry(seconds: number): Buffer {
   const bytes = Buffer.alloc(5);
   bytes[0] = MESSAGE_EXPIRY;

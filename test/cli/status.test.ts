@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { judge, screen } from "../../src/cli/status.ts";
 import type { GatewayStatus } from "../../src/gateway.ts";
+import { DownLedger } from "../../src/uplink/down-ledger.ts";
 
 describe("fieldgate status", () => {
   it("shows a healthy gateway on one screen, and exits 0", () => {
@@ -55,6 +56,42 @@ describe("fieldgate status", () => {
         "device boiler waiting: no-such-port",
       ],
     });
+  });
+});
+
+describe("commands from the cloud", () => {
+  it("have a line of their own, and say when they cannot come", () => {
+    const downlink = {
+      state: "waiting",
+      endpoint: "mqtts://cloud:8883",
+      attempt: 2,
+      failures: 2,
+      lastError: { error: "refused" },
+      protocol: null,
+      sessionsLost: 0,
+      filtersRefused: ["a/#"],
+      identities: 5,
+      identitiesForgotten: 0,
+      received: 9,
+      accepted: 5,
+      duplicates: 1,
+      refused: { ...new DownLedger().balance().refused, expired: 2 },
+      waiting: 1,
+      late: 0,
+      answers: 8,
+      answersFailed: 0,
+    } as const;
+    const status = { ...healthy(), downlink };
+    const verdict = judge(status);
+    assert.deepEqual(verdict, {
+      exit: 1,
+      reasons: [
+        "downlink waiting: refused",
+        "no commands: the cloud refuses the subscription to a/#",
+      ],
+    });
+    const line = "waiting, 9 received = 5 accepted + 1 repeated + 2 refused + 1 waiting";
+    assert.ok(screen(status, verdict).includes(`  commands             ${line}\n`));
   });
 });
 
@@ -158,6 +195,7 @@ function healthy(): GatewayStatus {
         bulk: { cursor: 0, queued: 0 },
       },
     },
+    downlink: null,
     cluster: {
       role: "standby",
       epoch: null,

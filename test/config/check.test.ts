@@ -308,6 +308,38 @@ function mistakes(yaml: string): string[] {
 }
 
 /** Each expected line reads `line path: message`; in the order of the file within a line. */
+describe("what comes down", () => {
+  it("has filters, topics and answers that fit together", () => {
+    check(
+      `uplink:
+  endpoints: [mqtt://a]
+  clientId: me
+  down:
+    clientId: me
+    replyTopic: "sites/site/commands/answers"
+    subscriptions:
+      - { filter: "sites/{site}/commands/#" }
+      - { filter: "a/{device}/#" }
+      - { filter: "a/#/b" }
+      - { filter: b, localTopic: "c/{rest}" }
+      - { filter: "c/#", localTopic: "$SYS/{rest}" }
+      - { filter: "sites/site/commands/#", localTopic: "{tpoic}" }
+`,
+      [
+        "5 uplink.down.clientId: is the same as uplink.clientId: the two connections would throw each other out",
+        "6 uplink.down.replyTopic: is matched by uplink.down.subscriptions[0].filter: answers would come back as commands",
+        "6 uplink.down.replyTopic: is matched by uplink.down.subscriptions[5].filter: answers would come back as commands",
+        "9 uplink.down.subscriptions[1].filter: has {device}, but only {gateway} and {site} are filled in here",
+        "10 uplink.down.subscriptions[2].filter: # stands only at the end",
+        "11 uplink.down.subscriptions[3].localTopic: has {rest}, but its filter has no wildcard",
+        "12 uplink.down.subscriptions[4].localTopic: begins with $: those topics are the broker's own",
+        "13 uplink.down.subscriptions[5].filter: is the same as uplink.down.subscriptions[0].filter",
+        '13 uplink.down.subscriptions[5].localTopic: has an unknown placeholder "{tpoic}", did you mean {topic}?',
+      ],
+    );
+  });
+});
+
 function check(yaml: string, expected: readonly string[]): void {
   assert.deepEqual(mistakes(yaml).sort(), [...expected].sort());
 }

@@ -15,6 +15,9 @@ describe("figures", () => {
     assert.equal(figures.get("$SYS/broker/publish/messages/dropped"), "5");
     assert.equal(figures.get("$SYS/host/cpu-percent"), "12.3");
     assert.equal(figures.has("$SYS/host/temperature-celsius"), false);
+    assert.equal(figures.has("$SYS/uplink/state"), false);
+    assert.equal(figures.get("$SYS/downlink/state"), "connected");
+    assert.equal(figures.get("$SYS/downlink/commands/refused"), "3");
   });
 
   it("are announced again only when they have changed", async () => {
@@ -73,6 +76,14 @@ function sources(connections: number): FigureSources {
       dropped: { a: 2, b: 3 },
     },
     journal: { lastSeq: 7, durableSeq: 6, storeBytes: 1000 },
+    uplink: null,
+    downlink: {
+      state: "connected",
+      received: 9,
+      accepted: 5,
+      duplicates: 1,
+      refused: { expired: 2, "too-large": 1 },
+    },
     host: {
       cpuPercent: 12.34,
       memoryTotalBytes: 2e9,

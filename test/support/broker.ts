@@ -43,6 +43,10 @@ export class TestSite {
     this.broker = this.#brokerOn(this.#journal);
   }
 
+  get journal(): MemoryJournal {
+    return this.#journal;
+  }
+
   get port(): number {
     return this.broker.status().listeners[0]?.port ?? 0;
   }
@@ -72,6 +76,9 @@ export class TestSite {
     let next: MemoryJournal;
     if (how === "crash") {
       next = await this.#journal.crash();
+      // Commits that were held are those of the one that died; it may just be trying again.
+      await new Promise((resolve) => setImmediate(resolve));
+      next.onWrite = () => {};
       await this.broker.stop();
     } else {
       await this.stop();

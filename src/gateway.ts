@@ -229,7 +229,7 @@ export class Gateway {
 
   #downlinkOf(options: Config["uplink"], identity: GatewayIdentity): Downlink | null {
     if (!options?.down) return null;
-    const publisher = new LocalPublisher();
+    const publisher = new LocalPublisher("downlink");
     const { clock } = this.#tools;
     return downlink(options, options.down, {
       ...this.#tools,

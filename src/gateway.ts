@@ -11,7 +11,7 @@ import { type Device, type DeviceStatus, device } from "./devices/device.ts";
 import { Figures } from "./health/figures.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
 import { auditDevice, auditLane, type DeviceAudit, type LaneAudit } from "./health/ledger.ts";
-import type { JournalState } from "./journal/journal.ts";
+import type { JournalRoom, JournalState } from "./journal/journal.ts";
 import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
 import { type Site, type SiteStatus, site } from "./site/site.ts";
 import { type Downlink, type DownlinkStatus, downlink } from "./uplink/downlink.ts";
@@ -44,6 +44,10 @@ export interface GatewayStatus {
     readonly lastSeq: number;
     readonly durableSeq: number;
     readonly storeBytes: number;
+    readonly bytesMax: number;
+    /** What the disk would still take, as last measured. */
+    readonly freeBytes: number;
+    readonly room: JournalRoom;
     readonly pendingBytes: number;
   };
   readonly broker: BrokerStatus;
@@ -192,6 +196,9 @@ export class Gateway {
         lastSeq: journal.lastSeq,
         durableSeq: journal.durableSeq,
         storeBytes: journal.storeBytes,
+        bytesMax: this.#config.store.bytesMax,
+        freeBytes: journal.freeBytes,
+        room: journal.room,
         pendingBytes: journal.pendingBytes,
       },
       broker: this.#broker.status(),

@@ -39,7 +39,9 @@ export interface BrokerOptions extends SessionLimits, SharesOptions {
   readonly sessionsMax: number;
   readonly subscriptionsMax: number;
   readonly retainedMax: number;
-  /** Nobody is read further while the journal has this much that is not durable. */
+  /** One connection is not read further while it holds so much that the store has no room for. */
+  readonly heldBytesMax: number;
+  /** Nobody is read further while so much is not durable, or is held for want of room. */
   readonly pendingBytesMax: number;
 }
 
@@ -56,6 +58,8 @@ export interface BrokerStatus {
   readonly connections: number;
   /** Connections that are not read just now, because too much waits to be kept or to be sent. */
   readonly paused: number;
+  /** Messages of QoS 1 and 2 that wait for room in the store, not acknowledged. */
+  readonly held: number;
   readonly sessions: number;
   readonly retained: number;
   readonly accepted: number;
@@ -93,6 +97,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #announced = new TopicTree<PublishFrame>();
   readonly #connections = new Set<Connection>();
   readonly #paused = new Set<Connection>();
+  /** Those who hold messages that the store had no room for. */
+  readonly #holding = new Set<Connection>();
+  #heldBytes = 0;
   #stopWatching: () => void = () => {};
   #unfollow: () => void = () => {};
 
@@ -120,7 +127,10 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   async start(signal: AbortSignal): Promise<void> {
     const { clock, journal } = this.#tools;
     this.#intake.open();
-    this.#unfollow = journal.onCommit(() => this.#resumeSome());
+    this.#unfollow = journal.onCommit(() => {
+      this.#retryHeld();
+      this.#resumeSome();
+    });
     await this.#retained.load();
     await this.#sessions.restore(this.#persistence);
     await this.#publishWillsLeft();
@@ -200,6 +210,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     return {
       connections: this.#connections.size,
       paused: this.#paused.size,
+      held: [...this.#holding].reduce((sum, { held }) => sum + held.length, 0),
       sessions: this.#sessions.count,
       retained: this.#retained.size,
       accepted,
@@ -248,6 +259,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     return true;
   }
 
+  holds(connection: Connection, bytes: number): void {
+    this.#holding.add(connection);
+    this.#heldBytes += bytes;
+  }
+
   drained(connection: Connection): void {
     if (this.#paused.has(connection)) this.#resumeSome();
   }
@@ -255,6 +271,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   ended(connection: Connection, reason: string): void {
     this.#connections.delete(connection);
     this.#paused.delete(connection);
+    if (this.#holding.delete(connection)) this.#heldBytes -= connection.held.bytes;
     const { session, channel } = connection;
     if (session !== null) this.#sessions.left(session, connection);
     this.#tools.log.debug("disconnected", {
@@ -342,7 +359,19 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       }
     }
     this.#shares.watch(now);
+    this.#retryHeld();
     this.#resumeSome();
+  }
+
+  /** Gives those who wait for room in the store another try, in turn, until one has to wait on. */
+  #retryHeld(): void {
+    for (const connection of [...this.#holding]) {
+      const before = connection.held.bytes;
+      const isDone = connection.retry();
+      this.#heldBytes += connection.held.bytes - before;
+      if (!isDone) return;
+      this.#holding.delete(connection);
+    }
   }
 
   #resumeSome(): void {
@@ -354,10 +383,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   /** Whether so much waits to be kept, or to be taken by this very client, that it must not bring more. */
-  #isFull({ outbox }: Connection, share: number): boolean {
-    const { pendingBytesMax, outputBytesMax } = this.#options;
+  #isFull({ outbox, held }: Connection, share: number): boolean {
+    const { pendingBytesMax, heldBytesMax, outputBytesMax } = this.#options;
     return (
-      this.#tools.journal.pendingBytes >= pendingBytesMax * share ||
+      this.#tools.journal.pendingBytes + this.#heldBytes >= pendingBytesMax * share ||
+      held.bytes >= heldBytesMax * share ||
       outbox.pendingBytes > outputBytesMax * share
     );
   }

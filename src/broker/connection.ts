@@ -2,6 +2,7 @@ import { FRAME, FrameReader, MALFORMED, MORE } from "../mqtt/frame.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts";
 import type { ControlStream } from "./control-stream.ts";
+import { Held } from "./held.ts";
 import type { Publisher } from "./intake.ts";
 import { Outbox, type Turn } from "./outbox.ts";
 import type { Channel, ChannelReceiver } from "./ports.ts";
@@ -27,6 +28,8 @@ export interface ConnectionWorld {
   ): string | null;
   /** True when no more must be read for now; the broker resumes the connection. */
   mustPause(connection: Connection): boolean;
+  /** The store has no room: what the connection holds is tried again, with `retry`. */
+  holds(connection: Connection, bytes: number): void;
   /** What was to be sent has left. */
   drained(connection: Connection): void;
   /** Keeps that a QoS 2 message is held for the client, in the commit that gathers now; or forgets it. */
@@ -52,6 +55,9 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   readonly channel: Channel;
   readonly anonymous: boolean;
   readonly outbox: Outbox;
+  readonly holdsRefused = true;
+  /** Messages of QoS 1 and 2 that wait for room in the store. Nothing is lost: they are not acknowledged. */
+  readonly held = new Held();
   lastSeq = 0;
   session: Session | null = null;
   /** 0: none. Set with CONNECT; one and a half times what the client asked for [MQTT-3.1.2-24]. */
@@ -151,6 +157,16 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.#advance();
   }
 
+  /** Takes what is held, as far as there is room. False when some of it has to wait on. */
+  retry(): boolean {
+    for (let frame = this.held.peek(); frame; frame = this.held.peek()) {
+      if (!this.#take(frame, this.#world.route(frame.topic))) return false;
+      if (this.#phase === "closed") return true;
+      this.held.shift();
+    }
+    return true;
+  }
+
   /** Closes at once, with a reason that is counted. The client's will is published. */
   close(reason: string): void {
     this.#world.refused(reason);
@@ -241,25 +257,35 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     }
     const frame = new PublishFrame(bytes, start, bodyStart + 2, topicEnd, end, route.topic);
     if (route.reserved) this.#acknowledgeUnkept(frame);
-    else if (frame.qos === 2) this.#publishTwice(frame, route);
-    else this.#world.admit(frame, route, this, frame.qos === 0 ? -1 : frame.packetId);
+    else if (frame.qos === 0) this.#world.admit(frame, route, this, -1);
+    else if (this.held.length > 0 || !this.#take(frame, route)) {
+      this.held.push(frame);
+      this.#world.holds(this, frame.end - frame.start);
+    }
+  }
+
+  /** False when the store has no room for it now. */
+  #take(frame: PublishFrame, route: Route<Session>): boolean {
+    if (frame.qos === 2) return this.#takeOnce(frame, route);
+    return this.#world.admit(frame, route, this, frame.packetId) === null;
   }
 
   /** QoS 2: a packet identifier that is held already is not a new message [MQTT-4.3.3-2]. */
-  #publishTwice(frame: PublishFrame, route: Route<Session>): void {
+  #takeOnce(frame: PublishFrame, route: Route<Session>): boolean {
     const { session } = this;
     const { packetId } = frame;
-    if (session === null) return;
+    if (session === null) return true;
     const kept = session.received.get(packetId);
     if (kept === true) this.outbox.acknowledge(PACKET.pubrec << 4, packetId);
-    if (kept !== undefined) return;
+    if (kept !== undefined) return true;
     if (session.received.size >= this.#world.inboundInflightMax) {
       this.close("too many QoS 2 messages wait for PUBREL");
-      return;
+      return true;
     }
-    if (this.#world.admit(frame, route, this, packetId) !== null) return;
+    if (this.#world.admit(frame, route, this, packetId) !== null) return false;
     session.received.set(packetId, false);
     if (session.persistent) this.#world.keepReceived(session, packetId);
+    return true;
   }
 
   /** A message that is not authorised is acknowledged all the same, and goes nowhere [MQTT-3.3.5-2]. */

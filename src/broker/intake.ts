@@ -98,7 +98,9 @@ export class Intake {
       seq = this.#journal.append(frame, route.lane, this.#clock.wallMs(), all);
     } catch (error) {
       if (!(error instanceof FieldgateError)) throw error;
-      this.#counters.dropped(error.code === "ERR_STORE_FULL" ? "store-full" : "store-failed");
+      if (frame.qos === 0 || !publisher.holdsRefused) {
+        this.#counters.dropped(error.code === "ERR_STORE_FULL" ? "store-full" : "store-failed");
+      }
       return error.message;
     }
     if (frame.retain) this.#retained.keep(frame, (error) => this.#rowFailed(error));
@@ -136,6 +138,8 @@ export interface Publisher {
   readonly clientId: string;
   /** The seq of its last message that went into the journal. */
   lastSeq: number;
+  /** It holds what is refused, QoS 0 aside, and tries again: a refusal is no loss. */
+  readonly holdsRefused: boolean;
   /** A message is kept: acknowledge it. */
   accepted(token: number, qos: QoS): void;
 }

@@ -81,7 +81,7 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
     ),
     row(
       "store",
-      `${journal.state}, ${size(journal.storeBytes)}, seq ${journal.durableSeq} on disk of ${journal.lastSeq}`,
+      `${journal.state}, ${size(journal.storeBytes)} of ${size(journal.bytesMax)}, seq ${journal.durableSeq} on disk of ${journal.lastSeq}`,
     ),
     row(
       "uplink",

@@ -10,6 +10,12 @@ export const store = section(
       description: "The journal takes no more when the store has this size.",
       examples: [4 * 2 ** 30],
     }),
+    ballastBytes: bytes({
+      default: 32 * 2 ** 20,
+      minimum: 0,
+      description:
+        "A file that only takes room, at most an eighth of bytesMax: when the disk is full it is deleted, so that what must be written still can be; it is made again when there is room. With less than a quarter of it free, messages wait. 0: none.",
+    }),
     durability: choice(["safe", "local", "fast"], {
       default: "local",
       description:
@@ -156,6 +162,12 @@ export const mqtt = section(
       minimum: 1024,
       description:
         "Output that one connection has not taken yet; beyond it, messages of QoS 0 to it are dropped.",
+    }),
+    heldBytesMax: bytes({
+      default: 2 ** 20,
+      minimum: 1024,
+      description:
+        "Messages of one connection that the store has no room for: they wait, not acknowledged; beyond it the connection is not read.",
     }),
     queueWhenFull: choice(["drop-oldest", "drop-new", "disconnect"], {
       default: "drop-oldest",

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /**
@@ -27,6 +27,12 @@ export async function directoryBytes(path: string): Promise<number> {
     return file === null ? 0 : Math.min(file.size, file.blocks * 512);
   });
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+/** What the file system would still take from who is not root. */
+export async function freeBytesAt(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
 }
 
 /** Makes the directory, durably, where it is not there. */

@@ -19,6 +19,7 @@ import type { Store } from "./store.ts";
 export class GroupCommit {
   readonly state = new Watched<JournalState>({ at: "closed" });
   readonly #store: Store;
+  readonly #relieve: (error: unknown) => Promise<boolean>;
   readonly #options: JournalOptions;
   readonly #tools: JournalTools;
   readonly #counters: JournalCounters;
@@ -35,13 +36,15 @@ export class GroupCommit {
   #timers = new AbortController();
   #life: "idle" | "running" | "stopping" | "dead" = "idle";
 
+  /** @param parts.relieve is told of each failure; true when it has made room for another attempt */
   constructor(
-    store: Store,
+    parts: { readonly store: Store; readonly relieve: (error: unknown) => Promise<boolean> },
     options: JournalOptions,
     tools: JournalTools,
     counters: JournalCounters,
   ) {
-    this.#store = store;
+    this.#store = parts.store;
+    this.#relieve = parts.relieve;
     this.#options = options;
     this.#tools = tools;
     this.#counters = counters;
@@ -196,7 +199,8 @@ export class GroupCommit {
             cause: error,
           });
         }
-        await this.#rest(attempt, error);
+        if (await this.#relieve(error)) this.#tell(attempt, 0, error);
+        else await this.#rest(attempt, error);
       }
     }
   }
@@ -208,8 +212,14 @@ export class GroupCommit {
   }
 
   async #rest(attempt: number, error: unknown): Promise<void> {
-    const { clock, random, log } = this.#tools;
+    const { clock, random } = this.#tools;
     const delayMs = 1 + fullJitter(attempt, this.#options.retry, random);
+    this.#tell(attempt, delayMs, error);
+    await clock.sleep(delayMs, this.#timers.signal).catch(() => {});
+  }
+
+  #tell(attempt: number, delayMs: number, error: unknown): void {
+    const { clock, log } = this.#tools;
     const cause = error instanceof Error ? error : new Error(String(error));
     log.error("a write failed: nothing is acknowledged until the store takes writes again", {
       attempt,
@@ -217,7 +227,6 @@ export class GroupCommit {
       ...errorFields(cause),
     });
     this.state.set({ at: "failed", error: cause, retryAtMs: clock.monotonicMs() + delayMs });
-    await clock.sleep(delayMs, this.#timers.signal).catch(() => {});
   }
 }
 

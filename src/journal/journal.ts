@@ -70,6 +70,7 @@ export interface Journal {
 
   /** Bytes of the store on disk, as last measured (every few seconds). */
   readonly storeBytes: number;
+  readonly room: JournalRoom;
 }
 
 /**
@@ -107,6 +108,12 @@ export interface Taken {
   /** Seqs between it and the block before that the copy will never have. */
   readonly missed: number;
 }
+
+/**
+ * free; tight: nearly full; full: `bytesMax` is reached; disk-full: the disk is. While it is full, messages are refused,
+ * positions and rows are taken, and it ends by itself when there is room again.
+ */
+export type JournalRoom = "free" | "tight" | "full" | "disk-full";
 
 export type JournalState =
   | { readonly at: "closed" }

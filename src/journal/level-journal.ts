@@ -15,6 +15,7 @@ export type LevelJournal = StoreJournal;
  * `start` throws FieldgateError ERR_STORE_LOCKED, ERR_STORE_FORMAT or ERR_STORE_OPEN.
  */
 export function levelJournal(options: LevelJournalOptions, tools: JournalTools): LevelJournal {
-  const store = new LevelStore(options.path, options.bytesMax, tools.clock);
+  const { path, bytesMax, ballastBytes } = options;
+  const store = new LevelStore(path, bytesMax, tools.clock, ballastBytes);
   return new StoreJournal(store, { ...DEFAULTS, ...options }, tools);
 }

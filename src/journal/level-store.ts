@@ -2,14 +2,23 @@ import { join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { Clock } from "../base/clock.ts";
 import { FieldgateError } from "../base/errors.ts";
+import { Ballast } from "./ballast.ts";
 import {
   directoryBytes,
   ensureDirectory,
+  freeBytesAt,
   lacksCurrent,
   moveAside,
   syncDirectory,
 } from "./file-store.ts";
-import { type Change, type Store, StoreDamage, type StoreRange, type StoreRow } from "./store.ts";
+import {
+  type Change,
+  type Store,
+  StoreDamage,
+  type StoreRange,
+  type StoreRow,
+  type StoreSize,
+} from "./store.ts";
 
 type Level = ClassicLevel<Buffer, Buffer>;
 
@@ -26,13 +35,16 @@ export class LevelStore implements Store {
   readonly #directory: string;
   readonly #bytesMax: number;
   readonly #clock: Clock;
+  readonly reserve: Ballast;
   #db: Level | null = null;
 
-  constructor(path: string, bytesMax: number, clock: Clock) {
+  /** @param ballastBytes what is kept free for when the disk is full, at most an eighth of `bytesMax` */
+  constructor(path: string, bytesMax: number, clock: Clock, ballastBytes = 0) {
     this.#path = path;
     this.#directory = join(path, "journal");
     this.#bytesMax = bytesMax;
     this.#clock = clock;
+    this.reserve = new Ballast(path, Math.min(ballastBytes, Math.floor(bytesMax / 8)));
   }
 
   async open(): Promise<void> {
@@ -114,8 +126,12 @@ export class LevelStore implements Store {
     await this.#level().compactRange(gte, lt);
   }
 
-  measure(): Promise<number> {
-    return directoryBytes(this.#directory);
+  async measure(): Promise<StoreSize> {
+    const [bytes, freeBytes] = await Promise.all([
+      directoryBytes(this.#directory),
+      freeBytesAt(this.#path),
+    ]);
+    return { bytes, freeBytes };
   }
 
   #level(): Level {

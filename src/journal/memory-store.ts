@@ -1,6 +1,6 @@
 import { FieldgateError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
-import type { Change, Store, StoreRange, StoreRow } from "./store.ts";
+import type { Change, Store, StoreRange, StoreRow, StoreSize } from "./store.ts";
 
 /**
  * A store that forgets, for tests and simulations. What was written and not synced is lost in a crash, from some point on:
@@ -96,9 +96,16 @@ export class MemoryStore implements Store {
     this.#assertOpen();
   }
 
-  async measure(): Promise<number> {
-    return this.#bytes;
+  async measure(): Promise<StoreSize> {
+    return { bytes: this.#bytes, freeBytes: Number.POSITIVE_INFINITY };
   }
+
+  readonly reserve = {
+    at: "ready",
+    bytes: 0,
+    make: async () => true,
+    release: async () => false,
+  } as const;
 
   #apply(changes: readonly Change[]): { key: string; before: Buffer | undefined }[] {
     return changes.map(({ key, value }) => {

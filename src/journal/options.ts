@@ -10,6 +10,8 @@ export interface JournalOptions {
   readonly bytesMax: number;
   /** fast: written, not synced. The others sync; safe also waits for a peer, which is not the journal's business. */
   readonly durability: "safe" | "local" | "fast";
+  /** Kept on the disk for when it is full: at most an eighth of `bytesMax`. 0: none. */
+  readonly ballastBytes: number;
   /** How long a commit waits for more company. */
   readonly commitDelayMs: number;
   /** The longest time until a moved cursor or an acknowledged queue is on disk. */
@@ -33,6 +35,7 @@ export interface JournalOptions {
 }
 
 export const DEFAULTS: Omit<JournalOptions, "bytesMax" | "durability"> = {
+  ballastBytes: 0,
   commitDelayMs: 0,
   cursorDelayMs: 500,
   pendingBytesMax: 64 * 2 ** 20,

@@ -20,6 +20,8 @@ const COMPACT_SHARE = 1 / 16;
  * are not written again.
  */
 const TRIM_EVERY_BYTES = 4 * 2 ** 20;
+/** When the store is nearly full, it is tidied after a commit too, so much more often. */
+const HURRY_SHARE = 1 / 20;
 
 export interface RetentionParts {
   readonly store: Store;
@@ -43,6 +45,7 @@ export class Retention implements Contributor {
   #stopTimer: () => void = () => {};
   #ending = new AbortController();
   #running: Promise<void> | null = null;
+  #lookedAtMs = 0;
   #neededSeq = 0;
   #isMoved = false;
   #hasCleared = false;
@@ -83,9 +86,8 @@ export class Retention implements Contributor {
 
   start(): void {
     this.#ending = new AbortController();
-    const stopTimer = this.#tools.clock.every(this.#options.tidyEveryMs, () => {
-      if (!this.#running) void this.tidy(this.#trimBytesMin());
-    });
+    const { clock } = this.#tools;
+    const stopTimer = clock.every(this.#options.tidyEveryMs, () => this.#look());
     const unfollow = this.#parts.commit.onCommit(() => this.#committed());
     this.#stopTimer = () => {
       stopTimer();
@@ -93,16 +95,27 @@ export class Retention implements Contributor {
     };
   }
 
+  #look(): void {
+    this.#lookedAtMs = this.#tools.clock.monotonicMs();
+    if (!this.#running) void this.tidy(this.#trimBytesMin());
+  }
+
   #committed(): void {
+    if (this.#running !== null) return;
     const { bytesWritten } = this.#counters;
-    if (this.#running !== null || bytesWritten - this.#lookedAtBytes < TRIM_EVERY_BYTES) return;
+    const hurryMs = this.#options.tidyEveryMs * HURRY_SHARE;
+    if (this.#parts.space.isTight(0)) {
+      if (this.#tools.clock.monotonicMs() - this.#lookedAtMs >= hurryMs) this.#look();
+      return;
+    }
+    if (bytesWritten - this.#lookedAtBytes < TRIM_EVERY_BYTES) return;
     this.#lookedAtBytes = bytesWritten;
     void this.#alone(() => this.#trim(this.#trimBytesMin()));
   }
 
-  /** When the store is full, anything is worth it. */
+  /** When the store is nearly full, anything is worth it. */
   #trimBytesMin(): number {
-    if (this.#parts.space.isFull(0)) return 0;
+    if (this.#parts.space.isTight(0)) return 0;
     return Math.min(this.#options.trimBytesMin, this.#options.bytesMax * COMPACT_SHARE);
   }
 

@@ -1,17 +1,26 @@
 import { FieldgateError } from "../base/errors.ts";
 import type { JournalCounters } from "./counters.ts";
+import type { JournalRoom } from "./journal.ts";
 import type { Store } from "./store.ts";
 
 /** Beyond bytesMax, for rows and positions: so that a full gateway can still acknowledge, delete and report. */
 const RESERVE_SHARE = 1 / 16;
+/** From here on room is made for what comes, where a lane allows it. */
+const TIGHT_SHARE = 7 / 8;
+/** With less room than this on the disk, messages wait before a write fails: LevelDB needs some to give any back. */
+const DISK_LOW_SHARE = 1 / 4;
 
-/** How much room the store has: what was measured, and what was written since. */
+/** How much room the store has: what was measured, and what was written since; and the reserve on the disk. */
 export class Space {
   readonly #bytesMax: number;
   readonly #store: Store;
   readonly #counters: JournalCounters;
   #measuredBytes = 0;
+  #freeBytes = Number.POSITIVE_INFINITY;
   #writtenBefore = 0;
+  #isDiskFull = false;
+  readonly #ending = new AbortController();
+  #making: Promise<boolean> = Promise.resolve(false);
 
   constructor(bytesMax: number, store: Store, counters: JournalCounters) {
     this.#bytesMax = bytesMax;
@@ -20,27 +29,80 @@ export class Space {
   }
 
   get bytes(): number {
-    return this.#measuredBytes + this.#counters.bytesWritten - this.#writtenBefore;
+    return this.#measuredBytes + this.#writtenSince;
+  }
+  get freeBytes(): number {
+    return Math.max(0, this.#freeBytes - this.#writtenSince);
   }
 
   /** With what waits for the disk, as if it were there. */
   isFull(pendingBytes: number): boolean {
-    return this.bytes + pendingBytes >= this.#bytesMax;
+    return this.#isDiskFull || this.bytes + pendingBytes >= this.#bytesMax;
   }
   get isExhausted(): boolean {
     return this.bytes >= this.#bytesMax * (1 + RESERVE_SHARE);
   }
+  /** Nearly full: what may go should go now. */
+  isTight(pendingBytes: number): boolean {
+    return this.#isDiskFull || this.bytes + pendingBytes >= this.#bytesMax * TIGHT_SHARE;
+  }
+  get room(): JournalRoom {
+    if (this.#isDiskFull) return "disk-full";
+    return this.isFull(0) ? "full" : this.isTight(0) ? "tight" : "free";
+  }
 
+  /** Looks at the store and its disk. The reserve is made again once there is room for it. */
   async measure(): Promise<void> {
     const written = this.#counters.bytesWritten;
-    this.#measuredBytes = await this.#store.measure();
+    const { bytes, freeBytes } = await this.#store.measure();
+    this.#measuredBytes = bytes;
+    this.#freeBytes = freeBytes;
     this.#writtenBefore = written;
+    const { reserve } = this.#store;
+    const lowBytes = reserve.bytes * DISK_LOW_SHARE;
+    if (freeBytes < lowBytes) this.#isDiskFull = true;
+    const missing = reserve.at === "ready" ? 0 : reserve.bytes;
+    if (freeBytes < missing + 2 * lowBytes) return;
+    // It takes a while: who measures does not wait for it, and finds it ready the next time.
+    if (missing > 0) this.#making = reserve.make(this.#ending.signal);
+    else this.#isDiskFull = false;
+  }
+
+  /**
+   * A write has failed. Where the disk is full, messages are refused from now on, and the reserve is given up for what
+   * must still be written. True when that has made room.
+   */
+  async relieve(error: unknown): Promise<boolean> {
+    if (!isNoSpace(error)) return false;
+    this.#isDiskFull = true;
+    return await this.#store.reserve.release().catch(() => false);
+  }
+
+  /** Resolves when the reserve is not made any further. */
+  async end(): Promise<void> {
+    this.#ending.abort();
+    await this.#making;
   }
 
   refusal(): FieldgateError {
     this.#counters.refusedFull++;
-    return new FieldgateError("ERR_STORE_FULL", "the store has reached store.bytesMax", {
-      details: { bytesMax: this.#bytesMax },
-    });
+    const message = this.#isDiskFull
+      ? "the disk is full: free some of it"
+      : "the store has reached store.bytesMax";
+    const details = { bytesMax: this.#bytesMax, storeBytes: this.bytes };
+    return new FieldgateError("ERR_STORE_FULL", message, { details });
   }
+
+  get #writtenSince(): number {
+    return this.#counters.bytesWritten - this.#writtenBefore;
+  }
+}
+
+/** LevelDB passes the system's words on, in the cause of a cause; Node has a code. */
+function isNoSpace(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ("code" in at && (at.code === "ENOSPC" || at.code === "EDQUOT")) return true;
+    if (/No space left on device|Disk quota exceeded/.test(at.message)) return true;
+  }
+  return false;
 }

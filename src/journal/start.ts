@@ -26,14 +26,21 @@ export interface Opened {
 /**
  * Opens the store and finds where the journal ends. Reads a few rows, however long the journal is. A store that is damaged
  * beyond opening is set aside, and a new journal begins.
+ * @param relieve is told why it could not be opened; true when it has made room on a full disk
  * @throws FieldgateError ERR_STORE_FORMAT when a newer version wrote it, and what Store.open throws
  */
-export async function openStore(store: Store, newId: string, tools: JournalTools): Promise<Opened> {
+export async function openStore(
+  store: Store,
+  newId: string,
+  tools: JournalTools,
+  relieve: (error: unknown) => Promise<boolean>,
+): Promise<Opened> {
   let quarantine: string | null = null;
   try {
     return { ...(await openSound(store, newId)), quarantine };
   } catch (error) {
     await store.close();
+    if (await relieve(error)) return { ...(await openSound(store, newId)), quarantine };
     if (!(error instanceof StoreDamage)) throw error;
     quarantine = await store.setAside();
     tools.log.error("the store is damaged and was set aside: a new journal begins", {

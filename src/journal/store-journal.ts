@@ -16,6 +16,7 @@ import type {
   Cursor,
   Entries,
   Journal,
+  JournalRoom,
   JournalState,
   Queue,
   ReadLimits,
@@ -64,13 +65,14 @@ export class StoreJournal implements Journal, Service {
         return journal.#retention.trimmedSeq;
       },
     };
-    const commit = new GroupCommit(store, options, tools, counters);
+    const space = new Space(options.bytesMax, store, counters);
+    const relieve = (error: unknown) => space.relieve(error);
+    const commit = new GroupCommit({ store, relieve }, options, tools, counters);
     const tail = new BlockTail(options.tailBytesMax);
     const blocks = new BlockReader({ store, tail, bounds, log }, options, counters);
     const rowBytesMax = options.tailBytesMax / 4;
     const queues = new Queues({ store, commit, blocks, durableSeq, log }, rowBytesMax, counters);
     const cursors = new Cursors(commit, counters);
-    const space = new Space(options.bytesMax, store, counters);
     const isExhausted = () => space.isExhausted;
     this.state = commit.state;
     this.#commit = commit;
@@ -91,7 +93,9 @@ export class StoreJournal implements Journal, Service {
   async start(signal: AbortSignal): Promise<void> {
     assert(this.#opened === null, "a journal is started once");
     const newId = this.options.id ?? randomBytes(16).toString("hex");
-    const opened = await openStore(this.store, newId, this.tools);
+    const opened = await openStore(this.store, newId, this.tools, (error) =>
+      this.#space.relieve(error),
+    );
     this.#opened = opened;
     try {
       signal.throwIfAborted();
@@ -103,6 +107,7 @@ export class StoreJournal implements Journal, Service {
       await this.#space.measure();
       signal.throwIfAborted();
     } catch (error) {
+      await this.#space.end();
       await this.store.close();
       throw error;
     }
@@ -121,6 +126,7 @@ export class StoreJournal implements Journal, Service {
       this.tools.log.error("the journal closes without its last entries", errorFields(error));
       throw error;
     } finally {
+      await this.#space.end();
       await this.store.close();
     }
   }
@@ -130,6 +136,7 @@ export class StoreJournal implements Journal, Service {
     this.#retention.end();
     this.#commit.kill();
     await this.#retention.ended();
+    await this.#space.end();
     await this.store.close();
   }
 
@@ -155,6 +162,12 @@ export class StoreJournal implements Journal, Service {
   }
   get storeBytes(): number {
     return this.#space.bytes;
+  }
+  get freeBytes(): number {
+    return this.#space.freeBytes;
+  }
+  get room(): JournalRoom {
+    return this.#space.room;
   }
 
   append(message: Message, lane: number, wallMs: number, queues: readonly Queue[]): number {

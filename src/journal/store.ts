@@ -19,8 +19,25 @@ export interface Store {
   clear(gte: Buffer, lt: Buffer): Promise<void>;
   /** Gives the space of what was deleted in the range back to the file system. */
   compact(gte: Buffer, lt: Buffer): Promise<void>;
-  /** Bytes of all its files. */
-  measure(): Promise<number>;
+  /** Bytes of all its files, and what its disk has left for it. */
+  measure(): Promise<StoreSize>;
+  /** Room that is kept for when the disk is full. */
+  readonly reserve: StoreReserve;
+}
+
+export interface StoreSize {
+  readonly bytes: number;
+  /** Infinity where nobody knows. */
+  readonly freeBytes: number;
+}
+
+export interface StoreReserve {
+  readonly at: "absent" | "making" | "ready";
+  readonly bytes: number;
+  /** Resolves with whether it is there now. */
+  make(signal: AbortSignal): Promise<boolean>;
+  /** Resolves with whether there was room to give up. */
+  release(): Promise<boolean>;
 }
 
 export type StoreRow = [key: Buffer, value: Buffer];

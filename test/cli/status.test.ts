@@ -15,7 +15,7 @@ describe("fieldgate status", () => {
   role                 standby, 2 gateways at the site, primary: gw-b
   clients              3 connected, 2 sessions, 1 retained
   messages             12,345 accepted since start, 45,678 sent to clients
-  store                open, 1.5 MiB, seq 990 on disk of 1000
+  store                open, 1.5 MiB of 2.0 GiB, seq 990 on disk of 1000
   uplink               connected, mqtts://cloud:8883, MQTT 5, 7 in flight
     telemetry          1,000 accepted = 890 delivered + 10 dropped (full) + 100 queued, held by rate
   device boiler        open, 70 frames, 69 accepted
@@ -119,6 +119,9 @@ function healthy(): GatewayStatus {
       lastSeq: 1000,
       durableSeq: 990,
       storeBytes: 1_572_864,
+      bytesMax: 2 ** 31,
+      freeBytes: 2 ** 32,
+      room: "free",
       pendingBytes: 0,
     },
     broker: {
@@ -129,6 +132,7 @@ function healthy(): GatewayStatus {
       acceptedDurable: 1000,
       sent: 45_678,
       paused: 0,
+      held: 0,
       dropped: {},
       closed: {},
       shared: [

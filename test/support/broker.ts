@@ -16,6 +16,7 @@ const OPTIONS: BrokerOptions = {
   queueBytesMax: 2 ** 26,
   queueWhenFull: "drop-oldest",
   outputBytesMax: 2 ** 20,
+  heldBytesMax: 2 ** 20,
   sessionsMax: 1000,
   subscriptionsMax: 1000,
   retainedMax: 1000,

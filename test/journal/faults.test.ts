@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -57,7 +57,7 @@ describe("a journal whose disk fails", () => {
     journal.append(sample("before"), 0, 0, [queue]);
     await journal.committed();
 
-    store.fault = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    store.fault = Object.assign(new Error("input/output error"), { code: "EIO" });
     const seq = journal.append(sample("during"), 0, 0, [queue]);
     const committed = journal.committed();
     await until(() => journal.counters.writeErrors >= 3);
@@ -65,7 +65,7 @@ describe("a journal whose disk fails", () => {
     assert.equal(journal.durableSeq, 1);
     assert.equal((await queue.read(0, ALL)).length, 1);
     const state = journal.state.get();
-    assert.ok(state.at === "failed" && state.error.message.includes("no space"));
+    assert.ok(state.at === "failed" && state.error.message.includes("input/output"));
 
     store.fault = null;
     await committed;
@@ -76,6 +76,25 @@ describe("a journal whose disk fails", () => {
     assert.deepEqual([...new Set(states)], ["failed", "open"]);
     const texts = (await queue.read(0, ALL)).map((one) => String(one.entry.message.payload));
     assert.deepEqual(texts, ["before", "during", "during too"]);
+    await journal.stop();
+  });
+
+  it("takes no message while the disk is full, and does again once a write has gone through", async () => {
+    const store = new FailingStore(join(path, "full"), OPTIONS.bytesMax, systemClock, 2 ** 20);
+    const journal = new StoreJournal(store, { ...OPTIONS, tidyEveryMs: 20 }, TOOLS);
+    await journal.start(NEVER);
+    await until(() => existsSync(join(path, "full", "ballast")));
+    store.fault = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    const seq = journal.append(sample("before"), 0, 0, []);
+    await until(() => journal.room === "disk-full");
+    assert.throws(() => journal.append(sample("refused"), 0, 0, []), /the disk is full/);
+    await until(() => !existsSync(join(path, "full", "ballast")));
+    store.fault = null;
+    await journal.committed();
+    await until(() => journal.room === "free");
+    assert.equal(statSync(join(path, "full", "ballast")).size, 2 ** 20);
+    assert.equal(journal.append(sample("after"), 0, 0, []), seq + 1);
+    await journal.committed();
     await journal.stop();
   });
 

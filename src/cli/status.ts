@@ -38,6 +38,8 @@ export function judge(status: GatewayStatus): Verdict {
   const warning: string[] = [];
   if (journal.state !== "open")
     critical.push(`store ${journal.state}: ${journal.error ?? "not open"}`);
+  const short = shortOfRoom(journal);
+  if (short !== null) (journal.room === "tight" ? warning : critical).push(short);
   warning.push(...linkWarnings("uplink", uplink), ...linkWarnings("downlink", downlink));
   for (const filter of downlink?.filtersRefused ?? []) {
     warning.push(`no commands: the cloud refuses the subscription to ${filter}`);
@@ -63,6 +65,13 @@ function linkWarnings(name: string, link: LinkStatus | null): string[] {
 }
 
 type LinkStatus = Pick<NonNullable<GatewayStatus["downlink"]>, "state" | "lastError">;
+
+function shortOfRoom({ room, storeBytes, bytesMax, freeBytes }: GatewayStatus["journal"]) {
+  if (room === "free") return null;
+  if (room === "disk-full") return `disk full: ${size(freeBytes)} free; publishers wait`;
+  const used = `${size(storeBytes)} of ${size(bytesMax)}`;
+  return room === "tight" ? `store nearly full: ${used}` : `store full: ${used}; publishers wait`;
+}
 
 /** The screen of `fieldgate status`. */
 export function screen(status: GatewayStatus, { reasons }: Verdict): string {

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { Clock } from "../base/clock.ts";
 import { FieldgateError } from "../base/errors.ts";
-import { Ballast } from "./ballast.ts";
+import { Ballast } from "./file-ballast.ts";
 import {
   directoryBytes,
   ensureDirectory,

@@ -8,9 +8,15 @@ import { createConnection, createServer, type Server, type Socket } from "node:n
  *   stalled    nothing passes and nothing is read: the sender's buffers fill; it passes later, when it is clear again
  *   blackhole  everything is read and thrown away, in both directions; the connection stays, and passes nothing ever
  *              again: TCP has no holes in its stream. New connections fare as the way then is
+ *   swallows   a blackhole in one direction: up is towards the target
  *   slow       what passes is limited to `bytesPerSecond` in each direction
  */
-export type Way = "clear" | "stalled" | "blackhole" | { readonly bytesPerSecond: number };
+export type Way =
+  | "clear"
+  | "stalled"
+  | "blackhole"
+  | { readonly swallows: "up" | "down" }
+  | { readonly bytesPerSecond: number };
 
 /** A TCP proxy with faults that the tests call for. One way for all its connections. */
 export class FaultyProxy {
@@ -99,7 +105,7 @@ class Pair {
   }
 
   set(way: Way): void {
-    if (this.#way === "blackhole") return;
+    if (swallows(this.#way, "up") || swallows(this.#way, "down")) return;
     this.#way = way;
     for (const socket of [this.#near, this.#far]) {
       if (way === "stalled") socket.pause();
@@ -126,7 +132,8 @@ class Pair {
 
   #pass(from: Socket, to: Socket): void {
     from.on("data", (chunk) => {
-      if (this.#way === "blackhole") return;
+      const direction = from === this.#near ? "up" : "down";
+      if (swallows(this.#way, direction)) return;
       const passes = from === this.#near ? this.#spend(chunk) : chunk;
       if (to.writable) to.write(passes);
       if (passes.length < chunk.length) {
@@ -134,7 +141,9 @@ class Pair {
         if (!to.writableNeedDrain) setImmediate(() => this.destroy());
         return;
       }
-      if (typeof this.#way === "object") this.#brake(from, chunk.length, this.#way.bytesPerSecond);
+      if (typeof this.#way === "object" && "bytesPerSecond" in this.#way) {
+        this.#brake(from, chunk.length, this.#way.bytesPerSecond);
+      }
     });
     from.on("end", () => {
       if (this.#way !== "blackhole") to.end();
@@ -160,4 +169,9 @@ class Pair {
     );
     this.#timers.add(timer);
   }
+}
+
+function swallows(way: Way, direction: "up" | "down"): boolean {
+  if (way === "blackhole") return true;
+  return typeof way === "object" && "swallows" in way && way.swallows === direction;
 }

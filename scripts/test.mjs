@@ -14,6 +14,7 @@ const PROGRAMS = {
   etcd: "etcd-server",
   socat: "socat",
   openssl: "openssl",
+  "rabbitmq-server": "rabbitmq-server",
 };
 const STOP_MS_MAX = 10_000;
 

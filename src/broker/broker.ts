@@ -13,13 +13,16 @@ import {
   type Granted,
   type ReturnCode,
 } from "./aedes-control.ts";
+import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
+import { type CertifiedClient, certifiedClients } from "./certified.ts";
 import { Connection, type ConnectionWorld } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Intake } from "./intake.ts";
 import { type ControlPersistence, levelPersistence } from "./level-persistence.ts";
 import { LocalPublisher, notTaken, type Offered } from "./local-publisher.ts";
-import { NetListener, type NetListenerOptions } from "./net-listener.ts";
+import { type ListenerOptions, type ListenerStatus, NetListener } from "./net-listener.ts";
 import { Turn } from "./outbox.ts";
+import { overdue, type TimeLimits } from "./overdue.ts";
 import type { BrokerJournal, Channel } from "./ports.ts";
 import { Retained } from "./retained.ts";
 import { Router } from "./router.ts";
@@ -28,12 +31,10 @@ import { Sessions } from "./sessions.ts";
 import type { ShareStatus } from "./share-group.ts";
 import { ShareGroups, type SharesOptions } from "./share-groups.ts";
 
-export interface BrokerOptions extends SessionLimits, SharesOptions {
-  readonly listeners: readonly (NetListenerOptions & { readonly anonymous: boolean })[];
+export interface BrokerOptions extends SessionLimits, SharesOptions, ArrivalLimits, TimeLimits {
+  readonly listeners: readonly (ListenerOptions & { readonly anonymous: boolean })[];
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
-  readonly connectTimeoutMs: number;
-  readonly connectionsMax: number;
   readonly topicLevelsMax: number;
   readonly inboundInflightMax: number;
   readonly sessionsMax: number;
@@ -68,7 +69,9 @@ export interface BrokerStatus {
   readonly dropped: Readonly<Record<string, number>>;
   readonly closed: Readonly<Record<string, number>>;
   readonly shared: readonly ShareStatus[];
-  readonly listeners: readonly { readonly name: string; readonly port: number }[];
+  readonly listeners: readonly ListenerStatus[];
+  /** Clients that have shown a certificate, the first hundred of them. */
+  readonly certified: readonly CertifiedClient[];
 }
 
 const WATCH_MS = 1000;
@@ -95,6 +98,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #control: AedesControl;
   readonly #listeners: NetListener[] = [];
   readonly #announced = new TopicTree<PublishFrame>();
+  readonly #arrivals: Arrivals;
   readonly #connections = new Set<Connection>();
   readonly #paused = new Set<Connection>();
   /** Those who hold messages that the store had no room for. */
@@ -113,6 +117,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.inboundInflightMax = options.inboundInflightMax;
     this.topicLevelsMax = options.topicLevelsMax;
     this.subscriptionsMax = options.subscriptionsMax;
+    this.#arrivals = new Arrivals(options, clock);
     this.turn = new Turn((task) => clock.afterTurn(task));
     this.#router = new Router(tools.laneOf, options.topicLevelsMax);
     this.#retained = new Retained(journal.rows("retained"), options.retainedMax, counters);
@@ -138,9 +143,12 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     signal.throwIfAborted();
     this.#stopWatching = clock.every(WATCH_MS, () => this.#watch());
     for (const options of this.#options.listeners) {
-      const listener = new NetListener(options, (channel) =>
-        this.#accept(channel, options.anonymous),
-      );
+      const listener = new NetListener(options, {
+        ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
+        ...{ connectBytesMax: this.connectBytesMax, packetBytesMax: this.packetBytesMax },
+        accept: (channel) => this.#accept(channel, options.anonymous),
+        refused: (reason) => this.refused(reason),
+      });
       this.#listeners.push(listener);
       await listener.listen();
       const { name, host } = options;
@@ -219,7 +227,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       dropped: Object.fromEntries(drops),
       closed: Object.fromEntries(closes),
       shared: this.#shares.status(),
-      listeners: this.#listeners.map(({ options: { name }, port }) => ({ name, port })),
+      listeners: this.#listeners.map(({ status }) => status),
+      certified: certifiedClients(this.#connections),
     };
   }
 
@@ -285,7 +294,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   authenticate(connection: Connection, claims: ConnectClaims): ReturnCode {
     if (claims.clientId === "" && !claims.clean) return 2; // [MQTT-3.1.3-8]
-    if (!connection.anonymous && !connection.channel.loopback) return 5;
+    const { loopback, identity } = connection.channel;
+    if (!connection.anonymous && !loopback && identity === null) return 5;
     const isNew = !claims.clean && this.#sessions.persistentOf(claims.clientId) === null;
     return isNew && this.#sessions.count >= this.#options.sessionsMax ? 3 : 0;
   }
@@ -337,26 +347,19 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   // ——— its own
 
-  #accept(channel: Channel, anonymous: boolean): Connection | null {
-    if (this.#connections.size >= this.#options.connectionsMax) {
-      this.#counters.closed("too many connections");
-      return null;
-    }
+  #accept(channel: Channel, anonymous: boolean): Connection {
     const connection = new Connection(channel, anonymous, this);
     this.#connections.add(connection);
     return connection;
   }
 
-  /** Closes who is silent for too long. Who is not read is not silent. */
+  /** Closes who is silent for too long, or takes too long over something. */
   #watch(): void {
     const now = this.nowMs();
+    for (const listener of this.#listeners) listener.sweep();
     for (const connection of this.#connections) {
-      const { awaitsConnect, openedMs, lastSeenMs, silenceMsMax, paused } = connection;
-      if (awaitsConnect) {
-        if (now - openedMs > this.#options.connectTimeoutMs) connection.close("no CONNECT in time");
-      } else if (silenceMsMax > 0 && now - lastSeenMs > silenceMsMax && !paused) {
-        connection.close("keep-alive"); // [MQTT-3.1.2-24]
-      }
+      const reason = overdue(connection, now, this.#options);
+      if (reason !== null) connection.close(reason);
     }
     this.#shares.watch(now);
     this.#retryHeld();

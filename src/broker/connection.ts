@@ -73,6 +73,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   #control: ControlStream | null = null;
   #backlog: Buffer[] = [];
   #paused = false;
+  #packetSinceMs: number | null = null;
   #gone = false;
   #connackBytes: number[] | null = [];
   #route: Route<Session> | null = null;
@@ -96,8 +97,13 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     return this.#phase === "awaiting";
   }
 
-  get paused(): boolean {
-    return this.#paused;
+  get listens(): boolean {
+    return this.#phase === "open" && !this.#paused;
+  }
+
+  /** Since when a packet has begun and not ended; null when none has. */
+  get packetSinceMs(): number | null {
+    return this.#packetSinceMs;
   }
 
   // ——— the channel's side
@@ -111,6 +117,15 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
   drained(): void {
     this.#world.drained(this);
+  }
+
+  /** Not read for the time of its keep-alive: closed if the reason is that it takes nothing [MQTT-3.1.2-24]. */
+  stalled(): void {
+    if (this.#paused && this.outbox.pendingBytes > 0) this.close("keep-alive");
+  }
+
+  broken(reason: string): void {
+    if (this.#phase !== "closed") this.close(reason);
   }
 
   closed(): void {
@@ -134,6 +149,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     if (this.#phase !== "held") return;
     this.#phase = "open";
     this.#reader.bytesMax = this.#world.packetBytesMax;
+    this.channel.admitted();
+    this.#listenAgain();
     this.#resumeChannel();
     this.#advance();
   }
@@ -153,6 +170,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
   resume(): void {
     this.#paused = false;
+    this.channel.watch(0);
+    this.#listenAgain();
     this.#resumeChannel();
     this.#advance();
   }
@@ -180,18 +199,37 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       if (this.#paused) return;
       const found = this.#reader.next();
       if (found === FRAME) {
+        this.#packetSinceMs = null;
         this.#frame(this.#reader);
       } else if (found === MORE) {
-        const chunk = this.#backlog.shift();
-        if (chunk === undefined) break;
-        this.#reader.push(chunk);
-        this.#paused = this.#world.mustPause(this);
-        if (this.#paused) this.channel.pause();
+        if (!this.#readOn()) break;
       } else {
         this.close(found === MALFORMED ? "malformed length" : "packet too long");
       }
     }
     if (this.#gone && this.#phase !== "held") this.#end("closed by the client");
+  }
+
+  /** Takes up the next piece that came. Tells whether there was one. */
+  #readOn(): boolean {
+    if (this.#reader.gatheredBytes > 0) this.#packetSinceMs ??= this.lastSeenMs;
+    const chunk = this.#backlog.shift();
+    if (chunk === undefined) return false;
+    this.#reader.push(chunk);
+    if (this.#world.mustPause(this)) this.#pause();
+    return true;
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.channel.pause();
+    this.channel.watch(this.silenceMsMax);
+  }
+
+  /** What came while it was not read is still to be seen: its times begin anew. */
+  #listenAgain(): void {
+    this.lastSeenMs = this.#world.nowMs();
+    if (this.#packetSinceMs !== null) this.#packetSinceMs = this.lastSeenMs;
   }
 
   #frame({ bytes, start, bodyStart, end }: FrameReader): void {

@@ -32,6 +32,7 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   etcd3: /^src\/site\/etcd-/,
   systeminformation: /^src\/health\/host-/,
   "classic-level": /^src\/journal\/level-/,
+  ws: /^src\/broker\/net-ws-/,
   yaml: /^src\/config\/yaml-/,
   typebox: /^src\/config\//,
   "@peculiar/x509": /^src\/replica\/x509-/,

@@ -11,6 +11,7 @@ import { type Device, type DeviceStatus, device } from "./devices/device.ts";
 import { Figures } from "./health/figures.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
 import { auditDevice, auditLane, type DeviceAudit, type LaneAudit } from "./health/ledger.ts";
+import { HealthServer } from "./health/net-health-server.ts";
 import type { JournalRoom, JournalState } from "./journal/journal.ts";
 import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
 import { type Site, type SiteStatus, site } from "./site/site.ts";
@@ -152,7 +153,10 @@ export class Gateway {
       rows: this.#journal.rows("site"),
       journalOffset: () => ({ id: this.#journal.id, seq: this.#journal.durableSeq }),
     });
-    const { figuresSeconds, hostSeconds } = config.health;
+    const { figuresSeconds, hostSeconds, port } = config.health;
+    const sources = { unready: () => this.#unready(), metrics: () => this.status() };
+    const monitored =
+      port === undefined ? [] : [new HealthServer(port, sources, log.part("health"))];
     this.#host = new HostStatistics(
       { everyMs: hostSeconds * 1000, path },
       { clock, log: log.part("health") },
@@ -169,6 +173,7 @@ export class Gateway {
       ...(this.#downlink === null ? [] : [this.#downlink]),
       this.#host,
       figures,
+      ...monitored,
       control,
     ];
   }
@@ -247,6 +252,11 @@ export class Gateway {
       sink: { take: (message) => this.#broker.takeDown(message, publisher) },
       wallIsSure: () => clock.wallMs() > WALL_MS_MIN,
     });
+  }
+
+  #unready(): readonly string[] {
+    const { journal } = this.status();
+    return journal.state === "open" ? [] : [`store ${journal.state}: ${journal.error ?? ""}`];
   }
 
   /** What an earlier configuration's uplink has left waiting is counted too: nothing lets go of it. */

@@ -69,6 +69,15 @@ const cluster = section(
 
 const health = section(
   {
+    port: Type.Optional(
+      whole({
+        minimum: 0,
+        maximum: 65_535,
+        description:
+          "Port on loopback for monitoring: /healthz, /readyz, /metrics (Prometheus). Without it none; 0 takes a free one.",
+        examples: [9100],
+      }),
+    ),
     figuresSeconds: whole({
       default: 10,
       minimum: 0,

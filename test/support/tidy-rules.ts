@@ -31,6 +31,7 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   serialport: /^src\/devices\/serial-/,
   etcd3: /^src\/site\/etcd-/,
   systeminformation: /^src\/health\/host-/,
+  "prom-client": /^src\/health\/prom-/,
   "classic-level": /^src\/journal\/level-/,
   ws: /^src\/broker\/net-ws-/,
   yaml: /^src\/config\/yaml-/,

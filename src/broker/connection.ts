@@ -4,6 +4,7 @@ import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts"
 import type { ControlStream } from "./control-stream.ts";
 import { Held } from "./held.ts";
 import type { Publisher } from "./intake.ts";
+import { LastRoute } from "./last-route.ts";
 import { Outbox, type Turn } from "./outbox.ts";
 import type { Channel, ChannelReceiver } from "./ports.ts";
 import type { Route } from "./router.ts";
@@ -16,8 +17,7 @@ export interface ConnectionWorld {
   readonly connectBytesMax: number;
   readonly inboundInflightMax: number;
   nowMs(): number;
-  routeVersion(): number;
-  route(topic: string): Route<Session>;
+  readonly routes: { readonly version: number; route(topic: string): Route<Session> };
   /** Begins the control plane's side for a CONNECT that has come. */
   control(connection: Connection): ControlStream;
   admit(
@@ -69,6 +69,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
   readonly #world: ConnectionWorld;
   readonly #reader: FrameReader;
+  readonly #lastRoute: LastRoute<Session>;
   #phase: Phase = "awaiting";
   #control: ControlStream | null = null;
   #backlog: Buffer[] = [];
@@ -76,8 +77,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   #packetSinceMs: number | null = null;
   #gone = false;
   #connackBytes: number[] | null = [];
-  #route: Route<Session> | null = null;
-  #routeBytes: Buffer = NO_BYTES;
 
   constructor(channel: Channel, anonymous: boolean, world: ConnectionWorld) {
     this.channel = channel;
@@ -85,6 +84,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.#world = world;
     this.outbox = new Outbox(channel, world.turn);
     this.#reader = new FrameReader(world.connectBytesMax);
+    this.#lastRoute = new LastRoute(world.routes);
     this.openedMs = world.nowMs();
     this.lastSeenMs = this.openedMs;
   }
@@ -179,7 +179,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   /** Takes what is held, as far as there is room. False when some of it has to wait on. */
   retry(): boolean {
     for (let frame = this.held.peek(); frame; frame = this.held.peek()) {
-      if (!this.#take(frame, this.#world.route(frame.topic))) return false;
+      if (!this.#take(frame, this.#world.routes.route(frame.topic))) return false;
       if (this.#phase === "closed") return true;
       this.held.shift();
     }
@@ -288,7 +288,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       this.close(topicEnd);
       return;
     }
-    const route = this.#routeOf(bytes, bodyStart + 2, topicEnd);
+    const route = this.#lastRoute.of(bytes, bodyStart + 2, topicEnd);
     if (route === null || route.refusal !== null) {
       this.close(route?.refusal ?? "topic is not well-formed UTF-8"); // [MQTT-3.3.2-1]
       return;
@@ -354,24 +354,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
         .then(complete, () => this.close("store failed"));
   }
 
-  /** The route of a topic: the same as last time when the bytes are. Null for bytes that are not UTF-8. */
-  #routeOf(bytes: Buffer, topicStart: number, topicEnd: number): Route<Session> | null {
-    const last = this.#route;
-    if (
-      last !== null &&
-      last.version === this.#world.routeVersion() &&
-      sameBytes(this.#routeBytes, bytes, topicStart, topicEnd)
-    ) {
-      return last;
-    }
-    const topic = bytes.toString("utf8", topicStart, topicEnd);
-    const topicBytes = Buffer.from(topic);
-    if (!sameBytes(topicBytes, bytes, topicStart, topicEnd)) return null;
-    this.#routeBytes = topicBytes;
-    this.#route = this.#world.route(topic);
-    return this.#route;
-  }
-
   #resumeChannel(): void {
     if (!this.#paused && this.#phase !== "held") this.channel.resume();
   }
@@ -390,8 +372,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
 /** A packet identifier and a filter of one character. */
 const FILTERS_BYTES_MIN = 5;
-
-const NO_BYTES = Buffer.alloc(0);
 
 /** The first byte of each packet that a client may send after CONNECT, PUBLISH aside (table 2.2). */
 const HEADERS: readonly (number | undefined)[] = [
@@ -415,12 +395,4 @@ const HEADERS: readonly (number | undefined)[] = [
 function acknowledges(session: Session, type: number, packetId: number): boolean {
   if (type === PACKET.puback) return session.puback(packetId);
   return type === PACKET.pubrec ? session.pubrec(packetId) : session.pubcomp(packetId);
-}
-
-function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
-  if (known.length !== end - start) return false;
-  for (let i = 0; i < known.length; i++) {
-    if (known[i] !== bytes[start + i]) return false;
-  }
-  return true;
 }

@@ -9,9 +9,11 @@ import type { Config } from "./config/schema.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { type Device, type DeviceStatus, device } from "./devices/device.ts";
 import { Figures } from "./health/figures.ts";
+import { FlashWear } from "./health/flash-wear.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
 import { auditDevice, auditLane, type DeviceAudit, type LaneAudit } from "./health/ledger.ts";
-import { HealthServer } from "./health/net-health-server.ts";
+import type { FlashLife } from "./health/wear.ts";
+import type { JournalFigures } from "./journal/counters.ts";
 import type { JournalRoom, JournalState } from "./journal/journal.ts";
 import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
 import { type Site, type SiteStatus, site } from "./site/site.ts";
@@ -50,7 +52,12 @@ export interface GatewayStatus {
     readonly freeBytes: number;
     readonly room: JournalRoom;
     readonly pendingBytes: number;
+    /** Where a damaged store was set aside at this start; null: it was sound. */
+    readonly quarantine: string | null;
+    readonly figures: JournalFigures;
   };
+  /** What the journal costs the card; null before the first sample. */
+  readonly flash: FlashLife | null;
   readonly broker: BrokerStatus;
   readonly devices: readonly DeviceStatus[];
   readonly uplink: UplinkStatus | null;
@@ -97,6 +104,7 @@ export class Gateway {
   readonly #downlink: Downlink | null;
   readonly #site: Site;
   readonly #host: HostStatistics;
+  readonly #flash: FlashWear;
   readonly #services: readonly Service[];
   readonly #startedMs: number;
 
@@ -153,19 +161,18 @@ export class Gateway {
       rows: this.#journal.rows("site"),
       journalOffset: () => ({ id: this.#journal.id, seq: this.#journal.durableSeq }),
     });
-    const { figuresSeconds, hostSeconds, port } = config.health;
-    const sources = { unready: () => this.#unready(), metrics: () => this.status() };
-    const monitored =
-      port === undefined ? [] : [new HealthServer(port, sources, log.part("health"))];
+    const { figuresSeconds, hostSeconds } = config.health;
     this.#host = new HostStatistics(
       { everyMs: hostSeconds * 1000, path },
       { clock, log: log.part("health") },
     );
+    this.#flash = flashWear(config, tools, this.#journal);
     const announce = (topic: string, text: string) => this.#broker.announce(topic, text);
     const figures = new Figures(figuresSeconds * 1000, clock, () => this.status(), announce);
     const outward = this.#uplink === null ? [] : [this.#uplink];
     this.#services = [
       this.#journal,
+      this.#flash,
       this.#site,
       ...outward,
       this.#broker,
@@ -173,7 +180,6 @@ export class Gateway {
       ...(this.#downlink === null ? [] : [this.#downlink]),
       this.#host,
       figures,
-      ...monitored,
       control,
     ];
   }
@@ -205,7 +211,10 @@ export class Gateway {
         freeBytes: journal.freeBytes,
         room: journal.room,
         pendingBytes: journal.pendingBytes,
+        quarantine: journal.quarantine,
+        figures: journal.figures(),
       },
+      flash: this.#flash.life,
       broker: this.#broker.status(),
       devices: this.#devices.map((each) => each.status()),
       uplink: this.#uplink?.status() ?? null,
@@ -254,11 +263,6 @@ export class Gateway {
     });
   }
 
-  #unready(): readonly string[] {
-    const { journal } = this.status();
-    return journal.state === "open" ? [] : [`store ${journal.state}: ${journal.error ?? ""}`];
-  }
-
   /** What an earlier configuration's uplink has left waiting is counted too: nothing lets go of it. */
   #balance(lane: LaneName): LaneBalance {
     const accepted = this.#journal.laneTotals[LANES[lane]] ?? 0;
@@ -277,8 +281,32 @@ export class Gateway {
 }
 
 function journalOptions({ store }: Config): LevelJournalOptions {
-  const { retryFirstMs: firstMs, retryMaxMs: maxMs, pendingBytesMax, ...options } = store;
+  const {
+    retryFirstMs: firstMs,
+    retryMaxMs: maxMs,
+    pendingBytesMax,
+    enduranceBytes: _,
+    ...options
+  } = store;
   return { ...options, pendingBytesMax: 2 * pendingBytesMax, retry: { firstMs, maxMs } };
+}
+
+function flashWear(
+  { store }: Config,
+  { clock, log }: GatewayTools,
+  journal: ReturnType<typeof levelJournal>,
+): FlashWear {
+  const options = { path: store.path, enduranceBytes: store.enduranceBytes ?? null };
+  const counted = () => ({
+    messages: journal.counters.entries,
+    messageBytes: journal.counters.entryBytes,
+  });
+  return new FlashWear(options, {
+    clock,
+    log: log.part("health"),
+    rows: journal.rows("health"),
+    counted,
+  });
 }
 
 function brokerOptions(config: Config): BrokerOptions {

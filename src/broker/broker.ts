@@ -13,17 +13,13 @@ import {
   type Granted,
   type ReturnCode,
 } from "./aedes-control.ts";
-import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
-import { Backpressure, type BackpressureLimits } from "./backpressure.ts";
-import { type CertifiedClient, certifiedClients } from "./certified.ts";
 import { Connection, type ConnectionWorld } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Intake } from "./intake.ts";
 import { type ControlPersistence, levelPersistence } from "./level-persistence.ts";
 import { LocalPublisher, notTaken, type Offered } from "./local-publisher.ts";
-import { type ListenerOptions, type ListenerStatus, NetListener } from "./net-listener.ts";
+import { NetListener, type NetListenerOptions } from "./net-listener.ts";
 import { Turn } from "./outbox.ts";
-import { overdue, type TimeLimits } from "./overdue.ts";
 import type { BrokerJournal, Channel } from "./ports.ts";
 import { Retained } from "./retained.ts";
 import { Router } from "./router.ts";
@@ -32,20 +28,21 @@ import { Sessions } from "./sessions.ts";
 import type { ShareStatus } from "./share-group.ts";
 import { ShareGroups, type SharesOptions } from "./share-groups.ts";
 
-export interface BrokerOptions
-  extends SessionLimits,
-    SharesOptions,
-    ArrivalLimits,
-    TimeLimits,
-    BackpressureLimits {
-  readonly listeners: readonly (ListenerOptions & { readonly anonymous: boolean })[];
+export interface BrokerOptions extends SessionLimits, SharesOptions {
+  readonly listeners: readonly (NetListenerOptions & { readonly anonymous: boolean })[];
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
+  readonly connectTimeoutMs: number;
+  readonly connectionsMax: number;
   readonly topicLevelsMax: number;
   readonly inboundInflightMax: number;
   readonly sessionsMax: number;
   readonly subscriptionsMax: number;
   readonly retainedMax: number;
+  /** One connection is not read further while it holds so much that the store has no room for. */
+  readonly heldBytesMax: number;
+  /** Nobody is read further while so much is not durable, or is held for want of room. */
+  readonly pendingBytesMax: number;
 }
 
 export interface BrokerTools {
@@ -71,9 +68,7 @@ export interface BrokerStatus {
   readonly dropped: Readonly<Record<string, number>>;
   readonly closed: Readonly<Record<string, number>>;
   readonly shared: readonly ShareStatus[];
-  readonly listeners: readonly ListenerStatus[];
-  /** Clients that have shown a certificate, the first hundred of them. */
-  readonly certified: readonly CertifiedClient[];
+  readonly listeners: readonly { readonly name: string; readonly port: number }[];
 }
 
 const WATCH_MS = 1000;
@@ -91,7 +86,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #options: BrokerOptions;
   readonly #tools: BrokerTools;
   readonly #counters = new Counters();
-  readonly routes: Router<Session>;
+  readonly #router: Router<Session>;
   readonly #retained: Retained;
   readonly #shares: ShareGroups;
   readonly #sessions: Sessions;
@@ -100,9 +95,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #control: AedesControl;
   readonly #listeners: NetListener[] = [];
   readonly #announced = new TopicTree<PublishFrame>();
-  readonly #arrivals: Arrivals;
   readonly #connections = new Set<Connection>();
-  readonly #backpressure: Backpressure;
+  readonly #paused = new Set<Connection>();
+  /** Those who hold messages that the store had no room for. */
+  readonly #holding = new Set<Connection>();
+  #heldBytes = 0;
   #stopWatching: () => void = () => {};
   #unfollow: () => void = () => {};
 
@@ -116,12 +113,10 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.inboundInflightMax = options.inboundInflightMax;
     this.topicLevelsMax = options.topicLevelsMax;
     this.subscriptionsMax = options.subscriptionsMax;
-    this.#arrivals = new Arrivals(options, clock);
-    this.#backpressure = new Backpressure(options, journal);
     this.turn = new Turn((task) => clock.afterTurn(task));
-    this.routes = new Router(tools.laneOf, options.topicLevelsMax);
+    this.#router = new Router(tools.laneOf, options.topicLevelsMax);
     this.#retained = new Retained(journal.rows("retained"), options.retainedMax, counters);
-    const parts = { journal, router: this.routes, counters, log };
+    const parts = { journal, router: this.#router, counters, log };
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
     this.#sessions = new Sessions(options, { ...parts, shares: this.#shares });
     this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
@@ -132,7 +127,10 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   async start(signal: AbortSignal): Promise<void> {
     const { clock, journal } = this.#tools;
     this.#intake.open();
-    this.#unfollow = journal.onCommit(() => this.#backpressure.relax());
+    this.#unfollow = journal.onCommit(() => {
+      this.#retryHeld();
+      this.#resumeSome();
+    });
     await this.#retained.load();
     await this.#sessions.restore(this.#persistence);
     await this.#publishWillsLeft();
@@ -140,12 +138,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     signal.throwIfAborted();
     this.#stopWatching = clock.every(WATCH_MS, () => this.#watch());
     for (const options of this.#options.listeners) {
-      const listener = new NetListener(options, {
-        ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
-        ...{ connectBytesMax: this.connectBytesMax, packetBytesMax: this.packetBytesMax },
-        accept: (channel) => this.#accept(channel, options.anonymous),
-        refused: (reason) => this.refused(reason),
-      });
+      const listener = new NetListener(options, (channel) =>
+        this.#accept(channel, options.anonymous),
+      );
       this.#listeners.push(listener);
       await listener.listen();
       const { name, host } = options;
@@ -178,7 +173,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
    * @throws FieldgateError ERR_STORE_FULL, ERR_STORE_WRITE, or ERR_TOPIC when the topic is not one
    */
   publish(message: Message, publisher: LocalPublisher): Promise<void> {
-    const route = this.routes.route(message.topic);
+    const route = this.#router.route(message.topic);
     if (route.refusal !== null) {
       const details = { topic: message.topic };
       return Promise.reject(new FieldgateError("ERR_TOPIC", route.refusal, { details }));
@@ -190,7 +185,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   /** Takes a message that came down from the cloud, or says at once why not: it never goes up again. */
   takeDown(message: Message, publisher: LocalPublisher): Offered {
-    const route = this.routes.route(message.topic);
+    const route = this.#router.route(message.topic);
     if (route.refusal !== null || route.reserved) {
       const details = { topic: message.topic };
       const why = route.refusal ?? "topic is reserved";
@@ -207,15 +202,15 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const bytes = Buffer.from(payload);
     const said = publishFrameOf({ topic, payload: bytes, qos: 0, retain: true, properties: null });
     this.#announced.set(topic, said);
-    this.#intake.tell(said, this.routes.route(topic));
+    this.#intake.tell(said, this.#router.route(topic));
   }
 
   status(): BrokerStatus {
     const { accepted, acceptedDurable, sent, drops, closes } = this.#counters;
     return {
       connections: this.#connections.size,
-      paused: this.#backpressure.paused,
-      held: this.#backpressure.held,
+      paused: this.#paused.size,
+      held: [...this.#holding].reduce((sum, { held }) => sum + held.length, 0),
       sessions: this.#sessions.count,
       retained: this.#retained.size,
       accepted,
@@ -224,8 +219,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       dropped: Object.fromEntries(drops),
       closed: Object.fromEntries(closes),
       shared: this.#shares.status(),
-      listeners: this.#listeners.map(({ status }) => status),
-      certified: certifiedClients(this.#connections),
+      listeners: this.#listeners.map(({ options: { name }, port }) => ({ name, port })),
     };
   }
 
@@ -233,6 +227,12 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   nowMs(): number {
     return this.#tools.clock.monotonicMs();
+  }
+  routeVersion(): number {
+    return this.#router.version;
+  }
+  route(topic: string) {
+    return this.#router.route(topic);
   }
   control(connection: Connection) {
     return this.#control.open(connection);
@@ -254,18 +254,24 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   mustPause(connection: Connection): boolean {
-    return this.#backpressure.mustPause(connection);
+    if (!this.#isFull(connection, 1)) return false;
+    this.#paused.add(connection);
+    return true;
   }
+
   holds(connection: Connection, bytes: number): void {
-    this.#backpressure.holds(connection, bytes);
+    this.#holding.add(connection);
+    this.#heldBytes += bytes;
   }
+
   drained(connection: Connection): void {
-    this.#backpressure.drained(connection);
+    if (this.#paused.has(connection)) this.#resumeSome();
   }
 
   ended(connection: Connection, reason: string): void {
     this.#connections.delete(connection);
-    this.#backpressure.forget(connection);
+    this.#paused.delete(connection);
+    if (this.#holding.delete(connection)) this.#heldBytes -= connection.held.bytes;
     const { session, channel } = connection;
     if (session !== null) this.#sessions.left(session, connection);
     this.#tools.log.debug("disconnected", {
@@ -279,8 +285,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   authenticate(connection: Connection, claims: ConnectClaims): ReturnCode {
     if (claims.clientId === "" && !claims.clean) return 2; // [MQTT-3.1.3-8]
-    const { loopback, identity } = connection.channel;
-    if (!connection.anonymous && !loopback && identity === null) return 5;
+    if (!connection.anonymous && !connection.channel.loopback) return 5;
     const isNew = !claims.clean && this.#sessions.persistentOf(claims.clientId) === null;
     return isNew && this.#sessions.count >= this.#options.sessionsMax ? 3 : 0;
   }
@@ -332,22 +337,59 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   // ——— its own
 
-  #accept(channel: Channel, anonymous: boolean): Connection {
+  #accept(channel: Channel, anonymous: boolean): Connection | null {
+    if (this.#connections.size >= this.#options.connectionsMax) {
+      this.#counters.closed("too many connections");
+      return null;
+    }
     const connection = new Connection(channel, anonymous, this);
     this.#connections.add(connection);
     return connection;
   }
 
-  /** Closes who is silent for too long, or takes too long over something. */
+  /** Closes who is silent for too long. Who is not read is not silent. */
   #watch(): void {
     const now = this.nowMs();
-    for (const listener of this.#listeners) listener.sweep();
     for (const connection of this.#connections) {
-      const reason = overdue(connection, now, this.#options);
-      if (reason !== null) connection.close(reason);
+      const { awaitsConnect, openedMs, lastSeenMs, silenceMsMax, paused } = connection;
+      if (awaitsConnect) {
+        if (now - openedMs > this.#options.connectTimeoutMs) connection.close("no CONNECT in time");
+      } else if (silenceMsMax > 0 && now - lastSeenMs > silenceMsMax && !paused) {
+        connection.close("keep-alive"); // [MQTT-3.1.2-24]
+      }
     }
     this.#shares.watch(now);
-    this.#backpressure.relax();
+    this.#retryHeld();
+    this.#resumeSome();
+  }
+
+  /** Gives those who wait for room in the store another try, in turn, until one has to wait on. */
+  #retryHeld(): void {
+    for (const connection of [...this.#holding]) {
+      const before = connection.held.bytes;
+      const isDone = connection.retry();
+      this.#heldBytes += connection.held.bytes - before;
+      if (!isDone) return;
+      this.#holding.delete(connection);
+    }
+  }
+
+  #resumeSome(): void {
+    for (const connection of [...this.#paused]) {
+      if (this.#isFull(connection, 0.5)) continue;
+      this.#paused.delete(connection);
+      connection.resume();
+    }
+  }
+
+  /** Whether so much waits to be kept, or to be taken by this very client, that it must not bring more. */
+  #isFull({ outbox, held }: Connection, share: number): boolean {
+    const { pendingBytesMax, heldBytesMax, outputBytesMax } = this.#options;
+    return (
+      this.#tools.journal.pendingBytes + this.#heldBytes >= pendingBytesMax * share ||
+      held.bytes >= heldBytesMax * share ||
+      outbox.pendingBytes > outputBytesMax * share
+    );
   }
 
   /** Those who were connected when the last process ended are gone: their wills are due [MQTT-3.1.2-8]. */

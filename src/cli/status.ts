@@ -1,8 +1,9 @@
-import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
 import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway.ts";
 import type { Command } from "./command.ts";
 import { socketOf } from "./socket.ts";
+import { flashLine, journalRows, storeDamage } from "./status-store.ts";
+import { count, duration, row, size } from "./words.ts";
 
 export const command: Command = {
   help: `fieldgate status [--config FILE | --socket PATH] [--json]   what a running gateway does, on one screen
@@ -27,8 +28,6 @@ Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no ga
   },
 };
 
-type Listener = GatewayStatus["broker"]["listeners"][number];
-
 export interface Verdict {
   readonly exit: 0 | 1 | 2;
   readonly reasons: readonly string[];
@@ -36,13 +35,14 @@ export interface Verdict {
 
 /** What is wrong with a gateway, worst first. */
 export function judge(status: GatewayStatus): Verdict {
-  const { broker, journal, uplink, downlink, devices, ledger, cluster } = status;
+  const { journal, uplink, downlink, devices, ledger, cluster } = status;
   const critical: string[] = [];
   const warning: string[] = [];
   if (journal.state !== "open")
     critical.push(`store ${journal.state}: ${journal.error ?? "not open"}`);
   const short = shortOfRoom(journal);
   if (short !== null) (journal.room === "tight" ? warning : critical).push(short);
+  warning.push(...storeDamage(journal));
   warning.push(...linkWarnings("uplink", uplink), ...linkWarnings("downlink", downlink));
   for (const filter of downlink?.filtersRefused ?? []) {
     warning.push(`no commands: the cloud refuses the subscription to ${filter}`);
@@ -52,9 +52,6 @@ export function judge(status: GatewayStatus): Verdict {
     warning.push(`${count(queued)} messages wait for an uplink, and none is configured`);
   }
   if (cluster.etcd === "silent") warning.push("etcd does not answer: no primary can be elected");
-  const ended = broker.listeners.filter((each) => (each.certificate?.daysLeft ?? 0) < 0);
-  critical.push(...ended.map(({ name }) => `certificate of listener ${name} has expired`));
-  warning.push(...broker.listeners.flatMap(certificateWarnings));
   for (const { name, state, reason } of devices) {
     if (state !== "open") warning.push(`device ${name} ${state}${reason ? `: ${reason}` : ""}`);
   }
@@ -79,19 +76,9 @@ function shortOfRoom({ room, storeBytes, bytesMax, freeBytes }: GatewayStatus["j
   return room === "tight" ? `store nearly full: ${used}` : `store full: ${used}; publishers wait`;
 }
 
-function certificateWarnings({ name, certificate }: Listener): string[] {
-  if (certificate === null) return [];
-  const { daysLeft, error } = certificate;
-  const ends = daysLeft >= 0 && daysLeft < EXPIRY_WARNING_DAYS;
-  return [
-    ...(ends ? [`certificate of listener ${name} expires in ${daysLeft} days`] : []),
-    ...(error === null ? [] : [`listener ${name} keeps its old certificate: ${error}`]),
-  ];
-}
-
 /** The screen of `fieldgate status`. */
 export function screen(status: GatewayStatus, { reasons }: Verdict): string {
-  const { broker, journal, uplink, ledger, devices, host, cluster } = status;
+  const { broker, journal, flash, uplink, ledger, devices, host, cluster } = status;
   const lines = [
     `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
     ...reasons.map((reason) => `  ! ${reason}`),
@@ -100,7 +87,6 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
       "clients",
       `${broker.connections} connected, ${broker.sessions} sessions, ${broker.retained} retained`,
     ),
-    ...broker.listeners.map(listenerRow),
     row(
       "messages",
       `${count(broker.accepted)} accepted since start, ${count(broker.sent)} sent to clients`,
@@ -109,6 +95,8 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
       "store",
       `${journal.state}, ${size(journal.storeBytes)} of ${size(journal.bytesMax)}, seq ${journal.durableSeq} on disk of ${journal.lastSeq}`,
     ),
+    ...journalRows(journal),
+    row("flash", flashLine(flash)),
     row(
       "uplink",
       uplink === null
@@ -155,11 +143,6 @@ function sharedRows(shared: GatewayStatus["broker"]["shared"]): string[] {
 
 const SHARED_ROWS_MAX = 8;
 
-function listenerRow({ name, type, port, sockets, certificate }: Listener): string {
-  const days = certificate === null ? "" : `, certificate for ${certificate.daysLeft} days`;
-  return row(`listener ${name}`, `${type} on port ${port}, ${sockets} connections${days}`);
-}
-
 function roleLine({ role, epoch, primary, members, etcd }: GatewayStatus["cluster"]): string {
   const parts = [
     epoch === null ? role : `${role} with epoch ${epoch}`,
@@ -189,26 +172,4 @@ function machine(host: NonNullable<GatewayStatus["host"]>): string {
     host.temperatureCelsius === null ? "" : `${host.temperatureCelsius.toFixed(0)} °C`,
   ];
   return parts.filter((part) => part !== "").join(", ");
-}
-
-function row(name: string, text: string): string {
-  return `  ${name.padEnd(20)} ${text}`;
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en-US");
-}
-
-function size(bytes: number): string {
-  if (bytes >= 2 ** 30) return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  return bytes < 2 ** 20
-    ? `${Math.round(bytes / 1024)} KiB`
-    : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-}
-
-function duration(ms: number): string {
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 1) return `${Math.floor(ms / 1000)} s`;
-  if (minutes < 120) return `${minutes} min`;
-  return `${Math.floor(minutes / 60)} h`;
 }

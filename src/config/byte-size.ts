@@ -3,6 +3,7 @@ const UNITS = {
   kB: 1000,
   MB: 1000 ** 2,
   GB: 1000 ** 3,
+  TB: 1000 ** 4,
   KiB: 2 ** 10,
   MiB: 2 ** 20,
   GiB: 2 ** 30,
@@ -19,9 +20,9 @@ export function parseByteSize(text: string): number | null {
   return Number.isSafeInteger(count) ? count : null;
 }
 
-/** A number of bytes in the largest of B, KiB, MiB and GiB that needs no fraction. */
+/** A number of bytes in the first of TB, GiB, MiB, KiB and B that needs no fraction. */
 export function formatByteSize(count: number): string {
-  for (const unit of ["GiB", "MiB", "KiB"] as const) {
+  for (const unit of ["TB", "GiB", "MiB", "KiB"] as const) {
     if (count !== 0 && count % UNITS[unit] === 0) return `${count / UNITS[unit]}${unit}`;
   }
   return `${count}B`;

@@ -74,7 +74,7 @@ function readBytes(node: ScalarNode, shape: Shape): ScalarResult {
   const size = typeof node.value === "string" ? parseByteSize(node.value) : node.value;
   if (size === null) {
     const likely = likelyByteSize(String(node.value));
-    const hint = likely === null ? "; units are B, kB, MB, GB, KiB, MiB, GiB" : "";
+    const hint = likely === null ? "; units are B, kB, MB, GB, TB, KiB, MiB, GiB" : "";
     const meant = likely === null ? "" : `, did you mean ${likely}?`;
     return wrong("size", `must be ${expectation(shape)}${hint}${meant}`);
   }

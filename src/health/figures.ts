@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Service } from "../base/service.ts";
 import type { HostSample } from "./host-statistics.ts";
+import type { FlashLife } from "./wear.ts";
 
 /** What the figures are made of. */
 export interface FigureSources {
@@ -17,6 +18,19 @@ export interface FigureSources {
     readonly lastSeq: number;
     readonly durableSeq: number;
     readonly storeBytes: number;
+    readonly figures: {
+      readonly commits: number;
+      readonly syncs: number;
+      readonly commitMsMedian: number | null;
+      readonly commitMsP99: number | null;
+      readonly writeErrors: number;
+      readonly refusedFull: number;
+      readonly refusedPending: number;
+      readonly damagedBlocks: number;
+      readonly missingEntries: number;
+      readonly damagedRows: number;
+      readonly missingReferences: number;
+    };
   };
   readonly uplink: LinkFigures | null;
   readonly downlink:
@@ -27,6 +41,7 @@ export interface FigureSources {
         readonly refused: Readonly<Record<string, number>>;
       })
     | null;
+  readonly flash: FlashLife | null;
   readonly host: HostSample | null;
 }
 
@@ -39,7 +54,7 @@ interface LinkFigures {
  * dashboards find it.
  */
 export function figuresOf(sources: FigureSources): Map<string, string> {
-  const { uptimeMs, broker, journal, uplink, downlink, host } = sources;
+  const { uptimeMs, broker, journal, flash, uplink, downlink, host } = sources;
   const figures: Record<string, string | number | null | undefined> = {
     "broker/uptime": `${Math.floor(uptimeMs / 1000)} seconds`,
     "broker/clients/connected": broker.connections,
@@ -51,6 +66,13 @@ export function figuresOf(sources: FigureSources): Map<string, string> {
     "journal/seq": journal.lastSeq,
     "journal/durable-seq": journal.durableSeq,
     "journal/bytes": journal.storeBytes,
+    ...journalFigures(journal.figures),
+    "flash/bytes-per-message": rounded(flash?.bytesPerMessage),
+    "flash/write-amplification": rounded(flash?.writeAmplification),
+    "flash/program-bytes-written": flash?.programBytes,
+    "flash/device-bytes-written": flash?.deviceBytes,
+    "flash/bytes-per-day": whole(flash?.bytesPerDay),
+    "flash/years-left": rounded(flash?.yearsLeft),
     "uplink/state": uplink?.state,
     "downlink/state": downlink?.state,
     "downlink/commands/received": downlink?.received,
@@ -69,6 +91,22 @@ export function figuresOf(sources: FigureSources): Map<string, string> {
     if (value !== null && value !== undefined) topics.set(`$SYS/${name}`, String(value));
   }
   return topics;
+}
+
+function journalFigures(figures: FigureSources["journal"]["figures"]) {
+  return {
+    "journal/commits": figures.commits,
+    "journal/syncs": figures.syncs,
+    "journal/commit-ms-median": rounded(figures.commitMsMedian),
+    "journal/commit-ms-p99": rounded(figures.commitMsP99),
+    "journal/write-errors": figures.writeErrors,
+    "journal/refused/full": figures.refusedFull,
+    "journal/refused/pending": figures.refusedPending,
+    "journal/damaged/blocks": figures.damagedBlocks,
+    "journal/damaged/rows": figures.damagedRows,
+    "journal/missing/entries": figures.missingEntries,
+    "journal/missing/references": figures.missingReferences,
+  };
 }
 
 /** Announces the figures every `everyMs`; those that did not change are not said again. */
@@ -116,4 +154,8 @@ function sumOf(counts: Readonly<Record<string, number>>): number {
 
 function rounded(value: number | null | undefined): number | null {
   return value === null || value === undefined ? null : Math.round(value * 10) / 10;
+}
+
+function whole(value: number | null | undefined): number | null {
+  return value === null || value === undefined ? null : Math.round(value);
 }

@@ -1,6 +1,6 @@
 import type { Message } from "../mqtt/message.ts";
 import type { Batch, Contributor } from "./batch.ts";
-import { type Block, LANES, laneTotalsOf } from "./block.ts";
+import { type Block, entryBytesOf, LANES, laneTotalsOf } from "./block.ts";
 import { BlockWriter } from "./block-writer.ts";
 import type { JournalCounters } from "./counters.ts";
 import { blockKey } from "./keys.ts";
@@ -106,6 +106,7 @@ export class Appender implements Contributor {
     this.#unsettledBytes -= block.value.length;
     this.durableSeq = block.lastSeq;
     this.#counters.entries += block.lastSeq - block.firstSeq + 1;
+    this.#counters.entryBytes += entryBytesOf(block);
     this.#blocks.durable(block);
   }
 }

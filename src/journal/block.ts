@@ -56,11 +56,16 @@ export function blockChecksum(bytes: Buffer, length: number): number {
   return crc32(bytes.subarray(8, length), crc32(bytes.subarray(0, 4)));
 }
 
+/** Bytes of the entries of a block. */
+export function entryBytesOf(block: Block): number {
+  return block.value.readUInt32BE(20);
+}
+
 /** Entries that each lane has taken since the journal began, this block included. */
 export function laneTotalsOf(block: Block): number[] {
   const { value } = block;
   const used = value.readUInt16BE(26);
-  const reader = new ByteReader(value, BLOCK_HEADER_BYTES + value.readUInt32BE(20));
+  const reader = new ByteReader(value, BLOCK_HEADER_BYTES + entryBytesOf(block));
   return Array.from({ length: LANES }, (_, lane) => (used & (1 << lane) ? reader.varint() : 0));
 }
 

@@ -1,8 +1,11 @@
 /** What the journal counts since it was started. Metrics read it; nothing decides by it. */
 export interface JournalCounters {
   commits: number;
-  /** Entries that became durable. */
+  /** Commits that ended in a sync of the disk; none under `durability: fast`. */
+  syncs: number;
+  /** Entries that became durable, and the bytes of their topics, properties and payloads, with a few for each. */
   entries: number;
+  entryBytes: number;
   /** Bytes handed to the store: keys and values. */
   bytesWritten: number;
   /** Blocks whose checksum was wrong when read. */
@@ -22,10 +25,18 @@ export interface JournalCounters {
   writeErrors: number;
 }
 
+/** The counters, and how long the last thousand commits took on their way to the disk; null before the first. */
+export interface JournalFigures extends JournalCounters {
+  readonly commitMsMedian: number | null;
+  readonly commitMsP99: number | null;
+}
+
 export function newCounters(): JournalCounters {
   return {
     commits: 0,
+    syncs: 0,
     entries: 0,
+    entryBytes: 0,
     bytesWritten: 0,
     damagedBlocks: 0,
     missingEntries: 0,

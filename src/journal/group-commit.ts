@@ -5,6 +5,7 @@ import { Batch, type Contributor } from "./batch.ts";
 import type { JournalCounters } from "./counters.ts";
 import type { JournalState } from "./journal.ts";
 import type { JournalOptions, JournalTools } from "./options.ts";
+import { RecentTimes } from "./recent-times.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -18,6 +19,8 @@ import type { Store } from "./store.ts";
  */
 export class GroupCommit {
   readonly state = new Watched<JournalState>({ at: "closed" });
+  /** From handing a batch to the store until it was durable, failed attempts included. */
+  readonly times = new RecentTimes();
   readonly #store: Store;
   readonly #relieve: (error: unknown) => Promise<boolean>;
   readonly #options: JournalOptions;
@@ -161,6 +164,7 @@ export class GroupCommit {
   };
 
   async #write(batch: Batch): Promise<void> {
+    const begunMs = this.#tools.clock.monotonicMs();
     try {
       if (batch.changes.length > 0) await this.#untilWritten(batch);
     } catch (error) {
@@ -171,14 +175,21 @@ export class GroupCommit {
     }
     this.#isWriting = false;
     if (this.#life === "dead") return;
-    this.#counters.commits++;
-    this.#counters.bytesWritten += batch.bytes;
+    this.#count(batch, begunMs);
     for (const settle of batch.settled) settle();
     const waiters = this.#writing;
     this.#writing = null;
     waiters?.resolve();
     for (const listener of this.#listeners) listener();
     if (this.#wanted) this.#schedule();
+  }
+
+  #count(batch: Batch, begunMs: number): void {
+    if (batch.changes.length === 0) return;
+    this.times.add(this.#tools.clock.monotonicMs() - begunMs);
+    this.#counters.commits++;
+    if (this.#options.durability !== "fast") this.#counters.syncs++;
+    this.#counters.bytesWritten += batch.bytes;
   }
 
   async #untilWritten(batch: Batch): Promise<void> {

@@ -8,7 +8,7 @@ import { type Block, LANES } from "./block.ts";
 import { BlockReader } from "./block-reader.ts";
 import { BlockTail } from "./block-tail.ts";
 import { Copying } from "./copying.ts";
-import { type JournalCounters, newCounters } from "./counters.ts";
+import { type JournalCounters, type JournalFigures, newCounters } from "./counters.ts";
 import { Cursors } from "./cursors.ts";
 import { GroupCommit } from "./group-commit.ts";
 import type {
@@ -147,6 +147,15 @@ export class StoreJournal implements Journal, Service {
   /** Where a store that could not be opened was set aside when this one was started; null if that was not so. */
   get quarantine(): string | null {
     return this.#opened?.quarantine ?? null;
+  }
+  /** What it counted since it was started. */
+  figures(): JournalFigures {
+    const { times } = this.#commit;
+    return {
+      ...this.counters,
+      commitMsMedian: times.quantile(0.5),
+      commitMsP99: times.quantile(0.99),
+    };
   }
   get lastSeq(): number {
     return this.#appender.lastSeq;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { judge, screen } from "../../src/cli/status.ts";
 import type { GatewayStatus } from "../../src/gateway.ts";
+import { newCounters } from "../../src/journal/counters.ts";
 import { DownLedger } from "../../src/uplink/down-ledger.ts";
 
 describe("fieldgate status", () => {
@@ -14,9 +15,12 @@ describe("fieldgate status", () => {
       `gw-a at plant-7, up 3 h
   role                 standby, 2 gateways at the site, primary: gw-b
   clients              3 connected, 2 sessions, 1 retained
-  listener lan         tls on port 8883, 4 connections, certificate for 42 days
   messages             12,345 accepted since start, 45,678 sent to clients
   store                open, 1.5 MiB of 2.0 GiB, seq 990 on disk of 1000
+    commits            3,000 messages in 30 commits, 30 syncs, 1.3 ms median, 9.0 ms p99
+    refused            5 store full, 6 disk behind
+    damage             none
+  flash                1.0 GiB written since 2026-01-02, 312 bytes a message, amplification 2.6, 4.0 GiB a day, 12.3 years left of 30 TB
   uplink               connected, mqtts://cloud:8883, MQTT 5, 7 in flight
     telemetry          1,000 accepted = 890 delivered + 10 dropped (full) + 100 queued, held by rate
   device boiler        open, 70 frames, 69 accepted
@@ -58,33 +62,6 @@ describe("fieldgate status", () => {
       ],
     });
   });
-
-  it("warns of a certificate 30 days before it ends, and of one that could not be reloaded", () => {
-    const status = healthy();
-    const [lan] = status.broker.listeners;
-    assert.ok(lan?.certificate);
-    const { certificate } = lan;
-    const judged = (change: Partial<typeof certificate>) =>
-      judge({
-        ...status,
-        broker: {
-          ...status.broker,
-          listeners: [{ ...lan, certificate: { ...certificate, ...change } }],
-        },
-      });
-    assert.deepEqual(judged({ daysLeft: 30 }).reasons, []);
-    assert.deepEqual(judged({ daysLeft: 29 }), {
-      exit: 1,
-      reasons: ["certificate of listener lan expires in 29 days"],
-    });
-    assert.deepEqual(judged({ daysLeft: -1 }), {
-      exit: 2,
-      reasons: ["certificate of listener lan has expired"],
-    });
-    assert.deepEqual(judged({ error: "no PEM" }).reasons, [
-      "listener lan keeps its old certificate: no PEM",
-    ]);
-  });
 });
 
 describe("commands from the cloud", () => {
@@ -123,6 +100,36 @@ describe("commands from the cloud", () => {
   });
 });
 
+describe("what a store has lost", () => {
+  it("wants attention, with what was set aside, and stands in the row of the damage", () => {
+    const status = healthy();
+    const figures = { ...status.journal.figures, damagedBlocks: 2, missingReferences: 1500 };
+    const quarantine = "/var/lib/fieldgate/quarantine-1";
+    const hurt = { ...status, journal: { ...status.journal, figures, quarantine } };
+    const verdict = judge(hurt);
+    assert.deepEqual(verdict, {
+      exit: 1,
+      reasons: [
+        "a damaged store was set aside: /var/lib/fieldgate/quarantine-1",
+        "damage to the store: 2 damaged blocks, 1,500 missing references",
+      ],
+    });
+    assert.match(
+      screen(hurt, verdict),
+      /^ {4}damage +2 damaged blocks, 1,500 missing references$/m,
+    );
+  });
+
+  it("is told before the first commit and on a machine that tells nothing, too", () => {
+    const status = healthy();
+    const figures = { ...newCounters(), commitMsMedian: null, commitMsP99: null };
+    const bare = { ...status, flash: null, journal: { ...status.journal, figures } };
+    const text = screen(bare, judge(bare));
+    assert.match(text, /^ {4}commits +0 messages in 0 commits, 0 syncs$/m);
+    assert.match(text, /^ {2}flash +not told by this machine$/m);
+  });
+});
+
 const MEMBER = {
   id: "gw-a",
   run: "1",
@@ -151,6 +158,28 @@ function healthy(): GatewayStatus {
       freeBytes: 2 ** 32,
       room: "free",
       pendingBytes: 0,
+      quarantine: null,
+      figures: {
+        ...newCounters(),
+        commits: 30,
+        syncs: 30,
+        entries: 3000,
+        refusedFull: 5,
+        refusedPending: 6,
+        commitMsMedian: 1.26,
+        commitMsP99: 9,
+      },
+    },
+    flash: {
+      sinceMs: Date.UTC(2026, 0, 2),
+      deviceBytes: 2 ** 30,
+      programBytes: 2 ** 29,
+      windowMs: 86_400_000,
+      bytesPerMessage: 312.4,
+      writeAmplification: 2.6,
+      bytesPerDay: 2 ** 32,
+      enduranceBytes: 30e12,
+      yearsLeft: 12.34,
     },
     broker: {
       connections: 3,
@@ -176,13 +205,7 @@ function healthy(): GatewayStatus {
           dropped: 0,
         },
       ],
-      listeners: [
-        {
-          ...{ name: "lan", type: "tls", port: 8883, sockets: 4, acceptErrors: 0 },
-          certificate: { subject: "CN=gw", notAfterMs: 0, daysLeft: 42, reloads: 0, error: null },
-        },
-      ],
-      certified: [],
+      listeners: [],
     },
     devices: [
       {

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type FigureSources, Figures, figuresOf } from "../../src/health/figures.ts";
 import { sampleHost } from "../../src/health/host-statistics.ts";
+import { flashLife, newWear } from "../../src/health/wear.ts";
+import { newCounters } from "../../src/journal/counters.ts";
 import { withBroker } from "../support/broker.ts";
 import { payloads, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -14,6 +16,10 @@ describe("figures", () => {
     assert.equal(figures.get("$SYS/broker/clients/connected"), "3");
     assert.equal(figures.get("$SYS/broker/publish/messages/dropped"), "5");
     assert.equal(figures.get("$SYS/host/cpu-percent"), "12.3");
+    assert.equal(figures.get("$SYS/journal/commits"), "4");
+    assert.equal(figures.get("$SYS/journal/commit-ms-median"), "1.3");
+    assert.equal(figures.get("$SYS/flash/program-bytes-written"), "0");
+    assert.equal(figures.has("$SYS/flash/device-bytes-written"), false);
     assert.equal(figures.has("$SYS/host/temperature-celsius"), false);
     assert.equal(figures.has("$SYS/uplink/state"), false);
     assert.equal(figures.get("$SYS/downlink/state"), "connected");
@@ -64,6 +70,16 @@ describe("host statistics", () => {
   });
 });
 
+const COUNTS = {
+  boot: "b",
+  run: "r",
+  deviceBytes: null,
+  programBytes: 5,
+  messages: 0,
+  messageBytes: 0,
+  runMs: 0,
+};
+
 function sources(connections: number): FigureSources {
   return {
     uptimeMs: 90_500,
@@ -75,7 +91,13 @@ function sources(connections: number): FigureSources {
       sent: 20,
       dropped: { a: 2, b: 3 },
     },
-    journal: { lastSeq: 7, durableSeq: 6, storeBytes: 1000 },
+    journal: {
+      lastSeq: 7,
+      durableSeq: 6,
+      storeBytes: 1000,
+      figures: { ...newCounters(), commits: 4, commitMsMedian: 1.26, commitMsP99: null },
+    },
+    flash: flashLife(newWear(COUNTS, 0), null),
     uplink: null,
     downlink: {
       state: "connected",

@@ -1,5 +1,4 @@
-import { connect } from "node:net";
-import type { Duplex } from "node:stream";
+import { connect, type Socket } from "node:net";
 import packet, { type Packet } from "mqtt-packet";
 import { within } from "./within.ts";
 
@@ -7,18 +6,17 @@ import { within } from "./within.ts";
 export class RawClient {
   readonly received: Packet[] = [];
   closed = false;
-  readonly #socket: Duplex;
+  readonly #socket: Socket;
   #read = 0;
   #wake: () => void = () => {};
 
-  constructor(socket: Duplex) {
+  private constructor(socket: Socket) {
     this.#socket = socket;
     const parser = packet.parser();
     parser.on("packet", (came) => {
       this.received.push(came);
       this.#wake();
     });
-    this.closed = socket.destroyed;
     socket.on("data", (chunk) => parser.parse(chunk));
     socket.on("error", () => {});
     socket.on("close", () => {
@@ -34,12 +32,12 @@ export class RawClient {
     return client;
   }
 
-  /** Connected, with CONNACK read. @param to a port of loopback, or whatever carries the bytes */
+  /** Connected, with CONNACK read. */
   static async connected(
-    to: number | Duplex,
+    port: number,
     options: Partial<Extract<Packet, { cmd: "connect" }>> = {},
   ): Promise<RawClient> {
-    const client = typeof to === "number" ? await RawClient.open(to) : new RawClient(to);
+    const client = await RawClient.open(port);
     client.send({ cmd: "connect", clientId: "raw", clean: true, keepalive: 0, ...options });
     await client.next("connack");
     return client;

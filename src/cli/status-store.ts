@@ -1,0 +1,66 @@
+import type { GatewayStatus } from "../gateway.ts";
+import { count, row, size } from "./words.ts";
+
+type Journal = GatewayStatus["journal"];
+
+/** What was lost or set aside, each a line of its own; none for a sound store. */
+export function storeDamage({ figures, quarantine }: Journal): string[] {
+  const damage = damageOf(figures);
+  return [
+    ...(quarantine === null ? [] : [`a damaged store was set aside: ${quarantine}`]),
+    ...(damage === "none" ? [] : [`damage to the store: ${damage}`]),
+  ];
+}
+
+/** What the journal counts since the start: its work, what it refused at its bounds, what it found damaged. */
+export function journalRows({ figures }: Journal): string[] {
+  const { commits, syncs, commitMsMedian, commitMsP99, entries } = figures;
+  const times =
+    commitMsMedian === null || commitMsP99 === null
+      ? ""
+      : `, ${commitMsMedian.toFixed(1)} ms median, ${commitMsP99.toFixed(1)} ms p99`;
+  const failed = figures.writeErrors === 0 ? "" : `, ${count(figures.writeErrors)} writes failed`;
+  const work = `${count(entries)} messages in ${count(commits)} commits, ${count(syncs)} syncs`;
+  const refused = `${count(figures.refusedFull)} store full, ${count(figures.refusedPending)} disk behind`;
+  return [
+    row("  commits", `${work}${times}${failed}`),
+    row("  refused", refused),
+    row("  damage", damageOf(figures)),
+  ];
+}
+
+/** What the messages cost the card, and how long it lasts. */
+export function flashLine(flash: GatewayStatus["flash"]): string {
+  if (flash === null || (flash.deviceBytes === null && flash.programBytes === null)) {
+    return "not told by this machine";
+  }
+  const since = new globalThis.Date(flash.sinceMs).toISOString().slice(0, 10);
+  const { bytesPerMessage, writeAmplification, bytesPerDay, yearsLeft } = flash;
+  const parts = [
+    `${size(flash.deviceBytes ?? flash.programBytes ?? 0)} written since ${since}`,
+    bytesPerMessage === null ? "" : `${count(Math.round(bytesPerMessage))} bytes a message`,
+    writeAmplification === null ? "" : `amplification ${writeAmplification.toFixed(1)}`,
+    bytesPerDay === null ? "" : `${size(bytesPerDay)} a day`,
+    yearsLeft === null
+      ? ""
+      : `${years(yearsLeft)} left of ${Number(((flash.enduranceBytes ?? 0) / 1e12).toPrecision(3))} TB`,
+  ];
+  return parts.filter((part) => part !== "").join(", ");
+}
+
+function damageOf(figures: Journal["figures"]): string {
+  const parts = [
+    [figures.damagedBlocks, "damaged blocks"],
+    [figures.missingEntries, "missing entries"],
+    [figures.damagedRows, "damaged rows"],
+    [figures.missingReferences, "missing references"],
+  ] as const;
+  const found = parts.filter(([number]) => number > 0);
+  return found.length === 0
+    ? "none"
+    : found.map(([number, what]) => `${count(number)} ${what}`).join(", ");
+}
+
+function years(value: number): string {
+  return value >= 100 ? "over 100 years" : `${value.toFixed(1)} years`;
+}

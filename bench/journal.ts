@@ -1,247 +1,198 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { silentLog } from "../src/base/log.ts";
-import { systemClock } from "../src/base/system-clock.ts";
-import type { Journal } from "../src/journal/journal.ts";
-import { type LevelJournalOptions, levelJournal } from "../src/journal/level-journal.ts";
-import type { Message } from "../src/mqtt/message.ts";
-
 /**
- * The figures of the journal: `node --import tsx bench/journal.ts [backlog in messages] [directory]`. Ratios are of one run on one
- * disk. Messages have 100 bytes of payload, half of it noise, and a topic of 20 bytes.
+ * The figures of the journal: `npm run bench -- journal [--backlog MESSAGES] [--turns N] [--directory DIR]`
+ *
+ * Messages have 100 bytes of payload, half of it noise, and a topic of 20 bytes. Ratios are of one run on one disk, in turns;
+ * what is told is the median. Bytes are those that the kernel was asked to write to the device for this process.
  */
-const BACKLOG = Number(process.argv[2] ?? 1_000_000);
-const PARENT = process.argv[3] ?? tmpdir();
-const NEVER = new AbortController().signal;
-const TURN_MS = 1000;
-const TURNS = 5;
-const MESSAGES = Array.from({ length: 1000 }, (_, i) => sample(i));
-const MESSAGE_BYTES = 120;
-const TOOLS = { clock: systemClock, log: silentLog, random: Math.random };
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { figure, inTurns, median, table } from "./support/figures.ts";
+import {
+  deviceBytes,
+  Loaded,
+  MESSAGE_BYTES,
+  rateOf,
+  replay,
+  replayQueue,
+} from "./support/journal-load.ts";
 
-const directory = mkdtempSync(join(PARENT, "fieldgate-bench-"));
+const { values } = parseArgs({
+  options: {
+    backlog: { type: "string", default: "1000000" },
+    turns: { type: "string", default: "7" },
+    directory: { type: "string", default: tmpdir() },
+  },
+});
+const BACKLOG = Number(values.backlog);
+const TURNS = Number(values.turns);
+const TURN_MS = 1000;
+const MIB = 2 ** 20;
+const rows: string[][] = [["what", "target", "seen"]];
+const directory = mkdtempSync(join(values.directory, "fieldgate-bench-"));
 try {
-  await appending("1,000 waiting", 1000);
-  await appending("one waiter alone", 1);
+  await appending();
+  await alone();
   await amplification();
+  await delayed();
   await backlog();
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
+console.log(table(rows));
+console.log(`load at the end: ${figure(loadavg()[0] ?? 0)}`);
 
-/**
- * So many publishers, each of which appends its next message when its last one is durable; in turns with a file and nothing
- * but write and fdatasync of as many bytes, because other programs use the disk too. The medians of the turns.
- */
-async function appending(name: string, waiting: number): Promise<void> {
-  const file = await open(join(directory, `bare-${waiting}`), "w");
-  const bytes = Buffer.alloc(waiting * MESSAGE_BYTES, 0x61);
-  await withJournal(name, {}, async (journal) => {
-    const cursor = journal.cursor("reader");
-    const ours: number[] = [];
-    const bare: number[] = [];
-    for (let turn = 0; turn < TURNS; turn++) {
-      ours.push(
-        await rateOf(waiting, async () => {
-          for (let i = 0; i < waiting; i++) {
-            journal.append(MESSAGES[i] as Message, 1, Date.now(), []);
-          }
-          await journal.committed();
-          cursor.move(journal.durableSeq, waiting);
-        }),
-      );
-      bare.push(
-        await rateOf(waiting, async () => {
-          await file.write(bytes);
-          await file.datasync();
-        }),
-      );
-    }
-    const ratio = (median(bare) / median(ours)).toFixed(2);
-    print(
-      `append and sync, ${name}`,
-      `${round(median(ours))} messages/s; bare write and fdatasync ${round(median(bare))}, ${ratio} times as fast`,
-    );
-  });
-  await file.close();
+/** 1,000 publishers, each of which appends its next message when its last one is durable. */
+async function appending(): Promise<void> {
+  const { ours, bare } = await besideBare(1000);
+  tell("append and sync, 1,000 waiting", "200,000/s", `${figure(ours)}/s`);
+  tell("  a bare write and fdatasync of as many bytes", "2 times", `${figure(bare / ours)} times`);
 }
 
-/** A reader right behind and a session that waits: what the device is asked to write for each byte of message. */
+async function alone(): Promise<void> {
+  const { ours, bare } = await besideBare(1);
+  const seen = `${figure(bare / ours)} times (${figure(1000 / ours)} ms)`;
+  tell("one waiter alone, against the bare loop", "1.5 times", seen);
+}
+
+/** In turns with a file and nothing but write and fdatasync of as many bytes, because other programs use the disk too. */
+async function besideBare(waiting: number): Promise<{ ours: number; bare: number }> {
+  const loaded = await Loaded.start(join(directory, `append-${waiting}`));
+  const file = await open(join(directory, `bare-${waiting}`), "w");
+  const bytes = Buffer.alloc(waiting * MESSAGE_BYTES, 0x61);
+  const steps = [() => loaded.pass(waiting), () => writeAndSync(file, bytes)];
+  const [ours = [], bare = []] = await inTurns(steps, TURNS, (step) =>
+    rateOf(TURN_MS, waiting, step),
+  );
+  await file.close();
+  await loaded.journal.stop();
+  return { ours: median(ours), bare: median(bare) };
+}
+
+async function writeAndSync(file: FileHandle, bytes: Buffer): Promise<void> {
+  await file.write(bytes);
+  await file.datasync();
+}
+
+/** A reader right behind and a session that takes what waits for it. */
 async function amplification(): Promise<void> {
-  for (const waiting of [100, 1000]) {
-    await withJournal(`amplification-${waiting}`, {}, async (journal) => {
-      const cursor = journal.cursor("reader");
-      const queue = journal.queue("session");
-      const before = deviceBytes();
-      let messages = 0;
-      const rate = await rateOf(waiting, async () => {
-        for (let i = 0; i < waiting; i++) {
-          journal.append(MESSAGES[i] as Message, 1, Date.now(), [queue]);
+  for (const waiting of [1000, 100]) {
+    const loaded = await Loaded.start(join(directory, `amplification-${waiting}`));
+    const before = deviceBytes();
+    await rateOf(TURN_MS * TURNS, waiting, () => loaded.follow(waiting));
+    await loaded.journal.stop();
+    const ratio = (deviceBytes() - before) / (loaded.messages * MESSAGE_BYTES);
+    tell(`bytes to the device a byte, fills and drains, ${waiting} a commit`, "2.5", figure(ratio));
+  }
+}
+
+/** Ten senders of a message every 10 ms each: what `store.commitDelayMs` makes of them. */
+async function delayed(): Promise<void> {
+  for (const commitDelayMs of [0, 20, 100]) {
+    const path = join(directory, `delay-${commitDelayMs}`);
+    const loaded = await Loaded.start(path, { commitDelayMs });
+    const before = deviceBytes();
+    const until = performance.now() + 3 * TURN_MS;
+    await Promise.all(
+      Array.from({ length: 10 }, async (_, i) => {
+        await new Promise((resolve) => setTimeout(resolve, i));
+        while (performance.now() < until) {
+          void loaded.follow(1);
+          await new Promise((resolve) => setTimeout(resolve, 10));
         }
-        await journal.committed();
-        cursor.move(journal.durableSeq, waiting);
-        queue.acknowledge(queue.tailIndex);
-        messages += waiting;
-      });
-      await journal.tidy();
-      const ratio = (deviceBytes() - before) / (messages * MESSAGE_BYTES);
-      print(
-        `write amplification, fills and drains, ${waiting} a commit`,
-        `${ratio.toFixed(2)} bytes a byte of topic and payload, at ${round(rate)} messages/s`,
-      );
-    });
+      }),
+    );
+    await loaded.journal.stop();
+    const bytes = (deviceBytes() - before) / loaded.messages;
+    const messages = loaded.messages / loaded.journal.counters.commits;
+    tell(
+      `commitDelayMs ${commitDelayMs}, about 1,000 messages/s`,
+      "",
+      `${figure(bytes)} bytes a message, ${figure(messages)} messages a commit`,
+    );
   }
 }
 
 /** A journal whose reader and session do nothing for long, in turns with one whose readers follow. */
 async function backlog(): Promise<void> {
   const path = join(directory, "backlog");
-  const options = { path, bytesMax: 64 * 2 ** 30, durability: "local" as const };
-  const full = levelJournal(options, TOOLS);
-  await full.start(NEVER);
-  full.cursor("reader");
-  const queue = full.queue("session");
-  const grow = async () => {
-    for (const message of MESSAGES) full.append(message, 1, Date.now(), [queue]);
-    await full.committed();
-  };
+  const full = await Loaded.start(path);
   const before = deviceBytes();
-  for (let i = 0; i < BACKLOG; i += 1000) await grow();
-  const ratio = (deviceBytes() - before) / (BACKLOG * MESSAGE_BYTES);
-  print("write amplification while a backlog grows", ratio.toFixed(2));
-  await withJournal("empty", {}, async (empty) => {
-    const cursor = empty.cursor("reader");
-    const drained = empty.queue("session");
-    const follow = async () => {
-      for (const message of MESSAGES) empty.append(message, 1, Date.now(), [drained]);
-      await empty.committed();
-      cursor.move(empty.durableSeq, 1000);
-      drained.acknowledge(drained.tailIndex);
-    };
-    const rates: { full: number; empty: number }[] = [];
-    for (let turn = 0; turn < TURNS; turn++) {
-      rates.push({ full: await rateOf(1000, grow), empty: await rateOf(1000, follow) });
-    }
-    const withBacklog = median(rates.map((rate) => rate.full));
-    const without = median(rates.map((rate) => rate.empty));
-    print(
-      `append with a backlog of ${round(BACKLOG)}, against an empty journal`,
-      `${(withBacklog / without).toFixed(2)} (${round(withBacklog)} and ${round(without)} messages/s)`,
-    );
-  });
-  await full.stop();
-  await starting(options);
+  while (full.messages < BACKLOG) await full.grow(1000);
+  const grown = (deviceBytes() - before) / (BACKLOG * MESSAGE_BYTES);
+  tell("bytes to the device a byte while a backlog grows", "", figure(grown));
+  const empty = await Loaded.start(join(directory, "empty"));
+  const steps = [() => full.grow(1000), () => empty.follow(1000)];
+  const [onFull = [], onEmpty = []] = await inTurns(steps, TURNS, (step) =>
+    rateOf(TURN_MS, 1000, step),
+  );
+  await empty.journal.stop();
+  await full.journal.stop();
+  tell(
+    `append at a backlog of ${figure(BACKLOG)}, against an empty one`,
+    "0.9",
+    `${figure(median(onFull) / median(onEmpty))} (${figure(median(onFull))}/s and ${figure(median(onEmpty))}/s)`,
+  );
+  await resting(path);
+  await drained(path);
 }
 
-async function starting(options: LevelJournalOptions): Promise<void> {
-  global.gc?.();
-  const idle = process.memoryUsage().rss;
-  const journal = levelJournal(options, TOOLS);
-  const begun = performance.now();
-  await journal.start(NEVER);
-  print(
-    `start with ${round(journal.lastSeq)} messages queued`,
-    `${(performance.now() - begun).toFixed(0)} ms, ${mib(process.memoryUsage().rss - idle)} MiB more in memory`,
+/** In processes of their own: one with the backlog, one with nothing, which both do the same. */
+async function resting(path: string): Promise<void> {
+  const nothing = await rest(join(directory, "nothing"));
+  const full = await rest(path);
+  const at = (bytes: number) => `${figure(bytes / MIB)} MiB`;
+  tell(`start with ${figure(BACKLOG)} messages queued`, "1,000 ms", `${figure(full.startMs)} ms`);
+  tell(
+    "memory at that backlog over an empty journal, started",
+    "30 MiB",
+    at(full.startedBytes - nothing.startedBytes),
   );
-  const replayed = await replay(journal);
-  print("replay from disk to a reader", `${round(replayed)} messages/s`);
-  const queued = await replayQueue(journal);
-  print("replay from disk to a session", `${round(queued)} messages/s`);
-  const before = journal.storeBytes;
+  tell(
+    "  after a second of appending to each",
+    "30 MiB",
+    `${at(full.workedBytes - nothing.workedBytes)}; over one at rest ${at(full.workedBytes - nothing.startedBytes)}`,
+  );
+}
+
+async function rest(path: string): Promise<{
+  readonly startMs: number;
+  readonly startedBytes: number;
+  readonly workedBytes: number;
+}> {
+  const argv = ["--expose-gc", "--import", "tsx", "bench/support/journal-rest.ts", path];
+  const { stdout } = await promisify(execFile)(process.execPath, argv);
+  return JSON.parse(stdout);
+}
+
+async function drained(path: string): Promise<void> {
+  const { journal, session } = await Loaded.start(path);
+  const messages = session.tailIndex;
+  tell(
+    "replay from disk to a reader",
+    "500,000/s",
+    `${figure(await replay(journal))}/s, all ${figure(messages)}`,
+  );
+  const queued = await replayQueue(session, 5 * TURN_MS);
+  tell("replay from disk to a session", "500,000/s", `${figure(queued)}/s`);
+  const { storeBytes } = journal;
   journal.forgetCursor("reader");
-  journal.queue("session").drop();
-  const trimming = performance.now();
+  session.drop();
+  const begun = performance.now();
   await journal.tidy();
-  print(
+  const seconds = (performance.now() - begun) / 1000;
+  tell(
     "trim all of it and give the space back",
-    `${mib(before)} to ${mib(journal.storeBytes)} MiB in ${((performance.now() - trimming) / 1000).toFixed(1)} s`,
+    "",
+    `${figure(storeBytes / MIB)} to ${figure(journal.storeBytes / MIB)} MiB in ${figure(seconds)} s`,
   );
   await journal.stop();
 }
 
-async function replay(journal: Journal): Promise<number> {
-  const begun = performance.now();
-  let count = 0;
-  let afterSeq = 0;
-  while (afterSeq < journal.durableSeq) {
-    const part = await journal.read(afterSeq, { messagesMax: 1000, bytesMax: 2 ** 20 }, 1);
-    count += part.entries.length;
-    afterSeq = part.throughSeq;
-  }
-  return (count * 1000) / (performance.now() - begun);
-}
-
-async function replayQueue(journal: Journal): Promise<number> {
-  const queue = journal.queue("session");
-  const begun = performance.now();
-  let count = 0;
-  while (performance.now() - begun < TURN_MS) {
-    const part = await queue.read(queue.headIndex, { messagesMax: 1000, bytesMax: 2 ** 20 });
-    if (part.length === 0) break;
-    count += part.length;
-    queue.acknowledge(queue.headIndex + part.length);
-  }
-  return (count * 1000) / (performance.now() - begun);
-}
-
-/** Messages a second of a step that makes `messages` durable. */
-async function rateOf(messages: number, step: () => Promise<void>): Promise<number> {
-  const begun = performance.now();
-  let count = 0;
-  while (performance.now() - begun < TURN_MS) {
-    await step();
-    count += messages;
-  }
-  return (count * 1000) / (performance.now() - begun);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-}
-
-async function withJournal(
-  name: string,
-  options: Partial<LevelJournalOptions>,
-  use: (journal: ReturnType<typeof levelJournal>) => Promise<void>,
-): Promise<void> {
-  const path = join(directory, name.replaceAll(/\W/g, "-"));
-  const base = { path, bytesMax: 64 * 2 ** 30, durability: "local" as const };
-  const journal = levelJournal({ ...base, ...options }, TOOLS);
-  await journal.start(NEVER);
-  await use(journal);
-  await journal.stop();
-}
-
-/** What this process had written to the block layer. */
-function deviceBytes(): number {
-  return Number(/^write_bytes: (\d+)$/m.exec(readFileSync("/proc/self/io", "utf8"))?.[1]);
-}
-
-function sample(i: number): Message {
-  const noise = Array.from({ length: 50 }, () => Math.floor(Math.random() * 256));
-  const payload = Buffer.concat([
-    Buffer.from(`{"value":${i},"unit":"bar"}`.padEnd(50)),
-    Buffer.from(noise),
-  ]);
-  return {
-    topic: `plant/line-${i % 10}/sensor-${i % 10}`.padEnd(20, "x").slice(0, 20),
-    payload,
-    qos: 1,
-    retain: false,
-    properties: null,
-  };
-}
-
-function print(what: string, figure: string): void {
-  console.log(`${what.padEnd(66)} ${figure}`);
-}
-
-function round(value: number): string {
-  return Math.round(value).toLocaleString("en");
-}
-
-function mib(bytes: number): string {
-  return (bytes / 2 ** 20).toFixed(0);
+function tell(what: string, target: string, seen: string): void {
+  rows.push([what, target, seen]);
+  console.error(`${what}: ${seen}`);
 }

@@ -22,8 +22,11 @@ import {
 
 type Level = ClassicLevel<Buffer, Buffer>;
 
-/** LevelDB's own buffers, twice in memory: a larger one means fewer files to merge. */
-const WRITE_BUFFER_BYTES = 4 * 2 ** 20;
+/**
+ * LevelDB's own buffers, twice in memory. A larger one means fewer files to merge: 16 MiB would write 5 % less still, and cost
+ * 16 MiB more.
+ */
+const WRITE_BUFFER_BYTES = 8 * 2 ** 20;
 const WRITE_BUFFER_SHARE = 1 / 16;
 const CACHE_BYTES = 2 * 2 ** 20;
 const OPEN_FILES_MAX = 200;

@@ -2,7 +2,18 @@
 export const chosen = {
   gateway: { id: "gw-a", site: "plant-7" },
   store: { path: "/var/lib/fieldgate", bytesMax: 2 * 2 ** 30, durability: "local" },
-  listeners: [{ name: "lan", host: "0.0.0.0", port: 1883 }],
+  listeners: [
+    {
+      name: "lan",
+      type: "tls",
+      host: "0.0.0.0",
+      port: 8883,
+      certFile: "/etc/fieldgate/server.pem",
+      keyFile: "/etc/fieldgate/server.key",
+      clientCaFile: "/etc/fieldgate/clients-ca.pem",
+    },
+    { name: "local", port: 1883 },
+  ],
   devices: [
     {
       name: "boiler",

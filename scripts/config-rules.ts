@@ -5,6 +5,8 @@ A file is also refused when
 
 - two listeners or two devices have one name, two listeners take one port of one address, or two devices read one
   serial port;
+- a listener of type \`tcp\` or \`ws\` has a \`host\` beyond loopback without \`insecure: true\`, or has \`certFile\`, \`keyFile\` or
+  \`clientCaFile\`; one of type \`tls\` or \`wss\` lacks \`certFile\` or \`keyFile\`, or says \`insecure\`;
 - \`store.durability\` is \`safe\`: this version keeps no copy on a peer yet;
 - \`cluster.primaryTtlSeconds\` is more than \`cluster.registrationTtlSeconds\`;
 - \`control.socket\` is longer than 107 bytes, the most that a Unix socket can have;

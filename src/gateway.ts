@@ -12,6 +12,7 @@ import { Figures } from "./health/figures.ts";
 import { FlashWear } from "./health/flash-wear.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
 import { auditDevice, auditLane, type DeviceAudit, type LaneAudit } from "./health/ledger.ts";
+import { HealthServer } from "./health/net-health-server.ts";
 import type { FlashLife } from "./health/wear.ts";
 import type { JournalFigures } from "./journal/counters.ts";
 import type { JournalRoom, JournalState } from "./journal/journal.ts";
@@ -161,7 +162,10 @@ export class Gateway {
       rows: this.#journal.rows("site"),
       journalOffset: () => ({ id: this.#journal.id, seq: this.#journal.durableSeq }),
     });
-    const { figuresSeconds, hostSeconds } = config.health;
+    const { figuresSeconds, hostSeconds, port } = config.health;
+    const sources = { unready: () => this.#unready(), metrics: () => this.status() };
+    const monitored =
+      port === undefined ? [] : [new HealthServer(port, sources, log.part("health"))];
     this.#host = new HostStatistics(
       { everyMs: hostSeconds * 1000, path },
       { clock, log: log.part("health") },
@@ -180,6 +184,7 @@ export class Gateway {
       ...(this.#downlink === null ? [] : [this.#downlink]),
       this.#host,
       figures,
+      ...monitored,
       control,
     ];
   }
@@ -261,6 +266,11 @@ export class Gateway {
       sink: { take: (message) => this.#broker.takeDown(message, publisher) },
       wallIsSure: () => clock.wallMs() > WALL_MS_MIN,
     });
+  }
+
+  #unready(): readonly string[] {
+    const { journal } = this.status();
+    return journal.state === "open" ? [] : [`store ${journal.state}: ${journal.error ?? ""}`];
   }
 
   /** What an earlier configuration's uplink has left waiting is counted too: nothing lets go of it. */

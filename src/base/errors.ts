@@ -10,6 +10,7 @@ export type ErrorCode =
   | "ERR_STORE_FULL"
   | "ERR_STORE_CLOSED"
   | "ERR_LISTEN"
+  | "ERR_CERTIFICATE"
   | "ERR_TOPIC"
   | "ERR_DEVICE_OPEN"
   | "ERR_UPLINK_REFUSED"

@@ -13,13 +13,17 @@ import {
   type Granted,
   type ReturnCode,
 } from "./aedes-control.ts";
+import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
+import { Backpressure, type BackpressureLimits } from "./backpressure.ts";
+import { type CertifiedClient, certifiedClients } from "./certified.ts";
 import { Connection, type ConnectionWorld } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Intake } from "./intake.ts";
 import { type ControlPersistence, levelPersistence } from "./level-persistence.ts";
 import { LocalPublisher, notTaken, type Offered } from "./local-publisher.ts";
-import { NetListener, type NetListenerOptions } from "./net-listener.ts";
+import { type ListenerOptions, type ListenerStatus, NetListener } from "./net-listener.ts";
 import { Turn } from "./outbox.ts";
+import { overdue, type TimeLimits } from "./overdue.ts";
 import type { BrokerJournal, Channel } from "./ports.ts";
 import { Retained } from "./retained.ts";
 import { Router } from "./router.ts";
@@ -28,21 +32,20 @@ import { Sessions } from "./sessions.ts";
 import type { ShareStatus } from "./share-group.ts";
 import { ShareGroups, type SharesOptions } from "./share-groups.ts";
 
-export interface BrokerOptions extends SessionLimits, SharesOptions {
-  readonly listeners: readonly (NetListenerOptions & { readonly anonymous: boolean })[];
+export interface BrokerOptions
+  extends SessionLimits,
+    SharesOptions,
+    ArrivalLimits,
+    TimeLimits,
+    BackpressureLimits {
+  readonly listeners: readonly (ListenerOptions & { readonly anonymous: boolean })[];
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
-  readonly connectTimeoutMs: number;
-  readonly connectionsMax: number;
   readonly topicLevelsMax: number;
   readonly inboundInflightMax: number;
   readonly sessionsMax: number;
   readonly subscriptionsMax: number;
   readonly retainedMax: number;
-  /** One connection is not read further while it holds so much that the store has no room for. */
-  readonly heldBytesMax: number;
-  /** Nobody is read further while so much is not durable, or is held for want of room. */
-  readonly pendingBytesMax: number;
 }
 
 export interface BrokerTools {
@@ -68,7 +71,9 @@ export interface BrokerStatus {
   readonly dropped: Readonly<Record<string, number>>;
   readonly closed: Readonly<Record<string, number>>;
   readonly shared: readonly ShareStatus[];
-  readonly listeners: readonly { readonly name: string; readonly port: number }[];
+  readonly listeners: readonly ListenerStatus[];
+  /** Clients that have shown a certificate, the first hundred of them. */
+  readonly certified: readonly CertifiedClient[];
 }
 
 const WATCH_MS = 1000;
@@ -86,7 +91,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #options: BrokerOptions;
   readonly #tools: BrokerTools;
   readonly #counters = new Counters();
-  readonly #router: Router<Session>;
+  readonly routes: Router<Session>;
   readonly #retained: Retained;
   readonly #shares: ShareGroups;
   readonly #sessions: Sessions;
@@ -95,11 +100,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #control: AedesControl;
   readonly #listeners: NetListener[] = [];
   readonly #announced = new TopicTree<PublishFrame>();
+  readonly #arrivals: Arrivals;
   readonly #connections = new Set<Connection>();
-  readonly #paused = new Set<Connection>();
-  /** Those who hold messages that the store had no room for. */
-  readonly #holding = new Set<Connection>();
-  #heldBytes = 0;
+  readonly #backpressure: Backpressure;
   #stopWatching: () => void = () => {};
   #unfollow: () => void = () => {};
 
@@ -113,10 +116,12 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.inboundInflightMax = options.inboundInflightMax;
     this.topicLevelsMax = options.topicLevelsMax;
     this.subscriptionsMax = options.subscriptionsMax;
+    this.#arrivals = new Arrivals(options, clock);
+    this.#backpressure = new Backpressure(options, journal);
     this.turn = new Turn((task) => clock.afterTurn(task));
-    this.#router = new Router(tools.laneOf, options.topicLevelsMax);
+    this.routes = new Router(tools.laneOf, options.topicLevelsMax);
     this.#retained = new Retained(journal.rows("retained"), options.retainedMax, counters);
-    const parts = { journal, router: this.#router, counters, log };
+    const parts = { journal, router: this.routes, counters, log };
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
     this.#sessions = new Sessions(options, { ...parts, shares: this.#shares });
     this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
@@ -127,10 +132,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   async start(signal: AbortSignal): Promise<void> {
     const { clock, journal } = this.#tools;
     this.#intake.open();
-    this.#unfollow = journal.onCommit(() => {
-      this.#retryHeld();
-      this.#resumeSome();
-    });
+    this.#unfollow = journal.onCommit(() => this.#backpressure.relax());
     await this.#retained.load();
     await this.#sessions.restore(this.#persistence);
     await this.#publishWillsLeft();
@@ -138,9 +140,12 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     signal.throwIfAborted();
     this.#stopWatching = clock.every(WATCH_MS, () => this.#watch());
     for (const options of this.#options.listeners) {
-      const listener = new NetListener(options, (channel) =>
-        this.#accept(channel, options.anonymous),
-      );
+      const listener = new NetListener(options, {
+        ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
+        ...{ connectBytesMax: this.connectBytesMax, packetBytesMax: this.packetBytesMax },
+        accept: (channel) => this.#accept(channel, options.anonymous),
+        refused: (reason) => this.refused(reason),
+      });
       this.#listeners.push(listener);
       await listener.listen();
       const { name, host } = options;
@@ -173,7 +178,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
    * @throws FieldgateError ERR_STORE_FULL, ERR_STORE_WRITE, or ERR_TOPIC when the topic is not one
    */
   publish(message: Message, publisher: LocalPublisher): Promise<void> {
-    const route = this.#router.route(message.topic);
+    const route = this.routes.route(message.topic);
     if (route.refusal !== null) {
       const details = { topic: message.topic };
       return Promise.reject(new FieldgateError("ERR_TOPIC", route.refusal, { details }));
@@ -185,7 +190,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   /** Takes a message that came down from the cloud, or says at once why not: it never goes up again. */
   takeDown(message: Message, publisher: LocalPublisher): Offered {
-    const route = this.#router.route(message.topic);
+    const route = this.routes.route(message.topic);
     if (route.refusal !== null || route.reserved) {
       const details = { topic: message.topic };
       const why = route.refusal ?? "topic is reserved";
@@ -202,15 +207,15 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const bytes = Buffer.from(payload);
     const said = publishFrameOf({ topic, payload: bytes, qos: 0, retain: true, properties: null });
     this.#announced.set(topic, said);
-    this.#intake.tell(said, this.#router.route(topic));
+    this.#intake.tell(said, this.routes.route(topic));
   }
 
   status(): BrokerStatus {
     const { accepted, acceptedDurable, sent, drops, closes } = this.#counters;
     return {
       connections: this.#connections.size,
-      paused: this.#paused.size,
-      held: [...this.#holding].reduce((sum, { held }) => sum + held.length, 0),
+      paused: this.#backpressure.paused,
+      held: this.#backpressure.held,
       sessions: this.#sessions.count,
       retained: this.#retained.size,
       accepted,
@@ -219,7 +224,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       dropped: Object.fromEntries(drops),
       closed: Object.fromEntries(closes),
       shared: this.#shares.status(),
-      listeners: this.#listeners.map(({ options: { name }, port }) => ({ name, port })),
+      listeners: this.#listeners.map(({ status }) => status),
+      certified: certifiedClients(this.#connections),
     };
   }
 
@@ -227,12 +233,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   nowMs(): number {
     return this.#tools.clock.monotonicMs();
-  }
-  routeVersion(): number {
-    return this.#router.version;
-  }
-  route(topic: string) {
-    return this.#router.route(topic);
   }
   control(connection: Connection) {
     return this.#control.open(connection);
@@ -254,24 +254,18 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   mustPause(connection: Connection): boolean {
-    if (!this.#isFull(connection, 1)) return false;
-    this.#paused.add(connection);
-    return true;
+    return this.#backpressure.mustPause(connection);
   }
-
   holds(connection: Connection, bytes: number): void {
-    this.#holding.add(connection);
-    this.#heldBytes += bytes;
+    this.#backpressure.holds(connection, bytes);
   }
-
   drained(connection: Connection): void {
-    if (this.#paused.has(connection)) this.#resumeSome();
+    this.#backpressure.drained(connection);
   }
 
   ended(connection: Connection, reason: string): void {
     this.#connections.delete(connection);
-    this.#paused.delete(connection);
-    if (this.#holding.delete(connection)) this.#heldBytes -= connection.held.bytes;
+    this.#backpressure.forget(connection);
     const { session, channel } = connection;
     if (session !== null) this.#sessions.left(session, connection);
     this.#tools.log.debug("disconnected", {
@@ -285,7 +279,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   authenticate(connection: Connection, claims: ConnectClaims): ReturnCode {
     if (claims.clientId === "" && !claims.clean) return 2; // [MQTT-3.1.3-8]
-    if (!connection.anonymous && !connection.channel.loopback) return 5;
+    const { loopback, identity } = connection.channel;
+    if (!connection.anonymous && !loopback && identity === null) return 5;
     const isNew = !claims.clean && this.#sessions.persistentOf(claims.clientId) === null;
     return isNew && this.#sessions.count >= this.#options.sessionsMax ? 3 : 0;
   }
@@ -337,59 +332,22 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   // ——— its own
 
-  #accept(channel: Channel, anonymous: boolean): Connection | null {
-    if (this.#connections.size >= this.#options.connectionsMax) {
-      this.#counters.closed("too many connections");
-      return null;
-    }
+  #accept(channel: Channel, anonymous: boolean): Connection {
     const connection = new Connection(channel, anonymous, this);
     this.#connections.add(connection);
     return connection;
   }
 
-  /** Closes who is silent for too long. Who is not read is not silent. */
+  /** Closes who is silent for too long, or takes too long over something. */
   #watch(): void {
     const now = this.nowMs();
+    for (const listener of this.#listeners) listener.sweep();
     for (const connection of this.#connections) {
-      const { awaitsConnect, openedMs, lastSeenMs, silenceMsMax, paused } = connection;
-      if (awaitsConnect) {
-        if (now - openedMs > this.#options.connectTimeoutMs) connection.close("no CONNECT in time");
-      } else if (silenceMsMax > 0 && now - lastSeenMs > silenceMsMax && !paused) {
-        connection.close("keep-alive"); // [MQTT-3.1.2-24]
-      }
+      const reason = overdue(connection, now, this.#options);
+      if (reason !== null) connection.close(reason);
     }
     this.#shares.watch(now);
-    this.#retryHeld();
-    this.#resumeSome();
-  }
-
-  /** Gives those who wait for room in the store another try, in turn, until one has to wait on. */
-  #retryHeld(): void {
-    for (const connection of [...this.#holding]) {
-      const before = connection.held.bytes;
-      const isDone = connection.retry();
-      this.#heldBytes += connection.held.bytes - before;
-      if (!isDone) return;
-      this.#holding.delete(connection);
-    }
-  }
-
-  #resumeSome(): void {
-    for (const connection of [...this.#paused]) {
-      if (this.#isFull(connection, 0.5)) continue;
-      this.#paused.delete(connection);
-      connection.resume();
-    }
-  }
-
-  /** Whether so much waits to be kept, or to be taken by this very client, that it must not bring more. */
-  #isFull({ outbox, held }: Connection, share: number): boolean {
-    const { pendingBytesMax, heldBytesMax, outputBytesMax } = this.#options;
-    return (
-      this.#tools.journal.pendingBytes + this.#heldBytes >= pendingBytesMax * share ||
-      held.bytes >= heldBytesMax * share ||
-      outbox.pendingBytes > outputBytesMax * share
-    );
+    this.#backpressure.relax();
   }
 
   /** Those who were connected when the last process ended are gone: their wills are due [MQTT-3.1.2-8]. */

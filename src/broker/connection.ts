@@ -4,6 +4,7 @@ import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts"
 import type { ControlStream } from "./control-stream.ts";
 import { Held } from "./held.ts";
 import type { Publisher } from "./intake.ts";
+import { LastRoute } from "./last-route.ts";
 import { Outbox, type Turn } from "./outbox.ts";
 import type { Channel, ChannelReceiver } from "./ports.ts";
 import type { Route } from "./router.ts";
@@ -16,8 +17,7 @@ export interface ConnectionWorld {
   readonly connectBytesMax: number;
   readonly inboundInflightMax: number;
   nowMs(): number;
-  routeVersion(): number;
-  route(topic: string): Route<Session>;
+  readonly routes: { readonly version: number; route(topic: string): Route<Session> };
   /** Begins the control plane's side for a CONNECT that has come. */
   control(connection: Connection): ControlStream;
   admit(
@@ -69,14 +69,14 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
   readonly #world: ConnectionWorld;
   readonly #reader: FrameReader;
+  readonly #lastRoute: LastRoute<Session>;
   #phase: Phase = "awaiting";
   #control: ControlStream | null = null;
   #backlog: Buffer[] = [];
   #paused = false;
+  #packetSinceMs: number | null = null;
   #gone = false;
   #connackBytes: number[] | null = [];
-  #route: Route<Session> | null = null;
-  #routeBytes: Buffer = NO_BYTES;
 
   constructor(channel: Channel, anonymous: boolean, world: ConnectionWorld) {
     this.channel = channel;
@@ -84,6 +84,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.#world = world;
     this.outbox = new Outbox(channel, world.turn);
     this.#reader = new FrameReader(world.connectBytesMax);
+    this.#lastRoute = new LastRoute(world.routes);
     this.openedMs = world.nowMs();
     this.lastSeenMs = this.openedMs;
   }
@@ -96,8 +97,13 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     return this.#phase === "awaiting";
   }
 
-  get paused(): boolean {
-    return this.#paused;
+  get listens(): boolean {
+    return this.#phase === "open" && !this.#paused;
+  }
+
+  /** Since when a packet has begun and not ended; null when none has. */
+  get packetSinceMs(): number | null {
+    return this.#packetSinceMs;
   }
 
   // ——— the channel's side
@@ -111,6 +117,15 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
   drained(): void {
     this.#world.drained(this);
+  }
+
+  /** Not read for the time of its keep-alive: closed if the reason is that it takes nothing [MQTT-3.1.2-24]. */
+  stalled(): void {
+    if (this.#paused && this.outbox.pendingBytes > 0) this.close("keep-alive");
+  }
+
+  broken(reason: string): void {
+    if (this.#phase !== "closed") this.close(reason);
   }
 
   closed(): void {
@@ -134,6 +149,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     if (this.#phase !== "held") return;
     this.#phase = "open";
     this.#reader.bytesMax = this.#world.packetBytesMax;
+    this.channel.admitted();
+    this.#listenAgain();
     this.#resumeChannel();
     this.#advance();
   }
@@ -153,6 +170,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
   resume(): void {
     this.#paused = false;
+    this.channel.watch(0);
+    this.#listenAgain();
     this.#resumeChannel();
     this.#advance();
   }
@@ -160,7 +179,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   /** Takes what is held, as far as there is room. False when some of it has to wait on. */
   retry(): boolean {
     for (let frame = this.held.peek(); frame; frame = this.held.peek()) {
-      if (!this.#take(frame, this.#world.route(frame.topic))) return false;
+      if (!this.#take(frame, this.#world.routes.route(frame.topic))) return false;
       if (this.#phase === "closed") return true;
       this.held.shift();
     }
@@ -180,18 +199,37 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       if (this.#paused) return;
       const found = this.#reader.next();
       if (found === FRAME) {
+        this.#packetSinceMs = null;
         this.#frame(this.#reader);
       } else if (found === MORE) {
-        const chunk = this.#backlog.shift();
-        if (chunk === undefined) break;
-        this.#reader.push(chunk);
-        this.#paused = this.#world.mustPause(this);
-        if (this.#paused) this.channel.pause();
+        if (!this.#readOn()) break;
       } else {
         this.close(found === MALFORMED ? "malformed length" : "packet too long");
       }
     }
     if (this.#gone && this.#phase !== "held") this.#end("closed by the client");
+  }
+
+  /** Takes up the next piece that came. Tells whether there was one. */
+  #readOn(): boolean {
+    if (this.#reader.gatheredBytes > 0) this.#packetSinceMs ??= this.lastSeenMs;
+    const chunk = this.#backlog.shift();
+    if (chunk === undefined) return false;
+    this.#reader.push(chunk);
+    if (this.#world.mustPause(this)) this.#pause();
+    return true;
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.channel.pause();
+    this.channel.watch(this.silenceMsMax);
+  }
+
+  /** What came while it was not read is still to be seen: its times begin anew. */
+  #listenAgain(): void {
+    this.lastSeenMs = this.#world.nowMs();
+    if (this.#packetSinceMs !== null) this.#packetSinceMs = this.lastSeenMs;
   }
 
   #frame({ bytes, start, bodyStart, end }: FrameReader): void {
@@ -250,7 +288,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       this.close(topicEnd);
       return;
     }
-    const route = this.#routeOf(bytes, bodyStart + 2, topicEnd);
+    const route = this.#lastRoute.of(bytes, bodyStart + 2, topicEnd);
     if (route === null || route.refusal !== null) {
       this.close(route?.refusal ?? "topic is not well-formed UTF-8"); // [MQTT-3.3.2-1]
       return;
@@ -316,24 +354,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
         .then(complete, () => this.close("store failed"));
   }
 
-  /** The route of a topic: the same as last time when the bytes are. Null for bytes that are not UTF-8. */
-  #routeOf(bytes: Buffer, topicStart: number, topicEnd: number): Route<Session> | null {
-    const last = this.#route;
-    if (
-      last !== null &&
-      last.version === this.#world.routeVersion() &&
-      sameBytes(this.#routeBytes, bytes, topicStart, topicEnd)
-    ) {
-      return last;
-    }
-    const topic = bytes.toString("utf8", topicStart, topicEnd);
-    const topicBytes = Buffer.from(topic);
-    if (!sameBytes(topicBytes, bytes, topicStart, topicEnd)) return null;
-    this.#routeBytes = topicBytes;
-    this.#route = this.#world.route(topic);
-    return this.#route;
-  }
-
   #resumeChannel(): void {
     if (!this.#paused && this.#phase !== "held") this.channel.resume();
   }
@@ -352,8 +372,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
 /** A packet identifier and a filter of one character. */
 const FILTERS_BYTES_MIN = 5;
-
-const NO_BYTES = Buffer.alloc(0);
 
 /** The first byte of each packet that a client may send after CONNECT, PUBLISH aside (table 2.2). */
 const HEADERS: readonly (number | undefined)[] = [
@@ -377,12 +395,4 @@ const HEADERS: readonly (number | undefined)[] = [
 function acknowledges(session: Session, type: number, packetId: number): boolean {
   if (type === PACKET.puback) return session.puback(packetId);
   return type === PACKET.pubrec ? session.pubrec(packetId) : session.pubcomp(packetId);
-}
-
-function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
-  if (known.length !== end - start) return false;
-  for (let i = 0; i < known.length; i++) {
-    if (known[i] !== bytes[start + i]) return false;
-  }
-  return true;
 }

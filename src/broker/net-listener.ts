@@ -1,27 +1,80 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { FieldgateError } from "../base/errors.ts";
-import type { Channel, ChannelReceiver } from "./ports.ts";
+import type { Clock } from "../base/clock.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Arrivals } from "./arrivals.ts";
+import { type CertificateStatus, CertificateWatch } from "./certificate-watch.ts";
+import { type CertificateFiles, readCertificates } from "./file-certificates.ts";
+import { NetChannel } from "./net-channel.ts";
+import { TlsGate, type TlsGateOptions } from "./net-tls-gate.ts";
+import { WsChannel } from "./net-ws-channel.ts";
+import { WsGate } from "./net-ws-gate.ts";
+import type { CertificateIdentity, Channel, ChannelReceiver } from "./ports.ts";
 
-export interface NetListenerOptions {
-  readonly name: string;
+export interface ListenerOptions extends CertificateFiles, TlsGateOptions {
+  readonly type: "tcp" | "tls" | "ws" | "wss";
   readonly host: string;
   readonly port: number;
+  /** Of a WebSocket. */
+  readonly path: string;
+  readonly certificateCheckSeconds: number;
 }
 
-const LINGER_MS = 2000;
+/** What a listener needs of the broker. */
+export interface ListenerWorld {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly arrivals: Arrivals;
+  /** The longest packet before a client is in, and afterwards. */
+  readonly connectBytesMax: number;
+  readonly packetBytesMax: number;
+  /** The receiver of a new connection whose handshakes are done. */
+  accept(channel: Channel): ChannelReceiver;
+  /** Someone was turned away, for a reason that is counted. */
+  refused(reason: string): void;
+}
+
+/** What a listener looks like now. */
+export interface ListenerStatus {
+  readonly name: string;
+  readonly type: ListenerOptions["type"];
+  readonly port: number;
+  /** Open sockets, those whose handshake is under way included. */
+  readonly sockets: number;
+  /** Connections that the system could not hand over, for want of descriptors for example. */
+  readonly acceptErrors: number;
+  readonly certificate: CertificateStatus | null;
+}
+
 const BACKLOG = 1024;
 
-/** Accepts TCP connections on one address. */
+/**
+ * Accepts connections on one address and hands each on when its handshakes are done:
+ *
+ *   TCP ──▶ [TLS] ──▶ [HTTP, WebSocket] ──▶ channel
+ */
 export class NetListener {
-  readonly options: NetListenerOptions;
-  readonly #accept: (channel: Channel) => ChannelReceiver | null;
+  readonly options: ListenerOptions;
+  readonly #world: ListenerWorld;
   readonly #sockets = new Set<Socket>();
+  readonly #webSockets: WsGate | null;
+  readonly #watch: CertificateWatch | null;
+  #tls: TlsGate | null = null;
   #server: Server | null = null;
+  #acceptErrors = 0;
 
-  /** @param accept gives the receiver of a new connection, or null to refuse it */
-  constructor(options: NetListenerOptions, accept: (channel: Channel) => ChannelReceiver | null) {
+  constructor(options: ListenerOptions, world: ListenerWorld) {
+    const { clock, log } = world;
     this.options = options;
-    this.#accept = accept;
+    this.#world = world;
+    this.#watch = usesTls(options)
+      ? new CertificateWatch(
+          () => readCertificates(options),
+          (fresh) => this.#tls?.renew(fresh),
+          { clock, log: log.part(options.name) },
+        )
+      : null;
+    this.#webSockets = usesWebSocket(options) ? this.#wsGate() : null;
   }
 
   /** The port it listens on: the one that the system chose where 0 was asked for. */
@@ -30,10 +83,37 @@ export class NetListener {
     return typeof address === "object" && address !== null ? address.port : this.options.port;
   }
 
-  /** @throws FieldgateError ERR_LISTEN when the address is not free or not ours. */
+  get status(): ListenerStatus {
+    const { name, type } = this.options;
+    return {
+      name,
+      type,
+      port: this.port,
+      sockets: this.#sockets.size,
+      acceptErrors: this.#acceptErrors,
+      certificate: this.#watch?.status() ?? null,
+    };
+  }
+
+  /**
+   * @throws FieldgateError ERR_LISTEN when the address is not free or not ours; ERR_CONFIG_UNREADABLE or ERR_CERTIFICATE
+   * when a file of a TLS listener cannot be used
+   */
   async listen(): Promise<void> {
-    const { name, host, port } = this.options;
-    const server = createServer({ noDelay: true }, (socket) => this.#connected(socket));
+    const { name, host, port, certificateCheckSeconds } = this.options;
+    if (this.#watch !== null) {
+      const certificates = await this.#watch.start(certificateCheckSeconds * 1000);
+      this.#tls = new TlsGate(certificates, this.options, {
+        secured: (socket, identity) => this.#secured(socket, identity),
+        refused: this.#world.refused,
+      });
+    }
+    const server = createServer({
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: PROBE_MS,
+    });
+    server.on("connection", (socket) => this.#arrived(socket));
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {
@@ -43,7 +123,12 @@ export class NetListener {
       server.listen({ host, port, backlog: BACKLOG }, resolve);
     });
     server.removeAllListeners("error");
-    server.on("error", () => {}); // accept errors (no descriptors left) pass: the next accept is tried
+    server.on("error", (error) => this.#acceptFailed(error));
+  }
+
+  /** Called every now and then: closes those whose handshake takes too long. */
+  sweep(): void {
+    this.#webSockets?.sweep();
   }
 
   /** Accepts nobody any more. Connections live on. */
@@ -53,6 +138,7 @@ export class NetListener {
 
   /** Ends what is still connected, and resolves when nothing is left. */
   async end(): Promise<void> {
+    await this.#watch?.stop();
     const server = this.#server;
     if (server === null) return;
     const ended = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -61,78 +147,67 @@ export class NetListener {
     this.#server = null;
   }
 
-  #connected(socket: Socket): void {
-    const channel = new NetChannel(socket);
-    const receiver = this.#accept(channel);
-    if (receiver === null) {
+  #arrived(socket: Socket): void {
+    const { arrivals, refused } = this.#world;
+    const address = socket.remoteAddress ?? "";
+    const refusal = arrivals.enter(address);
+    if (refusal !== null) {
+      refused(refusal);
       socket.destroy();
       return;
     }
-    channel.receiver = receiver;
     this.#sockets.add(socket);
-    socket.on("data", (chunk) => channel.receiver.data(chunk));
-    socket.on("drain", () => channel.receiver.drained());
     socket.on("error", () => {}); // 'close' follows and says all that matters
-    socket.on("timeout", () => socket.destroy());
     socket.on("close", () => {
       this.#sockets.delete(socket);
-      channel.receiver.closed();
+      arrivals.leave(address);
     });
-  }
-}
-
-class NetChannel implements Channel {
-  readonly remote: string;
-  readonly loopback: boolean;
-  receiver: ChannelReceiver = NOBODY;
-  readonly #socket: Socket;
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    const address = socket.remoteAddress ?? "";
-    this.remote = `${address}:${socket.remotePort ?? 0}`;
-    this.loopback = address === "::1" || address.replace("::ffff:", "").startsWith("127.");
+    if (this.#tls === null) this.#secured(socket, null);
+    else this.#tls.take(socket);
   }
 
-  get pendingBytes(): number {
-    return this.#socket.writableLength;
+  #secured(socket: Socket, identity: CertificateIdentity | null): void {
+    if (this.#webSockets === null) this.#open(new NetChannel(socket, identity));
+    else this.#webSockets.take(socket, identity);
   }
 
-  write(parts: readonly Buffer[], done: () => void): void {
-    const socket = this.#socket;
-    const last = parts.at(-1);
-    if (last === undefined || socket.destroyed || socket.writableEnded) {
-      done();
-    } else if (parts.length === 1) {
-      socket.write(last, done);
-    } else {
-      socket.cork();
-      for (const part of parts) {
-        if (part === last) socket.write(part, done);
-        else socket.write(part);
-      }
-      socket.uncork();
+  #wsGate(): WsGate {
+    const { clock, packetBytesMax, connectBytesMax, refused } = this.#world;
+    const { path, handshakeTimeoutMs } = this.options;
+    return new WsGate(
+      { path, handshakeTimeoutMs, messageBytesMax: packetBytesMax },
+      {
+        nowMs: () => clock.monotonicMs(),
+        refused,
+        opened: (ws, socket, identity) =>
+          this.#open(new WsChannel(ws, socket, identity, connectBytesMax)),
+      },
+    );
+  }
+
+  #open(channel: Channel): void {
+    channel.receiver = this.#world.accept(channel);
+  }
+
+  /** The next accept is tried all the same. One line for a flood of them. */
+  #acceptFailed(error: Error): void {
+    if (this.#acceptErrors++ === 0) {
+      this.#world.log.error("connection not accepted", {
+        name: this.options.name,
+        ...errorFields(error),
+      });
     }
-  }
-
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  end(): void {
-    if (this.#socket.destroyed) return;
-    this.#socket.end();
-    this.#socket.resume(); // or an end that the client sends would never be seen
-    this.#socket.setTimeout(LINGER_MS);
-  }
-
-  destroy(): void {
-    this.#socket.destroy();
+    this.#world.refused("not accepted by the system");
   }
 }
 
-const NOBODY: ChannelReceiver = { data() {}, drained() {}, closed() {} };
+/** A client that has silently gone is found out by TCP, whatever its keep-alive, after this and eleven more minutes. */
+const PROBE_MS = 60_000;
+
+function usesTls({ type }: ListenerOptions): boolean {
+  return type === "tls" || type === "wss";
+}
+
+function usesWebSocket({ type }: ListenerOptions): boolean {
+  return type === "ws" || type === "wss";
+}

@@ -50,17 +50,33 @@ export interface Rows {
   clear(range: Range): Promise<void>;
 }
 
-/** A connection's bytes, whatever carries them (TCP today). */
+/** Whom the certificate of a client names. Verified against the clientCaFile of the listener. */
+export interface CertificateIdentity {
+  /** Of the subject; null when it has none, or more than one. */
+  readonly commonName: string | null;
+  /** DNS names, addresses, URIs and e-mail addresses. */
+  readonly altNames: readonly string[];
+  /** SHA-256 of the certificate. */
+  readonly fingerprint: string;
+}
+
+/** A connection's bytes, whatever carries them: TCP, TLS, WebSocket. */
 export interface Channel {
   /** Who is at the other end, for logs: "10.0.0.5:49152". */
   readonly remote: string;
   readonly loopback: boolean;
+  /** Null when the client has shown no certificate. */
+  readonly identity: CertificateIdentity | null;
   /** Bytes written that the system has not taken yet. */
   readonly pendingBytes: number;
   /** Sends the parts in order, as one. `done` is called when their memory is free again, sent or not. */
   write(parts: readonly Buffer[], done: () => void): void;
   pause(): void;
   resume(): void;
+  /** The client is in: from now on it may send packets longer than CONNECT. */
+  admitted(): void;
+  /** Tells the receiver when nothing came and nothing was taken for `ms`; 0: does not. */
+  watch(ms: number): void;
   /** Sends what was written, then closes. */
   end(): void;
   /** Closes at once. */
@@ -73,6 +89,10 @@ export interface ChannelReceiver {
   data(chunk: Buffer): void;
   /** What was pending has been taken. */
   drained(): void;
+  /** The time of `watch` is over. */
+  stalled(): void;
+  /** What comes cannot be MQTT, for a reason that is counted: the connection is to be closed. */
+  broken(reason: string): void;
   /** Nothing comes any more. Called once. */
   closed(): void;
 }

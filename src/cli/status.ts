@@ -1,3 +1,4 @@
+import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
 import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway.ts";
 import type { Command } from "./command.ts";
@@ -28,6 +29,8 @@ Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no ga
   },
 };
 
+type Listener = GatewayStatus["broker"]["listeners"][number];
+
 export interface Verdict {
   readonly exit: 0 | 1 | 2;
   readonly reasons: readonly string[];
@@ -35,7 +38,7 @@ export interface Verdict {
 
 /** What is wrong with a gateway, worst first. */
 export function judge(status: GatewayStatus): Verdict {
-  const { journal, uplink, downlink, devices, ledger, cluster } = status;
+  const { broker, journal, uplink, downlink, devices, ledger, cluster } = status;
   const critical: string[] = [];
   const warning: string[] = [];
   if (journal.state !== "open")
@@ -52,6 +55,9 @@ export function judge(status: GatewayStatus): Verdict {
     warning.push(`${count(queued)} messages wait for an uplink, and none is configured`);
   }
   if (cluster.etcd === "silent") warning.push("etcd does not answer: no primary can be elected");
+  const ended = broker.listeners.filter((each) => (each.certificate?.daysLeft ?? 0) < 0);
+  critical.push(...ended.map(({ name }) => `certificate of listener ${name} has expired`));
+  warning.push(...broker.listeners.flatMap(certificateWarnings));
   for (const { name, state, reason } of devices) {
     if (state !== "open") warning.push(`device ${name} ${state}${reason ? `: ${reason}` : ""}`);
   }
@@ -76,6 +82,16 @@ function shortOfRoom({ room, storeBytes, bytesMax, freeBytes }: GatewayStatus["j
   return room === "tight" ? `store nearly full: ${used}` : `store full: ${used}; publishers wait`;
 }
 
+function certificateWarnings({ name, certificate }: Listener): string[] {
+  if (certificate === null) return [];
+  const { daysLeft, error } = certificate;
+  const ends = daysLeft >= 0 && daysLeft < EXPIRY_WARNING_DAYS;
+  return [
+    ...(ends ? [`certificate of listener ${name} expires in ${daysLeft} days`] : []),
+    ...(error === null ? [] : [`listener ${name} keeps its old certificate: ${error}`]),
+  ];
+}
+
 /** The screen of `fieldgate status`. */
 export function screen(status: GatewayStatus, { reasons }: Verdict): string {
   const { broker, journal, flash, uplink, ledger, devices, host, cluster } = status;
@@ -87,6 +103,7 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
       "clients",
       `${broker.connections} connected, ${broker.sessions} sessions, ${broker.retained} retained`,
     ),
+    ...broker.listeners.map(listenerRow),
     row(
       "messages",
       `${count(broker.accepted)} accepted since start, ${count(broker.sent)} sent to clients`,
@@ -142,6 +159,11 @@ function sharedRows(shared: GatewayStatus["broker"]["shared"]): string[] {
 }
 
 const SHARED_ROWS_MAX = 8;
+
+function listenerRow({ name, type, port, sockets, certificate }: Listener): string {
+  const days = certificate === null ? "" : `, certificate for ${certificate.daysLeft} days`;
+  return row(`listener ${name}`, `${type} on port ${port}, ${sockets} connections${days}`);
+}
 
 function roleLine({ role, epoch, primary, members, etcd }: GatewayStatus["cluster"]): string {
   const parts = [

@@ -1,18 +1,17 @@
 import { checkTwice, conflict } from "./check-twice.ts";
 import { endpointMistake } from "./endpoint.ts";
 import type { Finding } from "./mistake.ts";
-import type { ClusterConfig, Config, ListenerConfig } from "./schema.ts";
+import type { ClusterConfig, Config } from "./schema.ts";
 
 /** sun_path of Linux has 108 bytes, the last of them a NUL (unix(7)). */
 const SOCKET_PATH_BYTES_MAX = 107;
 
-/** The store, the listeners, the cluster and the control socket. */
+/** The store, the cluster and the control socket. */
 export function* checkSite(config: Config): Generator<Finding> {
   if (config.store.durability === "safe") {
     const why = "this version keeps no copy on a peer yet: choose local or fast";
     yield conflict("store.durability", `cannot be safe: ${why}`, []);
   }
-  yield* checkListeners(config.listeners);
   yield* checkTwice(
     config.mqtt.sharedGroups,
     ({ group }) => group,
@@ -24,35 +23,6 @@ export function* checkSite(config: Config): Generator<Finding> {
     const message = `must be at most ${SOCKET_PATH_BYTES_MAX} bytes long, as every Unix socket`;
     yield { path: "control.socket", code: "range", message };
   }
-}
-
-function* checkListeners(listeners: readonly ListenerConfig[]): Generator<Finding> {
-  yield* checkTwice(
-    listeners,
-    (listener) => listener.name,
-    (index) => `listeners[${index}].name`,
-    (first) => `is taken by ${first}: every listener needs its own name`,
-  );
-  for (const [index, listener] of listeners.entries()) {
-    const path = `listeners[${index}].port`;
-    const other = listeners.findIndex((one) => takesSamePort(one, listener));
-    if (other === -1 || other >= index) continue;
-    const rest = [
-      `listeners[${index}].host`,
-      `listeners[${other}].host`,
-      `listeners[${other}].port`,
-    ];
-    yield conflict(path, `is taken on this address by listeners[${other}]`, rest);
-  }
-}
-
-function takesSamePort(a: ListenerConfig, b: ListenerConfig): boolean {
-  if (a.port !== b.port || a.port === 0) return false;
-  return a.host === b.host || isEveryAddress(a.host) || isEveryAddress(b.host);
-}
-
-function isEveryAddress(host: string): boolean {
-  return host === "0.0.0.0" || host === "::";
 }
 
 function* checkCluster(cluster: ClusterConfig): Generator<Finding> {

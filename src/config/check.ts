@@ -1,5 +1,6 @@
 import { checkDevices } from "./check-devices.ts";
 import { checkDown } from "./check-down.ts";
+import { checkListeners } from "./check-listeners.ts";
 import { checkSite } from "./check-site.ts";
 import { checkUplink } from "./check-uplink.ts";
 import type { Finding } from "./mistake.ts";
@@ -12,6 +13,7 @@ import type { Config } from "./schema.ts";
 export function check(config: Config): Finding[] {
   return [
     ...checkSite(config),
+    ...checkListeners(config),
     ...checkDevices(config),
     ...checkUplink(config),
     ...checkDown(config),

@@ -1,5 +1,5 @@
 import * as Type from "typebox";
-import { bytes, choice, flag, name, section, text, whole } from "./schema-kinds.ts";
+import { bytes, choice, section, text, whole } from "./schema-kinds.ts";
 
 export const store = section(
   {
@@ -91,30 +91,6 @@ export const store = section(
 
 const SHARE_STRATEGIES = ["round-robin", "sticky", "hash-client", "hash-topic"] as const;
 
-export const listener = section({
-  name: name({
-    description: "Name of the listener, unique; shown in status and logs.",
-    examples: ["lan"],
-  }),
-  type: choice(["tcp"], { default: "tcp", description: "Transport." }),
-  host: text({
-    default: "127.0.0.1",
-    description: "Address to listen on.",
-    examples: ["0.0.0.0"],
-  }),
-  port: whole({
-    default: 1883,
-    minimum: 0,
-    maximum: 65_535,
-    description: "Port; 0 takes a free one.",
-  }),
-  anonymous: flag({
-    default: false,
-    description:
-      "Accept clients without credentials beyond loopback. On loopback they are always accepted.",
-  }),
-});
-
 export const mqtt = section(
   {
     packetBytesMax: bytes({
@@ -136,7 +112,29 @@ export const mqtt = section(
       description: "Time until CONNECT must be complete.",
       unit: "ms",
     }),
-    connectionsMax: whole({ default: 10_000, minimum: 1, description: "Connections at a time." }),
+    packetTimeoutMs: whole({
+      default: 120_000,
+      minimum: 1000,
+      maximum: 86_400_000,
+      description: "Time from the first byte of a packet to its last.",
+      unit: "ms",
+    }),
+    connectionsMax: whole({
+      default: 10_000,
+      minimum: 1,
+      description: "Connections at a time, those whose handshake is under way included.",
+    }),
+    connectionsPerAddressMax: whole({
+      default: 10_000,
+      minimum: 1,
+      description: "Connections of one address at a time.",
+    }),
+    connectRate: whole({
+      default: 1000,
+      minimum: 1,
+      description:
+        "New connections a second, and as many at once; more are closed before anything is read of them.",
+    }),
     topicLevelsMax: whole({
       default: 32,
       minimum: 1,

@@ -1,8 +1,9 @@
 import * as Type from "typebox";
-import { listener, mqtt, store } from "./schema-broker.ts";
+import { mqtt, store } from "./schema-broker.ts";
 import { type decode, device, type framing } from "./schema-devices.ts";
 import type { down, downSubscription } from "./schema-down.ts";
 import { choice, name, section, text, whole } from "./schema-kinds.ts";
+import { listener } from "./schema-listeners.ts";
 import { uplink, type uplinkRule } from "./schema-uplink.ts";
 import type { modbus } from "./schema-values.ts";
 import type { Shape } from "./shape.ts";
@@ -68,6 +69,15 @@ const cluster = section(
 
 const health = section(
   {
+    port: Type.Optional(
+      whole({
+        minimum: 0,
+        maximum: 65_535,
+        description:
+          "Port on loopback for monitoring: /healthz, /readyz, /metrics (Prometheus). Without it none; 0 takes a free one.",
+        examples: [9100],
+      }),
+    ),
     figuresSeconds: whole({
       default: 10,
       minimum: 0,

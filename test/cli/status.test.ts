@@ -15,6 +15,7 @@ describe("fieldgate status", () => {
       `gw-a at plant-7, up 3 h
   role                 standby, 2 gateways at the site, primary: gw-b
   clients              3 connected, 2 sessions, 1 retained
+  listener lan         tls on port 8883, 4 connections, certificate for 42 days
   messages             12,345 accepted since start, 45,678 sent to clients
   store                open, 1.5 MiB of 2.0 GiB, seq 990 on disk of 1000
     commits            3,000 messages in 30 commits, 30 syncs, 1.3 ms median, 9.0 ms p99
@@ -61,6 +62,33 @@ describe("fieldgate status", () => {
         "device boiler waiting: no-such-port",
       ],
     });
+  });
+
+  it("warns of a certificate 30 days before it ends, and of one that could not be reloaded", () => {
+    const status = healthy();
+    const [lan] = status.broker.listeners;
+    assert.ok(lan?.certificate);
+    const { certificate } = lan;
+    const judged = (change: Partial<typeof certificate>) =>
+      judge({
+        ...status,
+        broker: {
+          ...status.broker,
+          listeners: [{ ...lan, certificate: { ...certificate, ...change } }],
+        },
+      });
+    assert.deepEqual(judged({ daysLeft: 30 }).reasons, []);
+    assert.deepEqual(judged({ daysLeft: 29 }), {
+      exit: 1,
+      reasons: ["certificate of listener lan expires in 29 days"],
+    });
+    assert.deepEqual(judged({ daysLeft: -1 }), {
+      exit: 2,
+      reasons: ["certificate of listener lan has expired"],
+    });
+    assert.deepEqual(judged({ error: "no PEM" }).reasons, [
+      "listener lan keeps its old certificate: no PEM",
+    ]);
   });
 });
 
@@ -205,7 +233,13 @@ function healthy(): GatewayStatus {
           dropped: 0,
         },
       ],
-      listeners: [],
+      listeners: [
+        {
+          ...{ name: "lan", type: "tls", port: 8883, sockets: 4, acceptErrors: 0 },
+          certificate: { subject: "CN=gw", notAfterMs: 0, daysLeft: 42, reloads: 0, error: null },
+        },
+      ],
+      certified: [],
     },
     devices: [
       {

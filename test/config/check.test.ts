@@ -18,7 +18,7 @@ describe("the site", () => {
   - { name: a, port: 1 }
   - { name: a, port: 2 }
   - { name: c, port: 1 }
-  - { name: d, port: 2, host: 0.0.0.0 }
+  - { name: d, port: 2, host: 0.0.0.0, insecure: true }
   - { name: e, port: 1, host: 127.0.0.2 }
   - { name: f, port: 0 }
   - { name: g, port: 0 }
@@ -36,6 +36,44 @@ describe("the site", () => {
       "mqtt: { sharedGroups: [{ group: a, strategy: sticky }, { group: b, strategy: sticky }, { group: a, strategy: hash-topic }] }",
       [
         "1 mqtt.sharedGroups[2].group: is taken by mqtt.sharedGroups[0].group: a group has one strategy",
+      ],
+    );
+  });
+
+  it("listens beyond loopback with TLS, or says that it is insecure", () => {
+    check(
+      `listeners:
+  - { name: a, port: 1, host: 192.168.1.5 }
+  - { name: b, port: 2, host: 0.0.0.0, type: ws }
+  - { name: c, port: 3, host: "::", insecure: true, type: ws }
+  - { name: d, port: 4, host: 127.9.9.9 }
+  - { name: e, port: 5, host: localhost }
+  - { name: f, port: 6, host: "::1" }
+  - { name: g, port: 7, type: tls, certFile: c, keyFile: k, insecure: true }
+`,
+      [
+        "2 listeners[0].host: is beyond loopback, and tcp protects nothing: take tls, or say insecure: true",
+        "3 listeners[1].host: is beyond loopback, and ws protects nothing: take wss, or say insecure: true",
+        "8 listeners[6].insecure: does not belong to tls",
+      ],
+    );
+  });
+
+  it("has certificate and key where there is TLS, and only there", () => {
+    check(
+      `listeners:
+  - { name: a, port: 1, type: tls, certFile: c }
+  - { name: b, port: 2, type: wss, keyFile: k, host: 0.0.0.0 }
+  - { name: c, port: 3, certFile: c, clientCaFile: a }
+  - { name: d, port: 4, type: ws, keyFile: k }
+  - { name: e, port: 5, type: wss, certFile: c, keyFile: k, clientCaFile: a }
+`,
+      [
+        "2 listeners[0].keyFile: is missing: tls needs it",
+        "3 listeners[1].certFile: is missing: wss needs it",
+        "4 listeners[2].certFile: does not belong to tcp, only to tls and wss",
+        "4 listeners[2].clientCaFile: does not belong to tcp, only to tls and wss",
+        "5 listeners[3].keyFile: does not belong to ws, only to tls and wss",
       ],
     );
   });

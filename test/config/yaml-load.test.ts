@@ -13,7 +13,11 @@ describe("a configuration that is right", () => {
     const config = parseConfig("", "f.yaml");
     assert.deepEqual(config, defaultConfig());
     assert.deepEqual(config.listeners, [
-      { name: "local", type: "tcp", host: "127.0.0.1", port: 1883, anonymous: false },
+      {
+        ...{ name: "local", type: "tcp", host: "127.0.0.1", port: 1883, path: "/mqtt" },
+        ...{ insecure: false, anonymous: false, clientCertificate: "required" },
+        ...{ certificateCheckSeconds: 60, handshakeTimeoutMs: 10_000 },
+      },
     ]);
     assert.deepEqual([config.uplink, config.cluster, config.devices], [undefined, undefined, []]);
   });
@@ -168,8 +172,8 @@ describe("mistakes of values", () => {
     check("devices: [{ name: a, port: p, decode: { type: cvs } }]\n", [
       '1:47 devices[0].decode.type: must be one of csv, raw, text, json, nmea, binary or key-value, not "cvs", did you mean "csv"?',
     ]);
-    check("listeners: [{ name: lan, type: tls }]\n", [
-      '1:32 listeners[0].type: must be tcp, not "tls"',
+    check("listeners: [{ name: lan, type: tsl }]\n", [
+      '1:32 listeners[0].type: must be one of tls, tcp, ws or wss, not "tsl", did you mean "tls"?',
     ]);
   });
 

@@ -84,7 +84,7 @@ describe("the doctor", () => {
     const config = configOf({
       listeners: [
         { name: "here", port: 1883 },
-        { name: "there", host: "0.0.0.0", port: 1884, anonymous: true },
+        { name: "there", host: "0.0.0.0", insecure: true, port: 1884, anonymous: true },
       ],
     });
     const found = await examine(listenerChecks(config), null, systemClock);

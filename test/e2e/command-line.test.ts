@@ -141,6 +141,29 @@ describe("fieldgate", () => {
       await assert.rejects(dial(program.port), /ECONNREFUSED/);
     }));
 
+  it("tells monitoring on loopback how it is, when it is asked to", () =>
+    withDirectory(async (directory) => {
+      const file = join(directory, "fieldgate.yaml");
+      const config = {
+        store: { path: join(directory, "store") },
+        listeners: [{ name: "lan", port: 0 }],
+        control: { socket: join(directory, "control.sock") },
+        health: { port: 0 },
+      };
+      await writeFile(file, JSON.stringify(config));
+      const gateway = new Program(file);
+      await gateway.start();
+      try {
+        const { port } = await gateway.line("health listens");
+        const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
+        assert.deepEqual([ready.status, await ready.text()], [200, "ready\n"]);
+        const metrics = await fetch(`http://127.0.0.1:${port}/metrics`);
+        assert.match(await metrics.text(), /^fieldgate_journal_open\{.*\} 1$/m);
+      } finally {
+        await gateway.terminate();
+      }
+    }));
+
   it("does not start where its port, its store or its socket is in use, stops what had started, and says why", () =>
     withDirectory(async (directory) => {
       const first = await started(directory);

@@ -3,12 +3,26 @@ import { systemClock } from "../../src/base/system-clock.ts";
 import { Broker, type BrokerOptions } from "../../src/broker/broker.ts";
 import { type MemoryJournal, memoryJournal } from "../../src/journal/memory-journal.ts";
 
+/** A listener on a free port of loopback. */
+export function testListener(
+  options: Partial<BrokerOptions["listeners"][number]> = {},
+): BrokerOptions["listeners"][number] {
+  return {
+    ...{ name: "test", type: "tcp", host: "127.0.0.1", port: 0, anonymous: false, path: "/mqtt" },
+    ...{ clientCertificate: "required", certificateCheckSeconds: 60, handshakeTimeoutMs: 10_000 },
+    ...options,
+  };
+}
+
 const OPTIONS: BrokerOptions = {
-  listeners: [{ name: "test", host: "127.0.0.1", port: 0, anonymous: false }],
+  listeners: [testListener()],
   packetBytesMax: 2 ** 20,
   connectBytesMax: 16_384,
   connectTimeoutMs: 10_000,
+  packetTimeoutMs: 60_000,
   connectionsMax: 1000,
+  connectionsPerAddressMax: 1000,
+  connectRate: 100_000,
   topicLevelsMax: 32,
   inflightMax: 32,
   inboundInflightMax: 100,

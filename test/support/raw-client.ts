@@ -1,4 +1,5 @@
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
+import type { Duplex } from "node:stream";
 import packet, { type Packet } from "mqtt-packet";
 import { within } from "./within.ts";
 
@@ -6,17 +7,18 @@ import { within } from "./within.ts";
 export class RawClient {
   readonly received: Packet[] = [];
   closed = false;
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   #read = 0;
   #wake: () => void = () => {};
 
-  private constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.#socket = socket;
     const parser = packet.parser();
     parser.on("packet", (came) => {
       this.received.push(came);
       this.#wake();
     });
+    this.closed = socket.destroyed;
     socket.on("data", (chunk) => parser.parse(chunk));
     socket.on("error", () => {});
     socket.on("close", () => {
@@ -32,12 +34,12 @@ export class RawClient {
     return client;
   }
 
-  /** Connected, with CONNACK read. */
+  /** Connected, with CONNACK read. @param to a port of loopback, or whatever carries the bytes */
   static async connected(
-    port: number,
+    to: number | Duplex,
     options: Partial<Extract<Packet, { cmd: "connect" }>> = {},
   ): Promise<RawClient> {
-    const client = await RawClient.open(port);
+    const client = typeof to === "number" ? await RawClient.open(to) : new RawClient(to);
     client.send({ cmd: "connect", clientId: "raw", clean: true, keepalive: 0, ...options });
     await client.next("connack");
     return client;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import type { Uplink } from "../../src/uplink/uplink.ts";
+import { authority, certificate } from "../support/certificates.ts";
 import { CloudReceiver } from "../support/cloud-receiver.ts";
 import { MemorySource } from "../support/memory-source.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
@@ -275,30 +275,4 @@ function checkOrder(
       .filter((seq) => lanesOwn.has(seq));
     assert.deepEqual(arrived, expected, `lane ${lane}`);
   }
-}
-
-interface KeyPair {
-  readonly cert: string;
-  readonly key: string;
-}
-
-function authority(directory: string, name: string): KeyPair {
-  const pair = { cert: join(directory, `${name}.pem`), key: join(directory, `${name}.key`) };
-  openssl("req", "-x509", "-subj", `/CN=${name}`, "-keyout", pair.key, "-out", pair.cert);
-  return pair;
-}
-
-function certificate(directory: string, by: KeyPair, name: string, altName: string): KeyPair {
-  const pair = { cert: join(directory, `${name}.pem`), key: join(directory, `${name}.key`) };
-  openssl(
-    ...["req", "-x509", "-CA", by.cert, "-CAkey", by.key, "-subj", `/CN=${name}`],
-    ...["-addext", altName, "-addext", "basicConstraints=critical,CA:FALSE"],
-    ...["-keyout", pair.key, "-out", pair.cert],
-  );
-  return pair;
-}
-
-function openssl(...args: string[]): void {
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-  execFileSync("openssl", [...args, ...key], { stdio: "pipe" });
 }

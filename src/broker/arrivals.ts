@@ -1,0 +1,56 @@
+import type { Clock } from "../base/clock.ts";
+
+export interface ArrivalLimits {
+  /** Sockets at a time, those whose handshake is under way included. */
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+  /** New connections a second; as many may come at once. */
+  readonly connectRate: number;
+}
+
+/** Who may come in: decided before a byte of it is read, so that a flood costs no more than the accepting. Pure. */
+export class Arrivals {
+  readonly #limits: ArrivalLimits;
+  readonly #clock: Clock;
+  readonly #byAddress = new Map<string, number>();
+  #count = 0;
+  /** How many may come now. Refilled by time, at most to one second's worth. */
+  #allowance: number;
+  #refilledMs = 0;
+
+  constructor(limits: ArrivalLimits, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#allowance = limits.connectRate;
+  }
+
+  /** Lets a connection in, or tells why not. Whoever was let in leaves once. */
+  enter(address: string): string | null {
+    const { connectionsMax, connectionsPerAddressMax } = this.#limits;
+    const here = this.#byAddress.get(address) ?? 0;
+    if (this.#count >= connectionsMax) return "too many connections";
+    if (here >= connectionsPerAddressMax) return "too many connections of one address";
+    if (!this.#allows()) return "too many new connections a second";
+    this.#count++;
+    this.#byAddress.set(address, here + 1);
+    return null;
+  }
+
+  leave(address: string): void {
+    const here = this.#byAddress.get(address) ?? 0;
+    this.#count--;
+    if (here > 1) this.#byAddress.set(address, here - 1);
+    else this.#byAddress.delete(address);
+  }
+
+  #allows(): boolean {
+    const { connectRate } = this.#limits;
+    const now = this.#clock.monotonicMs();
+    const gained = ((now - this.#refilledMs) * connectRate) / 1000;
+    this.#allowance = Math.min(connectRate, this.#allowance + gained);
+    this.#refilledMs = now;
+    if (this.#allowance < 1) return false;
+    this.#allowance--;
+    return true;
+  }
+}

@@ -1,0 +1,134 @@
+import { constants, type X509Certificate } from "node:crypto";
+import type { Socket } from "node:net";
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
+import type { Certificates } from "./file-certificates.ts";
+import type { CertificateIdentity } from "./ports.ts";
+
+/** What a TLS gate needs of the listener behind it. */
+export interface TlsGateWorld {
+  /** The handshake is done. `identity`: whom the client's certificate names, null when there is none. */
+  secured(socket: TLSSocket, identity: CertificateIdentity | null): void;
+  refused(reason: string): void;
+}
+
+export interface TlsGateOptions {
+  readonly clientCertificate: "required" | "optional";
+  readonly handshakeTimeoutMs: number;
+}
+
+/**
+ * TLS 1.2 and 1.3 over sockets that others have accepted. Key exchange is ephemeral on an elliptic curve and ciphers
+ * are authenticated, whatever the client would like; renegotiation, which only costs the server, is refused.
+ */
+export class TlsGate {
+  readonly #server: Server;
+  readonly #options: TlsGateOptions;
+  readonly #world: TlsGateWorld;
+  readonly #asks: boolean;
+
+  constructor(certificates: Certificates, options: TlsGateOptions, world: TlsGateWorld) {
+    this.#options = options;
+    this.#world = world;
+    this.#asks = certificates.clientCa !== null;
+    this.#server = createServer({
+      ...contextOptions(certificates),
+      handshakeTimeout: options.handshakeTimeoutMs,
+      requestCert: this.#asks,
+      // Decided below, so that there is a reason to count.
+      rejectUnauthorized: false,
+    });
+    this.#server.on("secureConnection", (socket) => this.#secured(socket));
+    this.#server.on("tlsClientError", (error, socket) => {
+      world.refused(handshakeReason((error as NodeJS.ErrnoException).code ?? ""));
+      socket.destroy();
+    });
+  }
+
+  /** Begins the handshake on a socket from which nothing was read. */
+  take(socket: Socket): void {
+    this.#server.emit("connection", socket);
+  }
+
+  /** From now on with other files. Connections that stand are left alone; sessions are not resumed across. */
+  renew(certificates: Certificates): void {
+    this.#server.setSecureContext(contextOptions(certificates));
+  }
+
+  #secured(socket: TLSSocket): void {
+    const certificate = socket.getPeerX509Certificate();
+    if (this.#asks && certificate === undefined && this.#options.clientCertificate === "required") {
+      this.#refuse(socket, "no client certificate");
+    } else if (this.#asks && certificate !== undefined && !socket.authorized) {
+      this.#refuse(socket, "client certificate not trusted");
+    } else {
+      const known = this.#asks && certificate !== undefined ? identityOf(certificate) : null;
+      this.#world.secured(socket, known);
+    }
+  }
+
+  #refuse(socket: TLSSocket, reason: string): void {
+    this.#world.refused(reason);
+    socket.destroy();
+  }
+}
+
+const TLS_1_2_CIPHERS = [
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+];
+const TLS_1_3_CIPHERS = [
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_CHACHA20_POLY1305_SHA256",
+  "TLS_AES_256_GCM_SHA384",
+];
+
+function contextOptions({ cert, key, clientCa }: Certificates): SecureContextOptions {
+  return {
+    cert,
+    key,
+    ...(clientCa && { ca: clientCa }),
+    minVersion: "TLSv1.2",
+    ciphers: [...TLS_1_3_CIPHERS, ...TLS_1_2_CIPHERS].join(":"),
+    ecdhCurve: "X25519:P-256:P-384",
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+  };
+}
+
+/** OpenSSL has hundreds of codes; these are what a listener meets, in words that are few enough to count by. */
+function handshakeReason(code: string): string {
+  if (code === "ERR_TLS_HANDSHAKE_TIMEOUT") return "TLS handshake not finished in time";
+  if (code === "ECONNRESET") return "TLS handshake given up by the client";
+  if (NOT_TLS.test(code)) return "not TLS";
+  if (NOTHING_IN_COMMON.test(code)) return "TLS version or cipher not offered";
+  return "TLS handshake failed";
+}
+
+const NOT_TLS = /WRONG_VERSION_NUMBER|HTTP_REQUEST|HTTPS_PROXY_REQUEST|RECORD_LENGTH|PACKET_LENGTH/;
+const NOTHING_IN_COMMON =
+  /UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|NO_SUITABLE_|VERSION_TOO_LOW|INAPPROPRIATE_FALLBACK|NO_SHARED_GROUP/;
+
+function identityOf(certificate: X509Certificate): CertificateIdentity {
+  const names = (certificate.toLegacyObject().subject ?? {}) as Record<string, unknown>;
+  const commonName = names["CN"];
+  return {
+    // Two common names are none: who signed it and who reads it might mean different ones.
+    commonName: typeof commonName === "string" ? commonName : null,
+    altNames: altNamesOf(certificate.subjectAltName ?? ""),
+    fingerprint: certificate.fingerprint256,
+  };
+}
+
+/** Node writes `DNS:a.example, IP Address:10.0.0.1, DNS:"with, comma"`, the quoted ones as JSON. */
+function altNamesOf(text: string): readonly string[] {
+  const names: string[] = [];
+  for (const [, quoted, plain] of text.matchAll(
+    /[A-Za-z ]+:(?:("(?:[^"\\]|\\.)*")|([^,]*))(?:, |$)/g,
+  )) {
+    names.push(quoted === undefined ? (plain ?? "") : (JSON.parse(quoted) as string));
+  }
+  return names;
+}

@@ -1,0 +1,127 @@
+import type { Socket } from "node:net";
+import type { WebSocket } from "ws";
+import { isLoopback, NOBODY, remoteOf } from "./net-channel.ts";
+import type { CertificateIdentity, Channel, ChannelReceiver } from "./ports.ts";
+
+/** Close codes of RFC 6455, section 7.4.1. */
+const CLOSE = { normal: 1000, unsupportedData: 1003, tooBig: 1009 } as const;
+
+/**
+ * A connection's bytes in WebSocket messages: binary ones only [MQTT-6.0.0-1], and where one ends means nothing
+ * [MQTT-6.0.0-2]. All that is written in one turn leaves as one write.
+ */
+export class WsChannel implements Channel {
+  readonly remote: string;
+  readonly loopback: boolean;
+  readonly identity: CertificateIdentity | null;
+  readonly #ws: WebSocket;
+  readonly #socket: Socket;
+  /** Until the client is in, no more than this may have come since the last whole message. */
+  #bytesMax: number;
+  #bytes = 0;
+  #receiver: ChannelReceiver = NOBODY;
+  #closeCode: number = CLOSE.normal;
+
+  /** @param connectBytesMax how much a client that is not in yet may have us hold */
+  constructor(
+    ws: WebSocket,
+    socket: Socket,
+    identity: CertificateIdentity | null,
+    connectBytesMax: number,
+  ) {
+    this.#ws = ws;
+    this.#socket = socket;
+    this.identity = identity;
+    this.remote = remoteOf(socket);
+    this.loopback = isLoopback(socket);
+    this.#bytesMax = connectBytesMax + CHUNK_BYTES_MAX;
+  }
+
+  get receiver(): ChannelReceiver {
+    return this.#receiver;
+  }
+
+  /** From now on what comes is handed over. */
+  set receiver(receiver: ChannelReceiver) {
+    this.#receiver = receiver;
+    const ws = this.#ws;
+    const socket = this.#socket;
+    ws.on("message", (bytes, isBinary) => {
+      this.#bytes = 0;
+      if (isBinary) receiver.data(bytes as Buffer);
+      else this.#break(CLOSE.unsupportedData, "WebSocket text message");
+    });
+    ws.on("error", (error) => receiver.broken(reasonOf(error)));
+    ws.on("close", () => receiver.closed());
+    socket.on("drain", () => receiver.drained());
+    socket.on("timeout", () => receiver.stalled());
+    socket.on("data", this.#count);
+  }
+
+  get pendingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  write(parts: readonly Buffer[], done: () => void): void {
+    const ws = this.#ws;
+    const last = parts.at(-1);
+    if (last === undefined || ws.readyState !== ws.OPEN) {
+      done();
+      return;
+    }
+    this.#socket.cork();
+    for (const part of parts) {
+      if (part === last) ws.send(part, () => done());
+      else ws.send(part);
+    }
+    this.#socket.uncork();
+  }
+
+  pause(): void {
+    this.#ws.pause();
+  }
+
+  resume(): void {
+    this.#ws.resume();
+  }
+
+  admitted(): void {
+    this.#socket.off("data", this.#count);
+  }
+
+  watch(ms: number): void {
+    if (this.#ws.readyState === this.#ws.OPEN) this.#socket.setTimeout(ms);
+  }
+
+  end(): void {
+    this.#socket.setTimeout(0);
+    this.#ws.resume(); // or the client's own close would never be seen
+    this.#ws.close(this.#closeCode);
+  }
+
+  destroy(): void {
+    this.#ws.terminate();
+  }
+
+  /** A long message is held until its end has come: of a client that is not in, no more than a CONNECT. */
+  readonly #count = (chunk: Buffer): void => {
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#bytesMax) this.#break(CLOSE.tooBig, "WebSocket message too long");
+  };
+
+  #break(closeCode: number, reason: string): void {
+    this.#closeCode = closeCode;
+    this.#receiver.broken(reason);
+  }
+}
+
+/** What one read brings at most: how much more may lie behind the last whole message. */
+const CHUNK_BYTES_MAX = 65_536;
+
+function reasonOf(error: Error): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || code === "WS_ERR_TOO_MANY_BUFFERED_PARTS") {
+    return "WebSocket message too long";
+  }
+  return code?.startsWith("WS_ERR_") === true ? "malformed WebSocket frame" : "connection lost";
+}

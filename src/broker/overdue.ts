@@ -1,0 +1,26 @@
+import type { Connection } from "./connection.ts";
+
+export interface TimeLimits {
+  readonly connectTimeoutMs: number;
+  readonly packetTimeoutMs: number;
+}
+
+type Times = Pick<
+  Connection,
+  "awaitsConnect" | "openedMs" | "listens" | "lastSeenMs" | "silenceMsMax" | "packetSinceMs"
+>;
+
+/**
+ * Why a connection has had its time, or null. One that is not read is not silent; whether it takes its own output is
+ * watched by its channel.
+ */
+export function overdue(connection: Times, nowMs: number, limits: TimeLimits): string | null {
+  const { openedMs, lastSeenMs, silenceMsMax, packetSinceMs } = connection;
+  if (connection.awaitsConnect) {
+    return nowMs - openedMs > limits.connectTimeoutMs ? "no CONNECT in time" : null;
+  }
+  if (!connection.listens) return null;
+  if (silenceMsMax > 0 && nowMs - lastSeenMs > silenceMsMax) return "keep-alive"; // [MQTT-3.1.2-24]
+  if (packetSinceMs === null || nowMs - packetSinceMs <= limits.packetTimeoutMs) return null;
+  return "packet not finished in time";
+}

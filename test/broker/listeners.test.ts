@@ -1,0 +1,359 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { describe, it } from "node:test";
+import packet from "mqtt-packet";
+import { WebSocket } from "ws";
+import type { BrokerOptions } from "../../src/broker/broker.ts";
+import { type TestSite, testListener, withBroker } from "../support/broker.ts";
+import { payloads, publish, subscribe } from "../support/mqtt-words.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { until } from "../support/until.ts";
+import { dial, dialTcp, dialTls, WIRES, type Wire, withCertificates } from "../support/wires.ts";
+
+const CONNECT = { cmd: "connect", clientId: "c", clean: true, keepalive: 0 } as const;
+
+describe("a client over", () => {
+  for (const wire of WIRES) {
+    it(`${wire} subscribes, publishes and gets messages of every size, whatever pieces they come in`, () =>
+      withWire(wire, async ({ port, broker }) => {
+        const client = await RawClient.connected(await dial(wire, port), { clientId: "c" });
+        await subscribe(client, "a/#", 2);
+        const big = "x".repeat(300_000);
+        client.send(publish("a/0", "zero", 0), publish("a/1", big, 1, 1), publish("a/2", "", 2, 2));
+        client.send({ cmd: "pubrel", messageId: 2 });
+        for (let i = 0; i < 3; i++) await client.next("publish");
+        assert.deepEqual(
+          payloads(client).map(({ length }) => length),
+          [4, big.length, 0],
+        );
+        const pieces = packet.generate(publish("a/3", "in pieces", 0));
+        for (const byte of pieces) client.send([byte]);
+        assert.equal((await client.next("publish")).payload.toString(), "in pieces");
+        client.send({ cmd: "disconnect" });
+        await client.ended();
+        await until("it is gone", () => broker.status().connections === 0);
+        assert.deepEqual(broker.status().closed, {});
+      }));
+
+    it(`${wire} is written to once in a turn of the loop`, () =>
+      withWire(wire, async ({ port }) => {
+        const stream = await dial(wire, port);
+        const client = await RawClient.connected(stream, { clientId: "c" });
+        await subscribe(client, "a", 1);
+        let reads = 0;
+        stream.on("data", () => reads++);
+        const burst = Array.from({ length: 100 }, (_, i) => publish("a", `${i}`, 1, i + 1));
+        client.send(...burst);
+        for (let i = 0; i < 32; i++) await client.next("publish");
+        await until("all acknowledged", () => acknowledged(client) === 100);
+        // Messages leave when they are delivered, acknowledgements after the commit: a handful, not a hundred.
+        assert.ok(reads <= 8, `${reads} reads`);
+        client.drop();
+      }));
+
+    it(`${wire} that pauses reading costs others nothing and gets what is due when it reads on`, () =>
+      withWire(wire, async ({ port }) => {
+        const slow = await RawClient.connected(await dial(wire, port), { clientId: "slow" });
+        const other = await RawClient.connected(await dial(wire, port), { clientId: "other" });
+        await subscribe(slow, "a", 1);
+        slow.pause();
+        for (let i = 1; i <= 100; i++) {
+          other.send(publish("a", `${i} ${"x".repeat(50_000)}`, 1, i));
+          await other.next("puback");
+        }
+        slow.resume();
+        for (let i = 1; i <= 100; i++) {
+          const came = await slow.next("publish");
+          assert.equal(came.payload.toString().split(" ")[0], `${i}`);
+          slow.send({ cmd: "puback", messageId: came.messageId ?? 0 });
+        }
+        slow.drop();
+        other.drop();
+      }));
+  }
+});
+
+describe("WebSocket", () => {
+  it("packets may straddle messages, and messages hold several packets [MQTT-6.0.0-2]", () =>
+    withWire("ws", async ({ port }) => {
+      const webSocket = await opened(port);
+      const bytes = Buffer.concat([
+        packet.generate(CONNECT),
+        packet.generate({
+          cmd: "subscribe",
+          messageId: 1,
+          subscriptions: [{ topic: "a", qos: 0 }],
+        }),
+        packet.generate(publish("a", "x".repeat(500), 0)),
+        packet.generate({ cmd: "pingreq" }),
+      ]);
+      const came: number[] = [];
+      webSocket.on("message", (data: Buffer, isBinary) => {
+        assert.equal(isBinary, true, "[MQTT-6.0.0-1]");
+        came.push(...data);
+      });
+      for (const [from, to] of [
+        [0, 3],
+        [3, 20],
+        [20, 400],
+        [400, bytes.length],
+      ] as const) {
+        webSocket.send(bytes.subarray(from, to));
+      }
+      await until("all is answered", () => came.slice(-2).join() === "208,0");
+      webSocket.terminate();
+    }));
+
+  it("fragments and pings are understood", () =>
+    withWire("ws", async ({ port }) => {
+      const webSocket = await opened(port);
+      const bytes = packet.generate(CONNECT);
+      webSocket.send(bytes.subarray(0, 5), { fin: false });
+      webSocket.ping("still there?");
+      webSocket.send(bytes.subarray(5), { fin: true });
+      const [[pong], [connack]] = await Promise.all([
+        once(webSocket, "pong"),
+        once(webSocket, "message"),
+      ]);
+      assert.equal(String(pong), "still there?");
+      assert.deepEqual([...(connack as Buffer)], [0x20, 2, 0, 0]);
+      webSocket.terminate();
+    }));
+
+  it("selects mqtt among the subprotocols, and compresses nothing [MQTT-6.0.0-4]", () =>
+    withWire("ws", async ({ port }) => {
+      const webSocket = new WebSocket(`ws://127.0.0.1:${port}/mqtt?x=1`, ["mqttv3.1", "mqtt"], {
+        perMessageDeflate: true,
+      });
+      await once(webSocket, "open");
+      assert.deepEqual([webSocket.protocol, webSocket.extensions], ["mqtt", ""]);
+      webSocket.terminate();
+    }));
+
+  it("is closed with 1000 after DISCONNECT, and when the client closes it is over", () =>
+    withWire("ws", async ({ port, broker }) => {
+      const polite = await opened(port);
+      polite.send(packet.generate(CONNECT));
+      await once(polite, "message");
+      polite.send(packet.generate({ cmd: "disconnect" }));
+      assert.equal((await once(polite, "close"))[0], 1000);
+      const leaving = await opened(port);
+      leaving.send(packet.generate(CONNECT));
+      await once(leaving, "message");
+      leaving.close(1001);
+      await once(leaving, "close");
+      await until("both are gone", () => broker.status().connections === 0);
+    }));
+
+  const REFUSED: readonly (readonly [
+    name: string,
+    send: (webSocket: WebSocket, socket: Socket) => void,
+    code: number,
+    reason: string,
+  ])[] = [
+    [
+      "a text message [MQTT-6.0.0-1]",
+      (webSocket) => webSocket.send("CONNECT"),
+      1003,
+      "WebSocket text message",
+    ],
+    [
+      "a message longer than any packet",
+      (_, socket) => socket.write(Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 1, 0, 0, 0, 0])),
+      1009,
+      "WebSocket message too long",
+    ],
+    [
+      "200 KiB before CONNECT, in a message that has not ended",
+      (_, socket) => {
+        socket.write(Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x0f, 0, 0, 0, 0, 0, 0]));
+        socket.write(Buffer.alloc(200_000));
+      },
+      1009,
+      "WebSocket message too long",
+    ],
+    [
+      "a frame without a mask",
+      (_, socket) => socket.write(Buffer.from([0x82, 2, 0xc0, 0])),
+      1002,
+      "malformed WebSocket frame",
+    ],
+    [
+      "a compressed frame",
+      (_, socket) => socket.write(Buffer.from([0xc2, 0x80, 0, 0, 0, 0])),
+      1002,
+      "malformed WebSocket frame",
+    ],
+    [
+      "bytes that are not MQTT",
+      (webSocket) => webSocket.send(Buffer.from([0xff, 0xff])),
+      1000,
+      "malformed length",
+    ],
+  ];
+  for (const [name, send, code, reason] of REFUSED) {
+    it(`is closed with ${code} and a counted reason for ${name}`, () =>
+      withWire("ws", async ({ port, broker }) => {
+        const other = await RawClient.connected(await dial("ws", port), { clientId: "other" });
+        const webSocket = await opened(port);
+        webSocket.on("error", () => {});
+        const { _socket: socket } = webSocket as unknown as { _socket: Socket };
+        if (reason === "malformed length") webSocket.send(Buffer.from([0x10, 0xff, 0xff, 0xff]));
+        send(webSocket, socket);
+        assert.equal((await once(webSocket, "close"))[0], code);
+        assert.equal(broker.status().closed[reason], 1, JSON.stringify(broker.status().closed));
+        await other.settled();
+        other.drop();
+      }));
+  }
+});
+
+describe("the WebSocket handshake refuses, with a status and a counted reason,", () => {
+  const key = randomBytes(16).toString("base64");
+  const upgrade = `Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n`;
+  const REFUSED: readonly (readonly [string, string | Buffer, string, string])[] = [
+    [
+      "an HTTP request",
+      "GET /mqtt HTTP/1.1\r\nHost: x\r\n\r\n",
+      "426",
+      "HTTP request without WebSocket",
+    ],
+    [
+      "an HTTP request with a body",
+      "POST /mqtt HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+      "426",
+      "HTTP request without WebSocket",
+    ],
+    [
+      "another path",
+      `GET //other HTTP/1.1\r\n${upgrade}Sec-WebSocket-Key: ${key}\r\n\r\n`,
+      "404",
+      "WebSocket of another path",
+    ],
+    [
+      "no subprotocol [MQTT-6.0.0-3]",
+      `GET /mqtt HTTP/1.1\r\n${upgrade.replace("mqtt", "chat")}Sec-WebSocket-Key: ${key}\r\n\r\n`,
+      "400",
+      "WebSocket without the subprotocol mqtt",
+    ],
+    [
+      "a handshake without its key",
+      `GET /mqtt HTTP/1.1\r\n${upgrade}\r\n`,
+      "400",
+      "malformed WebSocket handshake",
+    ],
+    ["plain MQTT", packet.generate(CONNECT), "400", "not HTTP"],
+    [
+      "endless headers",
+      `GET /mqtt HTTP/1.1\r\nX: ${"x".repeat(20_000)}`,
+      "431",
+      "HTTP header too long",
+    ],
+  ];
+  for (const [name, bytes, status, reason] of REFUSED) {
+    it(name, () =>
+      withWire("ws", async ({ port, broker }) => {
+        const other = await RawClient.connected(await dial("ws", port), { clientId: "other" });
+        const socket = await dialTcp(port);
+        let answer = "";
+        socket.on("data", (chunk) => {
+          answer += chunk;
+        });
+        socket.write(bytes);
+        await once(socket, "close");
+        assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `));
+        assert.equal(broker.status().closed[reason], 1, JSON.stringify(broker.status().closed));
+        await other.settled();
+        other.drop();
+      }),
+    );
+  }
+
+  it("who does not finish it in time", () =>
+    withBroker(
+      async ({ port, broker }) => {
+        const [silent, slow] = [await dialTcp(port), await dialTcp(port)];
+        slow.write("GET /mqtt HTTP/1.1\r\n");
+        await Promise.all([once(silent.resume(), "close"), once(slow.resume(), "close")]);
+        assert.equal(broker.status().closed["WebSocket handshake not finished in time"], 2);
+      },
+      { listeners: [testListener({ type: "ws", handshakeTimeoutMs: 200 })] },
+    ));
+});
+
+describe("a wrong wire", () => {
+  it("to a TLS listener: plain MQTT and HTTP are refused and counted, others are served on", () =>
+    withWire("tls", async ({ port, broker }) => {
+      const other = await RawClient.connected(await dial("tls", port), { clientId: "other" });
+      for (const bytes of [packet.generate(CONNECT), "GET / HTTP/1.1\r\n\r\n", randomBytes(100)]) {
+        const socket = await dialTcp(port);
+        socket.write(bytes);
+        await once(socket.resume(), "close");
+      }
+      await until("all are counted", () => sum(broker.status().closed) === 3);
+      assert.ok((broker.status().closed["not TLS"] ?? 0) >= 2);
+      await other.settled();
+      other.drop();
+    }));
+
+  it("to a plain listener: TLS is not CONNECT", () =>
+    withWire("tcp", async ({ port, broker }) => {
+      await assert.rejects(dialTls(port));
+      await until("it is counted", () => sum(broker.status().closed) === 1);
+    }));
+
+  it("who hangs up in the middle of a TLS handshake, or does not finish it, is counted", () =>
+    withCertificates(({ server }) =>
+      withBroker(
+        async ({ port, broker }) => {
+          const gone = await dialTcp(port);
+          gone.write(Buffer.from([0x16, 3, 1, 2, 0, 1]));
+          gone.end();
+          const silent = await dialTcp(port);
+          await once(silent.resume(), "close");
+          await until("both are counted", () => sum(broker.status().closed) === 2);
+          assert.deepEqual(broker.status().closed, {
+            "TLS handshake given up by the client": 1,
+            "TLS handshake not finished in time": 1,
+          });
+        },
+        {
+          listeners: [
+            testListener({
+              type: "tls",
+              handshakeTimeoutMs: 200,
+              certFile: server.cert,
+              keyFile: server.key,
+            }),
+          ],
+        },
+      ),
+    ));
+});
+
+async function opened(port: number): Promise<WebSocket> {
+  const webSocket = new WebSocket(`ws://127.0.0.1:${port}/mqtt`, "mqtt");
+  await once(webSocket, "open");
+  return webSocket;
+}
+
+function withWire(wire: Wire, test: (site: TestSite) => Promise<void>): Promise<void> {
+  return withCertificates(({ server }) => {
+    const files = { certFile: server.cert, keyFile: server.key };
+    const secure = wire === "tls" || wire === "wss";
+    const listeners: BrokerOptions["listeners"] = [
+      testListener({ type: wire, ...(secure ? files : {}) }),
+    ];
+    return withBroker(test, { listeners });
+  });
+}
+
+function acknowledged(client: RawClient): number {
+  return client.received.filter(({ cmd }) => cmd === "puback").length;
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}

@@ -1,0 +1,271 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFile, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { FieldgateError } from "../../src/base/errors.ts";
+import type { BrokerOptions } from "../../src/broker/broker.ts";
+import { type TestSite, testListener, withBroker } from "../support/broker.ts";
+import { certificate, type KeyPair } from "../support/certificates.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { until } from "../support/until.ts";
+import { dial, dialTls, type TestCertificates, withCertificates } from "../support/wires.ts";
+
+describe("TLS", () => {
+  it("is of version 1.2 or 1.3 with ephemeral keys and authenticated ciphers", () =>
+    withTls({}, async ({ port }, { ca }) => {
+      for (const [version, cipher] of [
+        ["TLSv1.3", /^TLS_/],
+        ["TLSv1.2", /^ECDHE-ECDSA-.*(GCM|CHACHA20)/],
+      ] as const) {
+        const socket = await dialTls(port, {
+          ...{ minVersion: version, maxVersion: version, servername: "localhost" },
+          ...{ ca: await readFile(ca.cert), rejectUnauthorized: true },
+        });
+        assert.equal(socket.getProtocol(), version);
+        assert.match(socket.getCipher().name, cipher);
+        socket.destroy();
+      }
+    }));
+
+  it("refuses older versions and weaker ciphers, and counts them", () =>
+    withTls({}, async ({ port, broker }) => {
+      const old = {
+        minVersion: "TLSv1",
+        maxVersion: "TLSv1.1",
+        ciphers: "ALL:@SECLEVEL=0",
+      } as const;
+      await assert.rejects(dialTls(port, old));
+      const weak = { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-SHA:AES128-SHA" } as const;
+      await assert.rejects(dialTls(port, weak));
+      await until("both are counted", () => {
+        return broker.status().closed["TLS version or cipher not offered"] === 2;
+      });
+    }));
+
+  it("does not renegotiate: the connection stays as it is, or ends", () =>
+    withTls({}, async ({ port, broker }) => {
+      const client = spawn("openssl", ["s_client", "-connect", `127.0.0.1:${port}`, "-tls1_2"]);
+      try {
+        let said = "";
+        for (const stream of [client.stdout, client.stderr]) {
+          stream.on("data", (chunk) => {
+            said += chunk;
+          });
+        }
+        await until("it is connected", () => said.includes("Verify return code"));
+        client.stdin.write("R\n");
+        await until("it is refused", () => /no renegotiation|handshake failure/.test(said));
+        assert.match(said, /RENEGOTIATING/);
+      } finally {
+        client.kill("SIGKILL");
+      }
+      const other = await RawClient.connected(await dial("tls", port), { clientId: "other" });
+      await other.settled();
+      other.drop();
+      await until("all are gone", () => broker.status().connections === 0);
+    }));
+});
+
+describe("mutual TLS", () => {
+  for (const wire of ["tls", "wss"] as const) {
+    it(`over ${wire} knows a client by its certificate`, () =>
+      withTls({ type: wire, mutual: true }, async ({ port, broker }, { client }) => {
+        const shown = await shownBy(client);
+        const known = await RawClient.connected(await dial(wire, port, shown), { clientId: "7" });
+        const [certified] = broker.status().certified;
+        assert.equal(certified?.clientId, "7");
+        assert.equal(certified?.identity.commonName, "sensor-7");
+        assert.deepEqual(certified?.identity.altNames, ["sensor-7.plant", "urn:7"]);
+        assert.match(certified?.identity.fingerprint ?? "", /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+        known.drop();
+      }));
+
+    it(`over ${wire} refuses and counts who shows none, or a stranger's`, () =>
+      withTls({ type: wire, mutual: true }, async ({ port, broker }, { stranger }) => {
+        for (const shown of [{}, await shownBy(stranger)]) {
+          // With TLS 1.3 the client is done before the server has seen its certificate.
+          await assert.rejects(async () => RawClient.connected(await dial(wire, port, shown)));
+        }
+        await until("both are gone", () => broker.status().listeners[0]?.sockets === 0);
+        assert.deepEqual(broker.status().closed, {
+          "no client certificate": 1,
+          "client certificate not trusted": 1,
+        });
+      }));
+  }
+
+  it("may be optional: who shows none is let in without a name, a stranger is not", () =>
+    withTls({ mutual: true, clientCertificate: "optional" }, async ({ port, broker }, certs) => {
+      const plain = await RawClient.connected(await dial("tls", port), { clientId: "plain" });
+      assert.deepEqual(broker.status().certified, []);
+      const shown = await shownBy(certs.stranger);
+      await assert.rejects(async () => RawClient.connected(await dial("tls", port, shown)));
+      await until("it is counted", () => {
+        return broker.status().closed["client certificate not trusted"] === 1;
+      });
+      await plain.settled();
+      plain.drop();
+    }));
+
+  it("is asked for again when the client CA has changed, and resumed sessions are not trusted", () =>
+    withTls({ mutual: true }, async ({ port, broker }, { ca, client, stranger, directory }) => {
+      const shown = await shownBy(client);
+      const socket = await dialTls(port, shown);
+      const ticket = once(socket, "session");
+      const before = await RawClient.connected(socket, { clientId: "before" });
+      const [session] = await ticket;
+      await copyFile(join(directory, "others.pem"), `${ca.cert}.new`);
+      await rename(`${ca.cert}.new`, ca.cert);
+      await until("it is reloaded", () => broker.status().listeners[0]?.certificate?.reloads === 1);
+      await before.settled();
+      for (const again of [shown, { ...shown, session }]) {
+        await assert.rejects(async () => RawClient.connected(await dialTls(port, again)));
+      }
+      const other = await dialTls(port, await shownBy(stranger));
+      const now = await RawClient.connected(other, { clientId: "now" });
+      for (const connected of [before, now]) connected.drop();
+    }));
+});
+
+describe("the files of a TLS listener", () => {
+  it("are reloaded when they change, and nobody is dropped", () =>
+    withTls({}, async ({ port, broker }, { ca, server, directory }) => {
+      const before = await dialTls(port);
+      const stays = await RawClient.connected(before, { clientId: "stays" });
+      const renewed = certificate(directory, ca, "renewed", "subjectAltName=DNS:localhost", 400);
+      await copyFile(renewed.key, server.key);
+      await until("the half of it is seen", () => certificateOf(broker)?.error !== null);
+      assert.match(certificateOf(broker)?.error ?? "", /not the key of the certificate/);
+      const meanwhile = await dialTls(port);
+      assert.equal(meanwhile.getPeerCertificate().subject.CN, "server");
+      await copyFile(renewed.cert, server.cert);
+      await until("it is reloaded", () => certificateOf(broker)?.reloads === 1);
+      const after = await dialTls(port);
+      assert.equal(after.getPeerCertificate().subject.CN, "renewed");
+      assert.deepEqual(
+        [certificateOf(broker)?.error, certificateOf(broker)?.subject],
+        [null, "CN=renewed"],
+      );
+      assert.equal(certificateOf(broker)?.daysLeft, 399);
+      await stays.settled();
+      stays.drop();
+      for (const socket of [meanwhile, after]) socket.destroy();
+    }));
+
+  const UNUSABLE: readonly (readonly [
+    name: string,
+    spoil: (files: TestCertificates) => Promise<Partial<TestSiteFiles>>,
+    code: string,
+    message: RegExp,
+  ])[] = [
+    [
+      "a missing certificate",
+      async () => ({ certFile: "/nonexistent/server.pem" }),
+      "ERR_CONFIG_UNREADABLE",
+      /certFile of listener test cannot be read: ENOENT/,
+    ],
+    [
+      "a directory for a key",
+      async ({ directory }) => ({ keyFile: directory }),
+      "ERR_CONFIG_UNREADABLE",
+      /keyFile of listener test cannot be read: EISDIR/,
+    ],
+    [
+      "a key of another certificate",
+      async ({ client }) => ({ keyFile: client.key }),
+      "ERR_CERTIFICATE",
+      /keyFile of listener test is not the key of the certificate/,
+    ],
+    [
+      "a key where the certificate should be",
+      async ({ server }) => ({ certFile: server.key }),
+      "ERR_CERTIFICATE",
+      /certFile of listener test holds no certificate in PEM/,
+    ],
+    [
+      "a certificate where the key should be",
+      async ({ server }) => ({ keyFile: server.cert }),
+      "ERR_CERTIFICATE",
+      /keyFile of listener test holds no private key in PEM/,
+    ],
+    [
+      "a damaged certificate",
+      async ({ directory, server }) => {
+        const certFile = join(directory, "damaged.pem");
+        await writeFile(certFile, (await readFile(server.cert, "utf8")).replace(/^MII/m, "AAA"));
+        return { certFile };
+      },
+      "ERR_CERTIFICATE",
+      /certFile of listener test holds a damaged certificate/,
+    ],
+    [
+      "half a key",
+      async ({ directory, server }) => {
+        const keyFile = join(directory, "half.key");
+        await writeFile(keyFile, (await readFile(server.key, "utf8")).slice(0, 90));
+        return { keyFile };
+      },
+      "ERR_CERTIFICATE",
+      /keyFile of listener test holds a damaged key/,
+    ],
+    [
+      "an empty client CA",
+      async ({ directory }) => {
+        const clientCaFile = join(directory, "empty.pem");
+        await writeFile(clientCaFile, "");
+        return { clientCaFile };
+      },
+      "ERR_CERTIFICATE",
+      /clientCaFile of listener test holds no certificate in PEM/,
+    ],
+  ];
+  for (const [name, spoil, code, message] of UNUSABLE) {
+    it(`keep the broker from starting, with ${code}: ${name}`, () =>
+      withCertificates(async (certificates) => {
+        const { server } = certificates;
+        const good = { certFile: server.cert, keyFile: server.key };
+        const listener = testListener({ type: "tls", ...good, ...(await spoil(certificates)) });
+        await assert.rejects(
+          withBroker(async () => {}, { listeners: [listener] }),
+          (error) => {
+            assert.ok(error instanceof FieldgateError);
+            assert.equal(error.code, code);
+            assert.match(error.message, message);
+            assert.doesNotMatch(JSON.stringify(error.details), /BEGIN/);
+            return true;
+          },
+        );
+      }));
+  }
+});
+
+type TestSiteFiles = Pick<
+  BrokerOptions["listeners"][number],
+  "certFile" | "keyFile" | "clientCaFile"
+>;
+
+function withTls(
+  options: Partial<BrokerOptions["listeners"][number]> & { readonly mutual?: boolean },
+  test: (site: TestSite, certificates: TestCertificates) => Promise<void>,
+): Promise<void> {
+  const { mutual = false, ...more } = options;
+  return withCertificates((certificates) => {
+    const { server, ca } = certificates;
+    const listener = testListener({
+      ...{ type: "tls", certFile: server.cert, keyFile: server.key, certificateCheckSeconds: 1 },
+      ...(mutual && { clientCaFile: ca.cert }),
+      ...more,
+    });
+    return withBroker((site) => test(site, certificates), { listeners: [listener] });
+  });
+}
+
+async function shownBy({ cert, key }: KeyPair): Promise<{ cert: Buffer; key: Buffer }> {
+  return { cert: await readFile(cert), key: await readFile(key) };
+}
+
+function certificateOf(broker: TestSite["broker"]) {
+  return broker.status().listeners[0]?.certificate;
+}

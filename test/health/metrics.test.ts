@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { jsonLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { HealthServer } from "../../src/health/net-health-server.ts";
+import { type MetricSources, metricsOf } from "../../src/health/prom-metrics.ts";
+
+describe("metrics", () => {
+  it("name what status counts, with gateway and site, and totals by reason", async () => {
+    const text = await metricsOf(SOURCES);
+    const labels = 'gateway="gw-a",site="plant-7"';
+    for (const line of [
+      `fieldgate_connections{${labels}} 3`,
+      `fieldgate_messages_accepted_total{${labels}} 10`,
+      `fieldgate_messages_dropped_total{reason="queue-full",${labels}} 2`,
+      `fieldgate_lane_queued_messages{lane="alarm",${labels}} 1`,
+      `fieldgate_lane_dropped_total{lane="alarm",reason="expired",${labels}} 4`,
+      `fieldgate_device_refused_total{device="boiler",reason="check",${labels}} 5`,
+      `fieldgate_site_role{role="standby",${labels}} 1`,
+      `fieldgate_host_cpu_ratio{${labels}} 0.12`,
+      "# TYPE fieldgate_messages_accepted_total counter",
+    ]) {
+      assert.ok(text.split("\n").includes(line), `${line}\n\n${text}`);
+    }
+  });
+
+  it("leave out what is not known, instead of saying 0", async () => {
+    const text = await metricsOf({ ...SOURCES, uplink: null, host: null, devices: [] });
+    assert.doesNotMatch(text, /uplink|host|device|epoch/);
+  });
+
+  it("write labels as the format wants them, whatever the reason says", async () => {
+    const broker = { ...SOURCES.broker, closed: { 'a "quoted"\nreason\\': 1 } };
+    const text = await metricsOf({ ...SOURCES, broker });
+    assert.ok(text.includes('reason="a \\"quoted\\"\\nreason\\\\"'), text);
+  });
+});
+
+describe("the health server", () => {
+  it("answers /healthz, /readyz and /metrics, on loopback", () =>
+    withServer([], async (get) => {
+      assert.deepEqual(await get("/healthz"), [200, "ok\n"]);
+      assert.deepEqual(await get("/readyz"), [200, "ready\n"]);
+      const [code, text] = await get("/metrics?x=1");
+      assert.equal(code, 200);
+      assert.match(text, /^fieldgate_connections\{/m);
+      assert.equal((await get("/secrets"))[0], 404);
+    }));
+
+  it("is alive and not ready while the store fails, and says why", () =>
+    withServer(["store failed: no space left"], async (get) => {
+      assert.equal((await get("/healthz"))[0], 200);
+      assert.deepEqual(await get("/readyz"), [503, "store failed: no space left\n"]);
+    }));
+
+  it("says with ERR_LISTEN that its port is taken", () =>
+    withServer([], async (_get, port) => {
+      const second = new HealthServer(port, { unready: () => [], metrics: () => SOURCES }, LOG);
+      await assert.rejects(second.start(), { code: "ERR_LISTEN" });
+      await second.stop();
+    }));
+});
+
+const LOG = jsonLog({ clock: systemClock, level: "error", write: () => {} });
+
+const SOURCES: MetricSources = {
+  gateway: "gw-a",
+  site: "plant-7",
+  uptimeMs: 1000,
+  journal: { state: "open", lastSeq: 10, durableSeq: 9, storeBytes: 100, pendingBytes: 1 },
+  broker: {
+    connections: 3,
+    paused: 0,
+    sessions: 4,
+    retained: 5,
+    accepted: 10,
+    acceptedDurable: 8,
+    sent: 20,
+    dropped: { "queue-full": 2 },
+    closed: {},
+  },
+  devices: [
+    {
+      name: "boiler",
+      state: "open",
+      counters: { frames: 10, accepted: 5, refused: { check: 5 } },
+    },
+  ],
+  uplink: { state: "connected", inflight: 1 },
+  cluster: { role: "standby", epoch: null, mayAct: false, etcd: "answers", members: [{}] },
+  host: {
+    cpuPercent: 12,
+    memoryTotalBytes: 100,
+    memoryAvailableBytes: 50,
+    temperatureCelsius: null,
+    diskTotalBytes: null,
+    diskAvailableBytes: null,
+  },
+  ledger: { alarm: { accepted: 10, delivered: 5, dropped: { expired: 4 }, queued: 1 } },
+};
+
+async function withServer(
+  reasons: readonly string[],
+  work: (get: (path: string) => Promise<[number, string]>, port: number) => Promise<void>,
+): Promise<void> {
+  const sources = { unready: () => reasons, metrics: () => SOURCES };
+  const server = new HealthServer(0, sources, LOG);
+  await server.start();
+  try {
+    await work(async (path) => {
+      const answer = await fetch(`http://127.0.0.1:${server.port}${path}`);
+      return [answer.status, await answer.text()];
+    }, server.port);
+  } finally {
+    await server.stop();
+  }
+}

@@ -290,7 +290,11 @@ export class Gateway {
   }
 }
 
-function journalOptions({ store }: Config): LevelJournalOptions {
+function journalOptions({ store, uplink }: Config): LevelJournalOptions {
+  const lanes = (Object.keys(LANES) as LaneName[]).map((name) => [
+    LANES[name],
+    { whenFull: uplink?.lanes[name].whenFull ?? "reject-new", cursor: cursorName(name) },
+  ]);
   const {
     retryFirstMs: firstMs,
     retryMaxMs: maxMs,
@@ -298,7 +302,13 @@ function journalOptions({ store }: Config): LevelJournalOptions {
     enduranceBytes: _,
     ...options
   } = store;
-  return { ...options, pendingBytesMax: 2 * pendingBytesMax, retry: { firstMs, maxMs } };
+  const retry = { firstMs, maxMs };
+  return {
+    ...options,
+    pendingBytesMax: 2 * pendingBytesMax,
+    retry,
+    lanes: Object.fromEntries(lanes),
+  };
 }
 
 function flashWear(

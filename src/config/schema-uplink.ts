@@ -59,6 +59,11 @@ function lane(name: string, sharePercent: number) {
         unit: "%",
       }),
       ...limits,
+      whenFull: choice(["reject-new", "drop-oldest", "drop-qos0"], {
+        default: "reject-new",
+        description:
+          "What happens when the store is nearly full (7/8 of store.bytesMax) or full. reject-new: publishers of QoS 1 and 2 wait, QoS 0 is dropped; drop-oldest: the oldest messages of the lane are given up, counted as dropped (full); drop-qos0: QoS 0 is dropped when it is nearly full, the rest as reject-new.",
+      }),
       hours: Type.Optional(
         Type.Array(
           text({

@@ -215,6 +215,7 @@ class Collector {
   /** Returns the last seq of the block that was looked at. */
   take(block: Block, afterSeq: number): number {
     if (this.#lane !== undefined && (block.lanes & (1 << this.#lane)) === 0) return block.lastSeq;
+    if (block.isHollow) return block.lastSeq;
     const walk = new EntryWalk(block);
     let seen = afterSeq;
     while (walk.next()) {

@@ -26,6 +26,8 @@ export interface Block {
   /** Bit n: there is an entry of lane n. */
   readonly lanes: number;
   readonly baseWallMs: number;
+  /** Its entries were given up when the store was full: it only says what seqs they had. */
+  readonly isHollow: boolean;
   readonly value: Buffer;
 }
 
@@ -48,8 +50,20 @@ export function describeBlock(value: Buffer): Block {
     bytesBefore: value.readUIntBE(34, 6),
     lanes: value.readUInt16BE(24),
     baseWallMs: value.readUIntBE(28, 6),
+    isHollow: value.readUInt32BE(20) === 0,
     value,
   };
+}
+
+/** The value of a block without its entries. */
+export function hollowBlock({ value }: Block): Buffer {
+  const totals = BLOCK_HEADER_BYTES + value.readUInt32BE(20);
+  const header = value.subarray(0, BLOCK_HEADER_BYTES);
+  const hollow = Buffer.concat([header, value.subarray(totals)]);
+  hollow.writeUInt32BE(0, 20);
+  hollow.writeUInt16BE(0, 24);
+  hollow.writeUInt32BE(blockChecksum(hollow, hollow.length), 4);
+  return hollow;
 }
 
 export function blockChecksum(bytes: Buffer, length: number): number {
@@ -109,7 +123,7 @@ export class EntryWalk {
 
   /** Steps to the next entry; false behind the last one. */
   next(): boolean {
-    if (this.seq >= this.#block.lastSeq) return false;
+    if (this.seq >= this.#block.lastSeq || this.#block.isHollow) return false;
     const reader = this.#reader;
     this.#position++;
     this.#flags = reader.bytes[reader.at++] ?? 0;

@@ -95,6 +95,8 @@ export class Cursors implements Contributor {
 class StoredCursor implements Cursor {
   readonly name: string;
   readonly #moved: (cursor: StoredCursor) => void;
+  isReading = false;
+  isWanted = false;
   #seq: number;
   #count: number;
   #dropped: Readonly<Record<string, number>>;

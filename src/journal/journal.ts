@@ -146,6 +146,10 @@ export interface Cursor {
   readonly seq: number;
   /** How many entries its reader has dealt with, since the cursor was made: those dropped included. */
   readonly count: number;
+  /** Set by the reader: it has entries after `seq` in its hands, and the journal gives none of them up meanwhile. */
+  isReading: boolean;
+  /** Set by the journal, which is full: the reader lets go of what is not in flight, and sets `isReading` to false. */
+  isWanted: boolean;
   /** Of these, how many did not reach whom the cursor stands for, by reason. As durable as `count`. */
   readonly dropped: Readonly<Record<string, number>>;
   /**

@@ -12,6 +12,8 @@ export interface JournalOptions {
   readonly durability: "safe" | "local" | "fast";
   /** Kept on the disk for when it is full: at most an eighth of `bytesMax`. 0: none. */
   readonly ballastBytes: number;
+  /** What happens to a lane, by its number, when the store is full; lanes that are not here: reject-new. */
+  readonly lanes: Readonly<Record<number, LanePolicy>>;
   /** How long a commit waits for more company. */
   readonly commitDelayMs: number;
   /** The longest time until a moved cursor or an acknowledged queue is on disk. */
@@ -34,8 +36,21 @@ export interface JournalOptions {
   readonly retry: { readonly firstMs: number; readonly maxMs: number };
 }
 
+/**
+ * reject-new: nothing is taken. drop-oldest: the oldest entries of the lane are given up, counted as dropped(full), when the store
+ * is nearly full. drop-qos0: no QoS 0 is taken when it is nearly full, which leaves the rest for QoS 1 and 2.
+ */
+export type WhenFull = "reject-new" | "drop-oldest" | "drop-qos0";
+
+export interface LanePolicy {
+  readonly whenFull: WhenFull;
+  /** Name of the lane's cursor. */
+  readonly cursor: string;
+}
+
 export const DEFAULTS: Omit<JournalOptions, "bytesMax" | "durability"> = {
   ballastBytes: 0,
+  lanes: {},
   commitDelayMs: 0,
   cursorDelayMs: 500,
   pendingBytesMax: 64 * 2 ** 20,

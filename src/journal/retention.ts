@@ -8,6 +8,7 @@ import type { GroupCommit } from "./group-commit.ts";
 import { blockKey, KEY, kindKey } from "./keys.ts";
 import type { JournalOptions, JournalTools } from "./options.ts";
 import type { Queues } from "./queues.ts";
+import type { Shedding } from "./shedding.ts";
 import { numbersRow, readNumbers } from "./small-row.ts";
 import type { Space } from "./space.ts";
 import type { Store } from "./store.ts";
@@ -22,6 +23,8 @@ const COMPACT_SHARE = 1 / 16;
 const TRIM_EVERY_BYTES = 4 * 2 ** 20;
 /** When the store is nearly full, it is tidied after a commit too, so much more often. */
 const HURRY_SHARE = 1 / 20;
+/** So often, at most, something is given up before cursors and queues are looked at again. */
+const SHED_ROUNDS = 16;
 
 export interface RetentionParts {
   readonly store: Store;
@@ -30,6 +33,7 @@ export interface RetentionParts {
   readonly cursors: Cursors;
   readonly queues: Queues;
   readonly space: Space;
+  readonly shedding: Shedding;
   readonly durableSeq: () => number;
 }
 
@@ -165,6 +169,21 @@ export class Retention implements Contributor {
     await space.measure();
     const worth = Math.min(COMPACT_BYTES, this.#options.bytesMax * COMPACT_SHARE);
     if (this.#garbageBytes >= (bytesMin === 0 ? 1 : worth)) await this.#compact();
+    await this.#shed();
+  }
+
+  /** Gives up what lanes may give up, until there is room. */
+  async #shed(): Promise<void> {
+    const { shedding, store, space } = this.#parts;
+    for (let round = 0; round < SHED_ROUNDS && space.wantsRoom; round++) {
+      this.#ending.signal.throwIfAborted();
+      const shed = await shedding.shed();
+      if (shed === null) return;
+      await this.#trim(0);
+      await store.compact(blockKey(shed.fromSeq), blockKey(shed.throughSeq + 1));
+      await this.#compact();
+    }
+    if (!space.wantsRoom) shedding.enough();
   }
 
   async #trim(bytesMin: number): Promise<void> {

@@ -46,6 +46,11 @@ export class Space {
   isTight(pendingBytes: number): boolean {
     return this.#isDiskFull || this.bytes + pendingBytes >= this.#bytesMax * TIGHT_SHARE;
   }
+  /** Nearly full, and what can be given up would help. */
+  get wantsRoom(): boolean {
+    if (this.bytes >= this.#bytesMax * TIGHT_SHARE) return true;
+    return this.#isDiskFull && this.#freeBytes < this.#enoughBytes;
+  }
   get room(): JournalRoom {
     if (this.#isDiskFull) return "disk-full";
     return this.isFull(0) ? "full" : this.isTight(0) ? "tight" : "free";
@@ -61,10 +66,9 @@ export class Space {
     const { reserve } = this.#store;
     const lowBytes = reserve.bytes * DISK_LOW_SHARE;
     if (freeBytes < lowBytes) this.#isDiskFull = true;
-    const missing = reserve.at === "ready" ? 0 : reserve.bytes;
-    if (freeBytes < missing + 2 * lowBytes) return;
+    if (freeBytes < this.#enoughBytes) return;
     // It takes a while: who measures does not wait for it, and finds it ready the next time.
-    if (missing > 0) this.#making = reserve.make(this.#ending.signal);
+    if (reserve.at !== "ready") this.#making = reserve.make(this.#ending.signal);
     else this.#isDiskFull = false;
   }
 
@@ -93,6 +97,11 @@ export class Space {
     return new FieldgateError("ERR_STORE_FULL", message, { details });
   }
 
+  /** With so much room on the disk, the reserve can be made again. */
+  get #enoughBytes(): number {
+    const { at, bytes } = this.#store.reserve;
+    return (at === "absent" ? bytes : 0) + 2 * bytes * DISK_LOW_SHARE;
+  }
   get #writtenSince(): number {
     return this.#counters.bytesWritten - this.#writtenBefore;
   }

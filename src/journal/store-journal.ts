@@ -26,6 +26,7 @@ import type { JournalOptions, JournalTools } from "./options.ts";
 import { Queues } from "./queues.ts";
 import { Retention } from "./retention.ts";
 import { RowSpaces } from "./row-spaces.ts";
+import { Shedding } from "./shedding.ts";
 import { Space } from "./space.ts";
 import { beyond, type Opened, openStore, writeClean } from "./start.ts";
 import type { Store } from "./store.ts";
@@ -81,13 +82,19 @@ export class StoreJournal implements Journal, Service {
     this.#cursors = cursors;
     this.#space = space;
     this.#rows = new RowSpaces({ store, commit, isExhausted }, counters);
-    const parts = { store, commit, blocks, cursors, queues, space, durableSeq };
-    this.#retention = new Retention(parts, options, tools, counters);
+    const readers = { store, commit, blocks, cursors, queues, durableSeq };
+    const shedding = new Shedding(readers, options, log);
+    this.#retention = new Retention({ ...readers, space, shedding }, options, tools, counters);
     this.#appender = new Appender(options.blockBytesMax, counters, {
       sealed: (block: Block) => queues.seal(block.firstSeq),
       durable: (block: Block) => tail.add(block),
     });
-    this.copies = new Copying({ ...parts, appender: this.#appender, retention: this.#retention });
+    this.copies = new Copying({
+      ...readers,
+      space,
+      appender: this.#appender,
+      retention: this.#retention,
+    });
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -184,6 +191,7 @@ export class StoreJournal implements Journal, Service {
     if (!this.#commit.running || this.#space.isFull(pendingBytes)) throw this.#refusal();
     if (pendingBytes >= this.options.pendingBytesMax) throw this.#pendingRefusal();
     assert(lane >= 0 && lane < LANES, "a lane is a number from 0 to 15");
+    if (message.qos === 0 && this.#givesWay(lane, pendingBytes)) throw this.#space.refusal();
     const seq = this.#appender.append(message, lane, wallMs);
     if (queues.length > 0) {
       const bytes = message.topic.length + message.payload.length;
@@ -229,6 +237,10 @@ export class StoreJournal implements Journal, Service {
   /** Trims now whatever can go, and gives its space back; what otherwise happens by itself when it is worth it. */
   tidy(): Promise<void> {
     return this.#retention.tidy(0);
+  }
+
+  #givesWay(lane: number, pendingBytes: number): boolean {
+    return this.options.lanes[lane]?.whenFull === "drop-qos0" && this.#space.isTight(pendingBytes);
   }
 
   #refusal(): FieldgateError {

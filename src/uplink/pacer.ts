@@ -60,7 +60,10 @@ export class Pacer {
 
   /** Whether anything is limited at all. */
   static isNeeded({ limits, lanes }: PacerConfig): boolean {
-    const all = [limits, ...Object.values(lanes).map(({ sharePercent, ...rest }) => rest)];
+    const all = [
+      limits,
+      ...Object.values(lanes).map(({ sharePercent, whenFull, ...rest }) => rest),
+    ];
     return all.some((each) => Object.values(each).some((value) => value !== undefined));
   }
 

@@ -41,7 +41,8 @@ export class Shipper {
 
   /** The next message to send, or null when there is none or the window is full. */
   peek(): SourceEntry | null {
-    return this.window.full ? null : (this.#ahead[this.#next] ?? null);
+    if (this.window.full || this.#cursor.isWanted) return null;
+    return this.#ahead[this.#next] ?? null;
   }
 
   /** The message that `peek` gave was sent. */
@@ -67,6 +68,8 @@ export class Shipper {
     const { count, lastSeq, loss } = this.window.retire();
     const throughSeq = this.#held === 0 ? Math.max(this.#readSeq, lastSeq) : lastSeq;
     if (throughSeq > this.#cursor.seq) this.#cursor.move(throughSeq, count, loss?.dropped);
+    if (this.#cursor.isWanted && this.window.span === 0) this.reset();
+    if (this.#held === 0 && this.#reading !== "yes") this.#cursor.isReading = false;
     return loss;
   }
 
@@ -85,10 +88,13 @@ export class Shipper {
    * or `readFailed`.
    */
   beginRead(durableSeq: number): number | null {
-    if (this.#reading !== "no" || this.#waiting !== null) return null;
+    if (this.#reading !== "no" || this.#waiting !== null || this.#cursor.isWanted) return null;
+    // The journal moves the cursor when it drops the oldest, while nothing is in hand.
+    this.#readSeq = Math.max(this.#readSeq, this.#cursor.seq);
     if (durableSeq <= this.#readSeq || durableSeq === this.#drySeq) return null;
     if (this.#ahead.length - this.#next >= this.#aheadMax) return null;
     this.#reading = "yes";
+    this.#cursor.isReading = true;
     return this.#readSeq;
   }
 
@@ -129,6 +135,7 @@ export class Shipper {
     this.#readSeq = this.#cursor.seq;
     this.#drySeq = -1;
     if (this.#reading === "yes") this.#reading = "forgotten";
+    this.#cursor.isReading = false;
   }
 
   get cursorSeq(): number {

@@ -49,6 +49,10 @@ export interface SourceEntries {
 export interface SourceCursor {
   readonly seq: number;
   readonly count: number;
+  /** Whether the reader has entries after `seq` in its hands: the journal drops none of them meanwhile. */
+  isReading: boolean;
+  /** The journal is full and wants to drop the oldest: nothing more is sent or read until nothing is in hand. */
+  readonly isWanted: boolean;
   /** How many of `count` were given up, by reason; another object after each change. */
   readonly dropped: Readonly<Record<string, number>>;
   /** @param dropped how many of `count` were given up, by reason; kept durably with the cursor */

@@ -141,6 +141,8 @@ interface Standing {
 
 class MemoryCursor implements SourceCursor {
   readonly name: string;
+  isReading = false;
+  isWanted = false;
   readonly #weather: SourceWeather;
   #at: Standing = { seq: 0, count: 0, dropped: {} };
   #places: Standing[] = [this.#at];

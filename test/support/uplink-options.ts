@@ -12,9 +12,9 @@ export function uplinkOptions(changes: Partial<UplinkConfig> = {}): UplinkConfig
     ],
     limits: {},
     lanes: {
-      alarm: { sharePercent: 0 },
-      telemetry: { sharePercent: 25 },
-      bulk: { sharePercent: 6 },
+      alarm: { sharePercent: 0, whenFull: "reject-new" },
+      telemetry: { sharePercent: 25, whenFull: "reject-new" },
+      bulk: { sharePercent: 6, whenFull: "reject-new" },
     },
     timeZone: "UTC",
     gapRecords: true,

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
 import { describe, it } from "node:test";
 import { withBroker } from "../support/broker.ts";
-import { collectGarbage } from "../support/collect-garbage.ts";
+import { checkAsBefore, memory } from "../support/memory.ts";
 import { publish } from "../support/mqtt-words.ts";
-import { mutatedConversation, pureNoise, sliced } from "../support/noise.ts";
-import { seededRandom } from "../support/random.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
 
@@ -57,49 +54,6 @@ describe("memory", () => {
     }));
 });
 
-describe("noise", () => {
-  for (const [name, made] of [
-    ["mutations of a conversation", mutatedConversation],
-    ["pure noise", pureNoise],
-  ] as const) {
-    const connections = LONG ? 10_000 : 2000;
-    it(`closes connections, crashes and leaks nothing, disturbs nobody: ${connections} times ${name}`, () =>
-      withBroker(
-        async ({ port, broker }) => {
-          const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-          const random = seededRandom(seed);
-          const witness = await RawClient.connected(port, { clientId: "witness" });
-          const send = async (count: number) => {
-            for (let done = 0; done < count; done += 50) await noisy(port, random, made, witness);
-            await until("all are gone", () => broker.status().connections === 1);
-          };
-          await send(1000);
-          const before = await memory();
-          await send(connections);
-          checkAsBefore(before, await memory(), `SEED=${seed}`);
-          assert.ok(Object.keys(broker.status().closed).length > 3, `SEED=${seed}`);
-        },
-        { sessionsMax: 10, retainedMax: 10 }, // noise makes sessions and retained messages, too
-      ));
-  }
-});
-
-/** Fifty connections that send noise: some in one piece, some in many. */
-async function noisy(
-  port: number,
-  random: () => number,
-  made: (random: () => number) => Buffer,
-  witness: RawClient,
-): Promise<void> {
-  const clients = await Promise.all(Array.from({ length: 50 }, () => RawClient.open(port)));
-  for (const client of clients) {
-    const bytes = made(random);
-    for (const piece of random() < 0.7 ? [bytes] : sliced(random, bytes)) client.send(piece);
-  }
-  await witness.settled();
-  for (const client of clients) client.drop();
-}
-
 async function comeAndGo(port: number, index: number): Promise<void> {
   const client = await RawClient.connected(port, { clientId: `churn-${index}` });
   const subscriptions = [{ topic: `churn/${index}/#`, qos: 1 as const }];
@@ -109,27 +63,4 @@ async function comeAndGo(port: number, index: number): Promise<void> {
   if (index % 2 === 0) client.send({ cmd: "disconnect" });
   else client.drop();
   await client.ended();
-}
-
-interface Memory {
-  readonly heap: number;
-  readonly buffers: number;
-  readonly resident: number;
-  readonly descriptors: number;
-}
-
-async function memory(): Promise<Memory> {
-  await collectGarbage();
-  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
-  const descriptors = readdirSync("/proc/self/fd").length;
-  return { heap: heapUsed, buffers: arrayBuffers, resident: rss, descriptors };
-}
-
-/** Within ten percent, and what the journal in memory keeps until it trims. */
-function checkAsBefore(before: Memory, after: Memory, seed = ""): void {
-  const said = `${seed} ${JSON.stringify({ before, after })}`;
-  assert.ok(after.heap < before.heap * 1.1 + MIB, `heap: ${said}`);
-  assert.ok(after.resident < before.resident * 1.1 + 10 * MIB, `resident: ${said}`);
-  assert.ok(after.buffers < before.buffers * 1.1 + 2 * MIB, `buffers: ${said}`);
-  assert.ok(after.descriptors <= before.descriptors * 1.1, `descriptors: ${said}`);
 }

@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -87,4 +88,19 @@ async function opened(stream: Opening, event: string): Promise<void> {
   });
   await within(10_000, `no ${event}`, open);
   stream.on("error", () => {});
+}
+
+/** The first bytes that a TLS client sends. */
+export async function clientHello(): Promise<Buffer> {
+  const server = createServer();
+  server.listen({ host: "127.0.0.1", port: 0 });
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const client = connectTls({ port, host: "127.0.0.1", servername: "localhost" });
+  client.on("error", () => {});
+  const [socket] = (await once(server, "connection")) as [Socket];
+  const [hello] = (await once(socket, "data")) as [Buffer];
+  client.destroy();
+  server.close();
+  return hello;
 }

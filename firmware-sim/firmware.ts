@@ -1,4 +1,5 @@
 import {
+  doorContactCommand,
   doorContactLine,
   thermometerLine,
   vibrationFrame,
@@ -9,7 +10,10 @@ import type { Random } from "./random.ts";
 export type SerialKind = "thermometer" | "door-contact" | "vibration" | "weather-station";
 
 /** What a board measures and says as its n-th frame. */
-export type Firmware = (n: number) => Uint8Array;
+export type Firmware = ((n: number) => Uint8Array) & {
+  /** A board that can be told something takes the line without its end; true when it does what the line says. */
+  readonly obey?: (line: string) => boolean;
+};
 
 /** `id` names the sensor; `station` is its number where the protocol knows no names. */
 export function firmwareOf(
@@ -31,10 +35,19 @@ const FIRMWARE: Record<SerialKind, (id: string, station: number, random: Random)
   "door-contact"(id, _station, random) {
     const battery = wander(3, 2.2, 3.6, 0.01, random);
     let open = false;
-    return (n) => {
+    let lamp: boolean | undefined;
+    const say = (n: number) => {
       if (random() < 0.3) open = !open;
-      return doorContactLine({ id, n, open, battery: battery() });
+      const sample = { id, n, open, battery: battery() };
+      return doorContactLine(lamp === undefined ? sample : { ...sample, lamp });
     };
+    return Object.assign(say, {
+      obey(line: string) {
+        const command = doorContactCommand(line);
+        lamp = command ?? lamp;
+        return command !== null;
+      },
+    });
   },
   vibration(_id, station, random) {
     const amplitude = wander(2000, 0, 16_000, 500, random);

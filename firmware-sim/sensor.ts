@@ -78,6 +78,8 @@ export interface SensorCounts {
   readonly resets: number;
   /** Times that it was connected or plugged in again. */
   readonly reconnects: number;
+  /** Commands that it took. */
+  readonly obeyed: number;
   /** Messages that the broker has acknowledged; 0 for serial sensors. */
   readonly acknowledged: number;
   /** PUBLISH packets with DUP. */
@@ -93,6 +95,7 @@ export const NO_COUNTS: SensorCounts = {
   noisy: 0,
   resets: 0,
   reconnects: 0,
+  obeyed: 0,
   acknowledged: 0,
   repeated: 0,
 };

@@ -14,6 +14,7 @@ import { Uart } from "./uart.ts";
 
 /** While bytes leave, the UART is run this often. */
 const PACE_MS = 2;
+const COMMAND_BYTES_MAX = 64;
 
 /** A board on a serial line: firmware, send buffer, baud rate, and what goes wrong with cables. */
 export class SerialSensor implements Sensor {
@@ -33,6 +34,7 @@ export class SerialSensor implements Sensor {
   #timer: NodeJS.Timeout | null = null;
   #outage: NodeJS.Timeout | null = null;
   #stopped = false;
+  #heard = "";
   /** Pulling and plugging in, one after the other. */
   #handling: Promise<void> = Promise.resolve();
 
@@ -45,6 +47,7 @@ export class SerialSensor implements Sensor {
     this.#observe = observe;
     this.#firmware = firmwareOf(spec.kind, spec.name, spec.station ?? 1, random);
     this.#faults = { ...NO_FAULTS, ...spec.faults };
+    plug.hear((bytes) => this.#hear(bytes));
     this.#uart = new Uart(spec.baudRate ?? 9600, performance.now(), (bytes) => plug.write(bytes));
   }
 
@@ -97,6 +100,15 @@ export class SerialSensor implements Sensor {
       this.#waiting = null;
     }
     return action === "sample";
+  }
+
+  /** Lines for a board that can be told something. Longer ones than a command are cut: their check value is wrong then. */
+  #hear(bytes: Uint8Array): void {
+    const { obey } = this.#firmware;
+    if (obey === undefined || this.#board.at !== "running") return;
+    const lines = (this.#heard + Buffer.from(bytes).toString("latin1")).split(/\r?\n/);
+    this.#heard = (lines.pop() ?? "").slice(-COMMAND_BYTES_MAX);
+    for (const line of lines) this.#counts.obeyed += obey(line) ? 1 : 0;
   }
 
   #run(): void {

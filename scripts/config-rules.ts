@@ -19,6 +19,8 @@ A file is also refused when
 - \`modbus\` is there with a framing or decode, has two slaves of one name or address without \`{slave}\` in the topic, an address that
   no slave on a serial line has, a field twice, framing \`tcp\` on a serial port, or a field whose keys contradict each other:
   \`bit\` beyond the type or with \`enum\` or \`scale\`, \`deadBand\` without \`publish: change\`;
+- of one device, two of \`topic\`, \`statusTopic\`, \`commandTopic\` and \`replyTopic\` are the same; of two devices, \`statusTopic\` or
+  \`commandTopic\`, because \`{device}\` is not in it; there is a \`replyTopic\` without a \`commandTopic\`;
 - a topic has a wildcard or a placeholder that is not known there, begins with \`$\`, or has \`{field}\` although its
   frames have no fields; a filter of a rule is not valid;
 - a rule of the uplink can never be reached, because a rule before it matches the same or everything;

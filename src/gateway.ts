@@ -5,9 +5,11 @@ import { type Service, startAll, stopAll } from "./base/service.ts";
 import { Broker, type BrokerOptions, type BrokerStatus } from "./broker/broker.ts";
 import { LocalPublisher } from "./broker/local-publisher.ts";
 import { version } from "./cli/version.ts";
-import type { Config } from "./config/schema.ts";
+import type { Config, DeviceConfig } from "./config/schema.ts";
 import { ControlServer } from "./control/control-server.ts";
-import { type Device, type DeviceStatus, device } from "./devices/device.ts";
+import { Commands, type CommandTools } from "./devices/commands.ts";
+import { type Device, type DeviceSink, type DeviceStatus, device } from "./devices/device.ts";
+import { StatusTopic } from "./devices/status-topic.ts";
 import { Figures } from "./health/figures.ts";
 import { FlashWear } from "./health/flash-wear.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
@@ -100,7 +102,7 @@ export class Gateway {
   readonly #tools: GatewayTools;
   readonly #journal: ReturnType<typeof levelJournal>;
   readonly #broker: Broker;
-  readonly #devices: readonly Device[];
+  readonly #attended: readonly AttendedDevice[];
   readonly #uplink: Uplink | null;
   readonly #downlink: Downlink | null;
   readonly #site: Site;
@@ -140,14 +142,7 @@ export class Gateway {
         })
       : null;
     this.#downlink = this.#downlinkOf(config.uplink, identity);
-    this.#devices = config.devices.map((each) => {
-      const publisher = new LocalPublisher(`device ${each.name}`);
-      const sink = {
-        admit: (message: Parameters<Broker["publish"]>[0]) =>
-          this.#broker.publish(message, publisher),
-      };
-      return device(each, { clock, log, random, identity, sink });
-    });
+    this.#attended = config.devices.map((each) => this.#attend(each, identity));
     const control = new ControlServer(
       config.control.socket,
       { "GET status": () => this.status(), "GET ledger": () => this.ledger() },
@@ -180,13 +175,25 @@ export class Gateway {
       this.#site,
       ...outward,
       this.#broker,
-      ...this.#devices,
+      ...this.#attended.flatMap((each) => [each.device, each.statusTopic, each.commands]),
       ...(this.#downlink === null ? [] : [this.#downlink]),
       this.#host,
       figures,
       ...monitored,
       control,
     ];
+  }
+
+  #attend(config: DeviceConfig, identity: GatewayIdentity): AttendedDevice {
+    const publisher = new LocalPublisher(`device ${config.name}`);
+    const admit: DeviceSink["admit"] = (message) => this.#broker.publish(message, publisher);
+    const listen: CommandTools["listen"] = (...topic) => this.#broker.listen(...topic);
+    const mayWrite = () => !config.shared || this.#site.role.mayAct();
+    const known = { gateway: identity.gateway, site: identity.site };
+    const tools = { ...this.#tools, identity: known, sink: { admit }, listen, mayWrite };
+    const made = device(config, tools);
+    const commands = new Commands(config, made, tools);
+    return { device: made, commands, statusTopic: new StatusTopic(config, made, tools) };
   }
 
   /** Rejects with the first error, after everything that had started was stopped again. */
@@ -221,7 +228,7 @@ export class Gateway {
       },
       flash: this.#flash.life,
       broker: this.#broker.status(),
-      devices: this.#devices.map((each) => each.status()),
+      devices: this.#attended.map(statusOf),
       uplink: this.#uplink?.status() ?? null,
       downlink: this.#downlink?.status() ?? null,
       cluster: this.#site.status(),
@@ -238,7 +245,7 @@ export class Gateway {
   async ledger(): Promise<LedgerProof> {
     const audit = (name: LaneName) =>
       auditLane(this.#journal, { lane: LANES[name], cursor: cursorName(name) });
-    const devices = this.#devices.map((each) => each.status());
+    const devices = this.#attended.map(statusOf);
     return {
       gateway: this.#config.gateway.id,
       journal: this.#journal.id,
@@ -288,6 +295,17 @@ export class Gateway {
   #tooling() {
     return { clock: this.#tools.clock, log: this.#tools.log, deadlines: DEADLINES };
   }
+}
+
+/** A device with its commands and its status topic. */
+interface AttendedDevice {
+  readonly device: Device;
+  readonly commands: Commands;
+  readonly statusTopic: StatusTopic;
+}
+
+function statusOf({ device: one, commands }: AttendedDevice): DeviceStatus {
+  return { ...one.status(), commands: commands.counters() };
 }
 
 function journalOptions({ store, uplink }: Config): LevelJournalOptions {

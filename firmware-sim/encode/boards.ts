@@ -12,6 +12,8 @@ export interface DoorContact {
   readonly id: string;
   readonly n: number;
   readonly open: boolean;
+  /** Once it was commanded. */
+  readonly lamp?: boolean;
   /** V. */
   readonly battery: number;
 }
@@ -49,9 +51,18 @@ export function thermometerLine({ id, n, temperature }: Thermometer): Uint8Array
 }
 
 /** `id=dc-1 n=3 door=open battery=3.01*3F39`, CR, LF: CRC-16/CCITT-FALSE of what stands before the `*`. */
-export function doorContactLine({ id, n, open, battery }: DoorContact): Uint8Array {
-  const text = `id=${id} n=${n} door=${open ? "open" : "closed"} battery=${battery.toFixed(2)}`;
+export function doorContactLine({ id, n, open, battery, lamp }: DoorContact): Uint8Array {
+  const light = lamp === undefined ? "" : ` lamp=${lamp ? "on" : "off"}`;
+  const door = open ? "open" : "closed";
+  const text = `id=${id} n=${n} door=${door} battery=${battery.toFixed(2)}${light}`;
   return ascii(`${text}*${hex(crc16CcittFalse(ascii(text)), 4)}\r\n`);
+}
+
+/** What `lamp=on*22FB` says, without CR and LF; null for anything else, and for a wrong check value. */
+export function doorContactCommand(line: string): boolean | null {
+  const [, text = "", digits = ""] = /^(lamp=(?:on|off))\*([0-9A-Fa-f]{4})$/.exec(line) ?? [];
+  if (text === "" || Number.parseInt(digits, 16) !== crc16CcittFalse(ascii(text))) return null;
+  return text === "lamp=on";
 }
 
 /**

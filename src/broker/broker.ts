@@ -202,6 +202,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     );
   }
 
+  /** Calls `listener` with each message to that very topic once it is kept, until the returned function is called. */
+  listen(topic: string, listener: (message: Message) => void): () => void {
+    return this.routes.listen(topic, listener);
+  }
+
   /** Says a figure of the broker's own, below $SYS: to those subscribed now, and to those who will be. */
   announce(topic: string, payload: string): void {
     const bytes = Buffer.from(payload);

@@ -196,6 +196,7 @@ function deliver(
   publisherId: string,
 ): void {
   const { direct, queued, shared } = route;
+  route.listener?.(frame);
   for (const group of shared) {
     if (frame.qos === 0 || group.qosMax === 0) group.deliverNow(frame, publisherId);
   }

@@ -1,5 +1,5 @@
 import { FilterTree } from "../mqtt/filter-tree.ts";
-import type { QoS } from "../mqtt/message.ts";
+import type { Message, QoS } from "../mqtt/message.ts";
 import type { PublishFrame } from "../mqtt/publish-frame.ts";
 import { topicLevels, topicNameError } from "../mqtt/topic.ts";
 import type { SessionQueue } from "./ports.ts";
@@ -54,6 +54,8 @@ export interface Route<S> {
   readonly queues: readonly SessionQueue[];
   /** The others. */
   readonly direct: readonly Target<S>[];
+  /** Someone within the gateway who wants it too. */
+  readonly listener: ((message: Message) => void) | null;
   readonly shared: readonly SharedSubscription[];
 }
 
@@ -65,6 +67,7 @@ export class Router<S extends Subscriber> {
   version = 1;
   readonly #tree = new FilterTree<S, Subscription>();
   readonly #shares = new FilterTree<SharedSubscription, true>();
+  readonly #listeners = new Map<string, (message: Message) => void>();
   readonly #routes = new Map<string, Route<S>>();
   readonly #laneOf: (topic: string) => number;
   readonly #topicLevelsMax: number;
@@ -82,6 +85,16 @@ export class Router<S extends Subscriber> {
   unsubscribe(subscriber: S, filter: string): void {
     this.#tree.delete(filter, subscriber);
     this.#changed();
+  }
+
+  /** One listener a topic, in the gateway itself; the returned function takes it away. */
+  listen(topic: string, listener: (message: Message) => void): () => void {
+    this.#listeners.set(topic, listener);
+    this.#changed();
+    return () => {
+      this.#listeners.delete(topic);
+      this.#changed();
+    };
   }
 
   share(shared: SharedSubscription, filter: string): void {
@@ -113,7 +126,9 @@ export class Router<S extends Subscriber> {
     const refusal = this.#refusal(topic);
     const reserved = topic.startsWith("$SYS/");
     const nobody = { lane: 0, targets: [], queued: [], queues: [], direct: [], shared: [] };
-    if (refusal !== null) return { topic, version, refusal, reserved, ...nobody };
+    if (refusal !== null) {
+      return { topic, version, refusal, reserved, ...nobody, listener: null };
+    }
     const granted = new Map<S, QoS>();
     this.#tree.match(topic, (subscriber, subscription) => {
       const before = granted.get(subscriber);
@@ -128,7 +143,9 @@ export class Router<S extends Subscriber> {
     const shared: SharedSubscription[] = [];
     this.#shares.match(topic, (each) => shared.push(each));
     const lane = reserved ? 0 : this.#laneOf(topic);
-    return { topic, version, refusal, reserved, lane, targets, queued, queues, direct, shared };
+    const listener = this.#listeners.get(topic) ?? null;
+    const who = { targets, queued, queues, direct, shared, listener };
+    return { topic, version, refusal, reserved, lane, ...who };
   }
 
   #refusal(topic: string): string | null {

@@ -54,6 +54,16 @@ export function* checkDevices(config: Config): Generator<Finding> {
     yield* checkBinary(device.decode, `${path}.decode`);
     yield* checkModbus(device, path);
     yield* checkTopic(device, path);
+    yield* checkOwnTopics(device, path);
+  }
+  for (const key of ["statusTopic", "commandTopic"] as const) {
+    yield* checkTwice(
+      devices,
+      (device) =>
+        placeholdersIn(device[key] ?? "{device}").includes("device") ? null : (device[key] ?? null),
+      (index) => `devices[${index}].${key}`,
+      (first) => `is the same as ${first}: the devices could not be told apart`,
+    );
   }
 }
 
@@ -174,6 +184,29 @@ function* checkTopic(device: DeviceConfig, path: string): Generator<Finding> {
   ) {
     const message = `has {field}, but decode ${device.decode.type} has no fields`;
     yield conflict(at, message, [`${path}.decode.type`]);
+  }
+}
+
+/** The topics of its status, of commands and of replies: no two alike, so that it never obeys itself. */
+function* checkOwnTopics(device: DeviceConfig, path: string): Generator<Finding> {
+  const keys = ["statusTopic", "commandTopic", "replyTopic"] as const;
+  for (const key of keys) {
+    const topic = device[key];
+    if (topic === undefined) continue;
+    yield* checkTemplate(topic, ["gateway", "site", "device"], `${path}.${key}`);
+    if (topic.startsWith("$")) {
+      const message = "begins with $, which is kept for the broker itself";
+      yield { path: `${path}.${key}`, code: "topic", message };
+    }
+  }
+  yield* checkTwice(
+    [...keys, "topic"] as const,
+    (key) => device[key] ?? null,
+    (index) => `${path}.${[...keys, "topic"][index]}`,
+    (first) => `is the same as ${first}`,
+  );
+  if (device.replyTopic !== undefined && device.commandTopic === undefined) {
+    yield conflict(`${path}.replyTopic`, "is there without a commandTopic");
   }
 }
 

@@ -119,6 +119,64 @@ export const device = section({
       "Topic of its messages; {gateway}, {site}, {device}, {slave} and {field} are filled in. With {field}, each field is a message.",
     examples: ["plant/{gateway}/{device}/{field}"],
   }),
+  statusTopic: text({
+    default: "devices/{gateway}/{device}/status",
+    description: "Retained topic that says whether it is online, with its counters.",
+  }),
+  statusSeconds: whole({
+    default: 60,
+    minimum: 0,
+    maximum: 86_400,
+    description: "How often its status is published when nothing has changed; 0: never.",
+    unit: "s",
+  }),
+  silenceSeconds: whole({
+    default: 0,
+    minimum: 0,
+    maximum: 86_400,
+    description: "Silent for so long, it counts as offline although its port is open; 0: never.",
+    unit: "s",
+  }),
+  commandTopic: Type.Optional(
+    text({
+      description: "Topic of commands for it. Without it nothing is ever written to it.",
+      examples: ["devices/{gateway}/{device}/command"],
+    }),
+  ),
+  replyTopic: Type.Optional(
+    text({ description: "Topic of the replies; without it that of the commands and /reply." }),
+  ),
+  commandDeadlineMs: whole({
+    default: 10_000,
+    minimum: 1,
+    maximum: 3_600_000,
+    description:
+      "A command that came longer ago is not written any more, unless it says otherwise.",
+    unit: "ms",
+  }),
+  commandsMax: whole({
+    default: 32,
+    minimum: 1,
+    maximum: 10_000,
+    description: "Commands that wait for their turn; one more is refused.",
+  }),
+  commandIdsMax: whole({
+    default: 256,
+    minimum: 1,
+    maximum: 100_000,
+    description: "Ids of commands that are remembered: none of these is written twice.",
+  }),
+  writeTimeoutMs: whole({
+    default: 5000,
+    minimum: 10,
+    maximum: 600_000,
+    description: "Time for the system to take a frame that is written.",
+    unit: "ms",
+  }),
+  shared: flag({
+    default: false,
+    description: "Another gateway reaches the same device: only the site's primary writes to it.",
+  }),
   qos: oneOf([0, 1, 2], { default: 1, description: "Quality of service of its messages." }),
   retain: flag({ default: false, description: "Retain its messages." }),
   inflightMax: whole({

@@ -62,9 +62,19 @@ export interface DeviceStatus {
   /** Wall time of the last good frame, in milliseconds since 1970; null before the first. */
   readonly lastFrameMs: number | null;
   readonly counters: DeviceCounters;
+  /** received = success + the sums of refused and timeout + waiting. */
+  readonly commands?: CommandCounters;
   /** Of a line of Modbus slaves: readings that came so late that the next one was due. */
   readonly overruns?: number;
   readonly slaves?: readonly SlaveStatus[];
+}
+
+export interface CommandCounters {
+  readonly received: number;
+  readonly success: number;
+  readonly refused: Readonly<Record<string, number>>;
+  readonly timeout: Readonly<Record<string, number>>;
+  readonly waiting: number;
 }
 
 /** One Modbus slave; requests = answers + exceptions + the sum of failures + at most one on the wire. */
@@ -92,8 +102,36 @@ export interface SlaveStatus {
   }[];
 }
 
+/** What is written to a device: the content of a frame, or to a Modbus slave; null is the only one. */
+export type DeviceWrite =
+  | { readonly is: "frame"; readonly content: Uint8Array }
+  | {
+      readonly is: "coil";
+      readonly slave: string | null;
+      readonly register: number;
+      readonly on: boolean;
+    }
+  | {
+      readonly is: "registers";
+      readonly slave: string | null;
+      readonly register: number;
+      readonly values: readonly number[];
+    };
+
+/** `refused`: it was not written, or the device refused it. `timeout`: too late, or nobody knows whether it took effect. */
+export type WriteResult =
+  | { readonly is: "success" }
+  | { readonly is: "refused" | "timeout"; readonly reason: string };
+
+/** Asked in the turn in which the bytes are handed to the port; null: write. */
+export type WritePermit = () => WriteResult | null;
+
 export interface Device extends Service {
   status(): DeviceStatus;
+  /** How long, by the monotonic clock, since it was last heard, or since it was made. */
+  silentForMs(): number;
+  /** Never rejects. Frames: success when the system took the bytes. Modbus: success when the slave confirmed it. */
+  write(write: DeviceWrite, permit: WritePermit): Promise<WriteResult>;
 }
 
 /**

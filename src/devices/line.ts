@@ -4,6 +4,7 @@ import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { DeviceConfig } from "../config/schema.ts";
+import type { WriteResult } from "./device.ts";
 import { type Link, type LinkEvent, type LinkTiming, nextLink } from "./link.ts";
 import { type OpenPort, type Port, type PortTrouble, portError, troubleOf } from "./port.ts";
 
@@ -98,6 +99,29 @@ export class Line {
   /** Times that the port was opened again. */
   get reopened(): number {
     return Math.max(0, this.#openings - 1);
+  }
+
+  /** Why nothing can be written now; null when it can. */
+  get refusal(): WriteResult | null {
+    return this.#opened === null
+      ? { is: "refused", reason: `port-${this.reason ?? "closed"}` }
+      : null;
+  }
+
+  /** As `write`; a system that does not take the bytes within that time, because the far end holds it up, is not waited for. */
+  async writeWithin(bytes: Uint8Array, ms: number): Promise<WriteResult> {
+    const done = new AbortController();
+    const late = this.#clock.sleep(ms, done.signal).then(
+      (): WriteResult => ({ is: "timeout", reason: "not-taken" }),
+      (): WriteResult => ({ is: "success" }),
+    );
+    const written = this.write(bytes).then(
+      (): WriteResult => ({ is: "success" }),
+      (): WriteResult => ({ is: "timeout", reason: "port-lost" }),
+    );
+    const result = await Promise.race([written, late]);
+    done.abort();
+    return result;
   }
 
   /** Resolves when the system has taken the bytes; rejects with ERR_DEVICE_OPEN when the port is not open or went away. */

@@ -1,7 +1,15 @@
 import type { Clock } from "../base/clock.ts";
 import type { DeviceConfig } from "../config/schema.ts";
 import { type Decoder, decoderFor } from "./decode.ts";
-import type { Device, DeviceStatus, DeviceTools } from "./device.ts";
+import type {
+  Device,
+  DeviceStatus,
+  DeviceTools,
+  DeviceWrite,
+  WritePermit,
+  WriteResult,
+} from "./device.ts";
+import { encodeFrame } from "./frame-encoder.ts";
 import type { Framer } from "./framing/framer.ts";
 import { framerFor } from "./framing.ts";
 import { Intake } from "./intake.ts";
@@ -25,6 +33,7 @@ export class ListeningDevice implements Device {
   readonly #line: Line;
   readonly #lineClock = new LineClock(STEP_MS_MAX);
   #lastFrameMs: number | null = null;
+  #heardMs: number;
 
   constructor(config: DeviceConfig, tools: DeviceTools) {
     const limits = { ...config, ...tools.limits };
@@ -32,6 +41,7 @@ export class ListeningDevice implements Device {
     this.name = `device ${config.name}`;
     this.#config = config;
     this.#clock = clock;
+    this.#heardMs = clock.monotonicMs();
     this.#decode = decoderFor(config.decode, limits.readingsMax);
     this.#map = mapperFor(config, tools.identity);
     this.#intake = new Intake(tools.sink, limits.inflightMax, {
@@ -86,6 +96,19 @@ export class ListeningDevice implements Device {
     };
   }
 
+  silentForMs(): number {
+    return this.#clock.monotonicMs() - this.#heardMs;
+  }
+
+  async write(write: DeviceWrite, permit: WritePermit): Promise<WriteResult> {
+    if (write.is !== "frame") return { is: "refused", reason: "not-modbus" };
+    const bytes = encodeFrame(write.content, this.#config.framing);
+    if (typeof bytes === "string") return { is: "refused", reason: bytes };
+    const refusal = permit() ?? this.#line.refusal;
+    if (refusal !== null) return refusal;
+    return await this.#line.writeWithin(bytes, this.#config.writeTimeoutMs);
+  }
+
   #lineMs(): number {
     return this.#lineClock.at(this.#clock.monotonicMs());
   }
@@ -98,6 +121,7 @@ export class ListeningDevice implements Device {
       return;
     }
     this.#lastFrameMs = this.#clock.wallMs();
+    this.#heardMs = this.#clock.monotonicMs();
     this.#intake.take(mapped);
   }
 }

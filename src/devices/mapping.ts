@@ -4,7 +4,7 @@ import type { Message } from "../mqtt/message.ts";
 import type { Decoded, Reading } from "./decode/reading.ts";
 
 /** Who speaks: fills {gateway} and {site}. */
-export interface Identity {
+export interface Identity extends Readonly<Record<string, string | undefined>> {
   readonly gateway: string;
   readonly site: string;
   /** The Modbus slave, where the device is a line of them: fills {slave}. */
@@ -54,13 +54,8 @@ export function mapperFor(config: Mapped, identity: Identity): Mapper {
 }
 
 function templateOf(config: Mapped, identity: Identity): string {
-  const known: Readonly<Record<string, string | undefined>> = { ...identity, device: config.name };
-  const template = config.topic.replaceAll(/\{([^}]*)\}/g, (placeholder, name: string) => {
-    if (name === "field") return placeholder;
-    const value = Object.hasOwn(known, name) ? known[name] : undefined;
-    if (value === undefined) throw invalid(`unknown placeholder ${placeholder}`, config);
-    return encodeLevel(value);
-  });
+  const known = { ...identity, device: config.name, field: "{field}" };
+  const template = topicOf(config.topic, known);
   if (/[+#\0]/.test(template)) throw invalid("a topic has no wildcards", config);
   if (template.startsWith("$")) throw invalid("topics with $ are the broker's own", config);
   const perField = template.includes("{field}");
@@ -69,6 +64,26 @@ function templateOf(config: Mapped, identity: Identity): string {
     throw invalid(`decode ${config.decode.type} has no fields for {field}`, config);
   }
   return template;
+}
+
+/** A topic by its template. ERR_CONFIG_INVALID for a placeholder that is not `known`. */
+export function topicOf(
+  template: string,
+  known: Readonly<Record<string, string | undefined>>,
+): string {
+  return template.replaceAll(/\{([^}]*)\}/g, (placeholder, name: string) => {
+    const value = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (value === undefined) {
+      throw new FieldgateError(
+        "ERR_CONFIG_INVALID",
+        `${template}: unknown placeholder ${placeholder}`,
+        {
+          details: { topic: template },
+        },
+      );
+    }
+    return name === "field" ? value : encodeLevel(value);
+  });
 }
 
 /**

@@ -184,6 +184,25 @@ describe("devices", () => {
     );
   });
 
+  it("have topics of their own for status, commands and replies", () => {
+    const port = "port: tcp://10.0.0.9:1";
+    check(
+      `devices:
+  - { name: a, ${port}, statusTopic: s, commandTopic: c, replyTopic: c }
+  - { name: b, ${port}, statusTopic: s, commandTopic: "{device}/c", replyTopic: "x/#" }
+  - { name: c, ${port}, statusTopic: $SYS/x, replyTopic: "{field}/r" }
+`,
+      [
+        "2 devices[0].replyTopic: is the same as devices[0].commandTopic",
+        "3 devices[1].statusTopic: is the same as devices[0].statusTopic: the devices could not be told apart",
+        "3 devices[1].replyTopic: a topic name has no wildcards",
+        "4 devices[2].statusTopic: begins with $, which is kept for the broker itself",
+        '4 devices[2].replyTopic: has an unknown placeholder "{field}", known here: {gateway}, {site} and {device}',
+        "4 devices[2].replyTopic: is there without a commandTopic",
+      ],
+    );
+  });
+
   it("publish to topics that can be published to", () => {
     topic("plant/{gateway}/{site}/{device}", []);
     topic("plant/{devise}/#", [

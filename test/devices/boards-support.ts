@@ -28,4 +28,12 @@ export const BOUNDS = {
   backoffFirstMs: 500,
   backoffMaxMs: 10_000,
   stableMs: 10_000,
+  statusTopic: "devices/{gateway}/{device}/status",
+  statusSeconds: 60,
+  silenceSeconds: 0,
+  commandDeadlineMs: 10_000,
+  commandsMax: 32,
+  commandIdsMax: 256,
+  writeTimeoutMs: 5000,
+  shared: false,
 } satisfies Partial<DeviceConfig>;

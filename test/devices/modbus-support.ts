@@ -87,7 +87,11 @@ export class FakeBus implements Port {
     for (const unit of units) this.meters.set(unit, meter());
   }
 
+  /** It cannot be opened. */
+  failing = false;
+
   async open(listener: PortListener): Promise<OpenPort> {
+    if (this.failing) throw portError("no-such-port", "/dev/fake");
     this.listener = listener;
     return {
       pause() {},

@@ -1,7 +1,15 @@
 import { fullJitter } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { DeviceConfig, ModbusConfig } from "../../config/schema.ts";
-import type { Device, DeviceStatus, DeviceTools, SlaveStatus } from "../device.ts";
+import type {
+  Device,
+  DeviceStatus,
+  DeviceTools,
+  DeviceWrite,
+  SlaveStatus,
+  WritePermit,
+  WriteResult,
+} from "../device.ts";
 import { Intake } from "../intake.ts";
 import { Line } from "../line.ts";
 import { mapperFor } from "../mapping.ts";
@@ -9,6 +17,7 @@ import { portError } from "../port.ts";
 import { portFor } from "../port-for.ts";
 import { Master } from "./master.ts";
 import { mbapWire } from "./mbap.ts";
+import { writeCoil, writeRegisters } from "./pdu.ts";
 import { type PlannedRead, planReads, readingsIn } from "./plan.ts";
 import { rtuWire } from "./rtu.ts";
 import { Schedule } from "./schedule.ts";
@@ -30,6 +39,8 @@ export class PollingDevice implements Device {
   /** Ends the wait for whatever comes next. */
   #wake = () => {};
   #lastFrameMs: number | null = null;
+  #heardMs: number;
+  readonly #writes: Write[] = [];
 
   constructor(config: DeviceConfig & { readonly modbus: ModbusConfig }, tools: DeviceTools) {
     const limits = { ...config, ...tools.limits };
@@ -38,6 +49,7 @@ export class PollingDevice implements Device {
     this.name = `device ${config.name}`;
     this.#config = config;
     this.#clock = clock;
+    this.#heardMs = clock.monotonicMs();
     const slaves = modbus.slaves.map((each) => {
       return new Slave(each, mapperFor(config, { ...identity, slave: each.name }));
     });
@@ -59,7 +71,10 @@ export class PollingDevice implements Device {
       {
         opened: () => this.#begin(),
         data: (chunk) => this.#master.hear(chunk),
-        closed: () => this.#open.abort(),
+        closed: () => {
+          this.#open.abort();
+          this.#refuseWrites();
+        },
         tick: () => {},
       },
     );
@@ -83,6 +98,27 @@ export class PollingDevice implements Device {
     this.#open.abort();
     await this.#polling;
     await this.#intake.drained();
+  }
+
+  silentForMs(): number {
+    return this.#clock.monotonicMs() - this.#heardMs;
+  }
+
+  /** Before whatever the plan has next. One that the slave leaves unanswered is not sent again: nobody knows what it did. */
+  async write(write: DeviceWrite, permit: WritePermit): Promise<WriteResult> {
+    if (write.is === "frame") return { is: "refused", reason: "modbus-only" };
+    const slave = this.#slaveOf(write.slave);
+    if (slave === null) return { is: "refused", reason: "no-such-slave" };
+    const refusal = this.#line.refusal;
+    if (refusal !== null) return refusal;
+    const pdu =
+      write.is === "coil"
+        ? writeCoil(write.register, write.on)
+        : writeRegisters(write.register, write.values);
+    return await new Promise((resolve) => {
+      this.#writes.push({ slave, pdu, permit, resolve });
+      this.#wake();
+    });
   }
 
   status(): DeviceStatus {
@@ -115,6 +151,11 @@ export class PollingDevice implements Device {
 
   async #poll(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      const write = this.#writes.shift();
+      if (write !== undefined) {
+        write.resolve(await this.#carryOut(write, signal));
+        continue;
+      }
       const turn = this.#schedule.next(this.#clock.monotonicMs());
       const full = this.#intake.isFull();
       if (turn.is === "read" && !full) await this.#read(turn.read, signal);
@@ -160,8 +201,34 @@ export class PollingDevice implements Device {
       return;
     }
     this.#lastFrameMs = this.#clock.wallMs();
+    this.#heardMs = nowMs;
     slave.answered(read);
     this.#publish(slave, read, outcome.content);
+  }
+
+  async #carryOut({ slave, pdu, permit }: Write, signal: AbortSignal): Promise<WriteResult> {
+    await this.#master.silence(signal).catch(() => {});
+    const refusal = permit() ?? this.#line.refusal;
+    if (refusal !== null) return refusal;
+    const { unit, timeoutMs } = slave.config;
+    const outcome = await this.#master.exchange(unit, pdu, timeoutMs, signal);
+    if (outcome.is === "failed") return { is: "timeout", reason: outcome.reason };
+    slave.heard(this.#clock.wallMs());
+    return outcome.is === "answer"
+      ? { is: "success" }
+      : { is: "refused", reason: `exception-${outcome.code}` };
+  }
+
+  /** By name; without one the only slave. */
+  #slaveOf(name: string | null): Slave | null {
+    const [only, another] = this.#slaves.values();
+    if (name === null) return another === undefined ? (only ?? null) : null;
+    return this.#slaves.get(name) ?? null;
+  }
+
+  #refuseWrites(): void {
+    const refusal = this.#line.refusal ?? { is: "refused", reason: "port-lost" };
+    for (const { resolve } of this.#writes.splice(0)) resolve(refusal);
   }
 
   #publish(slave: Slave, read: PlannedRead, content: Uint8Array): void {
@@ -175,6 +242,14 @@ export class PollingDevice implements Device {
       });
     }
   }
+}
+
+/** A command that waits for its turn on the wire. */
+interface Write {
+  readonly slave: Slave;
+  readonly pdu: Uint8Array;
+  readonly permit: WritePermit;
+  readonly resolve: (result: WriteResult) => void;
 }
 
 /** A timer of Node can be no longer than 24 days. */

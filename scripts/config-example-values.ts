@@ -85,5 +85,13 @@ export const chosen = {
     certFile: "/etc/fieldgate/gw-a.pem",
     keyFile: "/etc/fieldgate/gw-a.key",
   },
-  cluster: { endpoints: ["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"] },
+  cluster: {
+    peer: {
+      host: "10.0.0.11",
+      caFile: "/etc/fieldgate/site-ca.crt",
+      certFile: "/etc/fieldgate/gw-a.crt",
+      keyFile: "/etc/fieldgate/gw-a.key",
+    },
+    endpoints: ["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"],
+  },
 };

@@ -7,7 +7,7 @@ A file is also refused when
   serial port;
 - a listener of type \`tcp\` or \`ws\` has a \`host\` beyond loopback without \`insecure: true\`, or has \`certFile\`, \`keyFile\` or
   \`clientCaFile\`; one of type \`tls\` or \`wss\` lacks \`certFile\` or \`keyFile\`, or says \`insecure\`;
-- \`store.durability\` is \`safe\`: this version keeps no copy on a peer yet;
+- \`store.durability\` is \`safe\` without \`cluster.peer\`; \`cluster.peer.frameBytesMax\` is too small for the largest block;
 - \`cluster.primaryTtlSeconds\` is more than \`cluster.registrationTtlSeconds\`;
 - \`control.socket\` is longer than 107 bytes, the most that a Unix socket can have;
 - an endpoint is anything but scheme, host, port, user and password, or is listed twice;

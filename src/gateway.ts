@@ -10,6 +10,7 @@ import { ControlServer } from "./control/control-server.ts";
 import { Commands, type CommandTools } from "./devices/commands.ts";
 import { type Device, type DeviceSink, type DeviceStatus, device } from "./devices/device.ts";
 import { StatusTopic } from "./devices/status-topic.ts";
+import { SiteWiring } from "./gateway-site.ts";
 import { Figures } from "./health/figures.ts";
 import { FlashWear } from "./health/flash-wear.ts";
 import { type HostSample, HostStatistics } from "./health/host-statistics.ts";
@@ -19,9 +20,10 @@ import type { FlashLife } from "./health/wear.ts";
 import type { JournalFigures } from "./journal/counters.ts";
 import type { JournalRoom, JournalState } from "./journal/journal.ts";
 import { type LevelJournalOptions, levelJournal } from "./journal/level-journal.ts";
+import type { Replication, ReplicationStatus } from "./replica/replication.ts";
+import { SafeJournal } from "./replica/safe-journal.ts";
 import { type Site, type SiteStatus, site } from "./site/site.ts";
 import { type Downlink, type DownlinkStatus, downlink } from "./uplink/downlink.ts";
-import { mqttCloud } from "./uplink/mqtt-cloud.ts";
 import { mqttCommandCloud } from "./uplink/mqtt-command-cloud.ts";
 import {
   compileRules,
@@ -30,7 +32,7 @@ import {
   LANES,
   type LaneName,
 } from "./uplink/rules.ts";
-import { type Uplink, type UplinkStatus, uplink } from "./uplink/uplink.ts";
+import type { Uplink, UplinkStatus } from "./uplink/uplink.ts";
 
 export interface GatewayTools {
   readonly clock: Clock;
@@ -66,6 +68,10 @@ export interface GatewayStatus {
   readonly uplink: UplinkStatus | null;
   readonly downlink: DownlinkStatus | null;
   readonly cluster: SiteStatus;
+  /** Null without `cluster.peer`: then nothing is copied, and each gateway of a site carries its own messages to the cloud. */
+  readonly replication: ReplicationStatus | null;
+  /** The uplinks of the copies of other gateways' journals, by journal. They send while this gateway is primary. */
+  readonly replicaUplinks: Readonly<Record<string, UplinkStatus>>;
   /** The machine, as last sampled; null before the first sample. */
   readonly host: HostSample | null;
   readonly ledger: Readonly<Record<LaneName, LaneBalance>>;
@@ -106,6 +112,8 @@ export class Gateway {
   readonly #uplink: Uplink | null;
   readonly #downlink: Downlink | null;
   readonly #site: Site;
+  readonly #replication: Replication | null;
+  readonly #wiring: SiteWiring;
   readonly #host: HostStatistics;
   readonly #flash: FlashWear;
   readonly #services: readonly Service[];
@@ -123,24 +131,20 @@ export class Gateway {
       log: log.part("journal"),
       random,
     });
+    this.#site = this.#newSite(identity);
+    const wiring = new SiteWiring(config, tools, this.#journal, this.#site);
+    this.#wiring = wiring;
+    this.#replication = wiring.replication(journalOptions(config));
     const route = compileRules(config.uplink?.rules ?? [], identity);
+    const { release } = this.#replication ?? {};
+    const isSafe = release !== undefined && config.store.durability === "safe";
     this.#broker = new Broker(brokerOptions(config), {
       clock,
       log: log.part("broker"),
-      journal: this.#journal,
+      journal: isSafe ? new SafeJournal(this.#journal, release) : this.#journal,
       laneOf: (topic) => route(topic)?.lane ?? 0,
     });
-    this.#uplink = config.uplink
-      ? uplink(config.uplink, {
-          clock,
-          log,
-          random,
-          journal: this.#journal,
-          cloud: mqttCloud(config.uplink, { clock, identity, journal: this.#journal }),
-          route,
-          identity,
-        })
-      : null;
+    this.#uplink = wiring.uplink(this.#journal, config.gateway.id);
     this.#downlink = this.#downlinkOf(config.uplink, identity);
     this.#attended = config.devices.map((each) => this.#attend(each, identity));
     const control = new ControlServer(
@@ -148,15 +152,6 @@ export class Gateway {
       { "GET status": () => this.status(), "GET ledger": () => this.ledger() },
       log.part("control"),
     );
-    this.#site = site(config.cluster, {
-      clock,
-      log,
-      random,
-      identity,
-      version,
-      rows: this.#journal.rows("site"),
-      journalOffset: () => ({ id: this.#journal.id, seq: this.#journal.durableSeq }),
-    });
     const { figuresSeconds, hostSeconds, port } = config.health;
     const sources = { unready: () => this.#unready(), metrics: () => this.status() };
     const monitored =
@@ -169,10 +164,13 @@ export class Gateway {
     const announce = (topic: string, text: string) => this.#broker.announce(topic, text);
     const figures = new Figures(figuresSeconds * 1000, clock, () => this.status(), announce);
     const outward = this.#uplink === null ? [] : [this.#uplink];
+    const copies = this.#replication === null ? [] : [wiring.uplinks, this.#replication];
     this.#services = [
       this.#journal,
       this.#flash,
+      ...wiring.stores,
       this.#site,
+      ...copies,
       ...outward,
       this.#broker,
       ...this.#attended.flatMap((each) => [each.device, each.statusTopic, each.commands]),
@@ -232,6 +230,8 @@ export class Gateway {
       uplink: this.#uplink?.status() ?? null,
       downlink: this.#downlink?.status() ?? null,
       cluster: this.#site.status(),
+      replication: this.#replication?.status() ?? null,
+      replicaUplinks: Object.fromEntries(this.#wiring.uplinks.status()),
       host: this.#host.last,
       ledger: {
         alarm: this.#balance("alarm"),
@@ -290,6 +290,24 @@ export class Gateway {
     const { count, dropped } = this.#journal.cursor(name);
     const lost = Object.values(dropped).reduce((sum, each) => sum + each, 0);
     return { accepted, delivered: count - lost, dropped, queued: accepted - count };
+  }
+
+  #newSite(identity: GatewayIdentity): Site {
+    const { clock, log, random } = this.#tools;
+    return site(this.#config.cluster, {
+      clock,
+      log,
+      random,
+      identity,
+      version,
+      rows: this.#journal.rows("site"),
+      address: () => this.#replication?.address ?? "",
+      journalOffset: () => ({
+        id: this.#journal.id,
+        seq: this.#journal.durableSeq,
+        replicated: this.#replication?.entries ?? 0,
+      }),
+    });
   }
 
   #tooling() {

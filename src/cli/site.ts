@@ -3,6 +3,7 @@ import { systemClock } from "../base/system-clock.ts";
 import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway.ts";
 import type { Command, Invocation } from "./command.ts";
+import { copiesLine, replicationReasons } from "./copies.ts";
 import { socketOf } from "./socket.ts";
 
 export const command: Command = {
@@ -34,8 +35,9 @@ Exit codes: 0 there is a primary, or the files were written, 1 there is no prima
 
 async function show({ configPath, socket, json }: Invocation): Promise<number> {
   const path = socket ?? (await socketOf(configPath));
-  const { cluster, gateway } = (await ask(path, "status")) as GatewayStatus;
-  process.stdout.write(json ? `${JSON.stringify(cluster)}\n` : screen(cluster, gateway));
+  const { cluster, gateway, replication } = (await ask(path, "status")) as GatewayStatus;
+  const shown = `${screen(cluster, gateway)}${cluster.etcd === "none" ? "" : copies(replication)}`;
+  process.stdout.write(json ? `${JSON.stringify({ ...cluster, replication })}\n` : shown);
   return cluster.role === "primary" || cluster.primary !== null ? 0 : 1;
 }
 
@@ -55,6 +57,12 @@ async function enroll(gateway: string, directory: string, json: boolean): Promis
   keyFile   ${files.key}
 `;
   process.stdout.write(json ? `${JSON.stringify(files)}\n` : text);
+}
+
+function copies(replication: GatewayStatus["replication"]): string {
+  const { critical, warning } = replicationReasons(replication);
+  const lines = [...critical, ...warning].map((reason) => `  ! ${reason}\n`);
+  return `  copies: ${copiesLine(replication)}\n${lines.join("")}`;
 }
 
 /** The screen of `fieldgate site`. */

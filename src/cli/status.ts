@@ -2,6 +2,7 @@ import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
 import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway.ts";
 import type { Command } from "./command.ts";
+import { copiesLine, replicationReasons } from "./copies.ts";
 import { socketOf } from "./socket.ts";
 import { flashLine, journalRows, storeDamage } from "./status-store.ts";
 import { count, duration, row, size } from "./words.ts";
@@ -38,7 +39,7 @@ export interface Verdict {
 
 /** What is wrong with a gateway, worst first. */
 export function judge(status: GatewayStatus): Verdict {
-  const { broker, journal, uplink, downlink, devices, ledger, cluster } = status;
+  const { broker, journal, uplink, downlink, devices, ledger, cluster, replication } = status;
   const critical: string[] = [];
   const warning: string[] = [];
   if (journal.state !== "open")
@@ -46,7 +47,10 @@ export function judge(status: GatewayStatus): Verdict {
   const short = shortOfRoom(journal);
   if (short !== null) (journal.room === "tight" ? warning : critical).push(short);
   warning.push(...storeDamage(journal));
-  warning.push(...linkWarnings("uplink", uplink), ...linkWarnings("downlink", downlink));
+  warning.push(
+    ...linkWarnings("uplink", rests(status) ? null : uplink),
+    ...linkWarnings("downlink", downlink),
+  );
   for (const filter of downlink?.filtersRefused ?? []) {
     warning.push(`no commands: the cloud refuses the subscription to ${filter}`);
   }
@@ -54,6 +58,9 @@ export function judge(status: GatewayStatus): Verdict {
   if (uplink === null && queued > 0) {
     warning.push(`${count(queued)} messages wait for an uplink, and none is configured`);
   }
+  const copies = replicationReasons(replication);
+  critical.push(...copies.critical);
+  warning.push(...copies.warning);
   if (cluster.etcd === "silent") warning.push("etcd does not answer: no primary can be elected");
   const ended = broker.listeners.filter((each) => (each.certificate?.daysLeft ?? 0) < 0);
   critical.push(...ended.map(({ name }) => `certificate of listener ${name} has expired`));
@@ -65,6 +72,11 @@ export function judge(status: GatewayStatus): Verdict {
     exit: critical.length > 0 ? 2 : warning.length > 0 ? 1 : 0,
     reasons: [...critical, ...warning],
   };
+}
+
+/** On a site with copies only the primary sends. */
+function rests({ uplink, replication, cluster }: GatewayStatus): boolean {
+  return uplink?.state === "paused" && replication !== null && cluster.role !== "primary";
 }
 
 function linkWarnings(name: string, link: LinkStatus | null): string[] {
@@ -99,6 +111,7 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
     `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
     ...reasons.map((reason) => `  ! ${reason}`),
     row("role", roleLine(cluster)),
+    ...(cluster.etcd === "none" ? [] : [row("copies", copiesLine(status.replication))]),
     row(
       "clients",
       `${broker.connections} connected, ${broker.sessions} sessions, ${broker.retained} retained`,

@@ -1,17 +1,21 @@
+import { formatByteSize } from "./byte-size.ts";
 import { checkTwice, conflict } from "./check-twice.ts";
 import { endpointMistake } from "./endpoint.ts";
 import type { Finding } from "./mistake.ts";
 import type { ClusterConfig, Config } from "./schema.ts";
 
+/** Headers of frame, batch and block, and what a block says of its entry. */
+const FRAME_COST_BYTES = 2 ** 16;
 /** sun_path of Linux has 108 bytes, the last of them a NUL (unix(7)). */
 const SOCKET_PATH_BYTES_MAX = 107;
 
 /** The store, the cluster and the control socket. */
 export function* checkSite(config: Config): Generator<Finding> {
-  if (config.store.durability === "safe") {
-    const why = "this version keeps no copy on a peer yet: choose local or fast";
+  if (config.store.durability === "safe" && config.cluster?.peer === undefined) {
+    const why = "there is no cluster.peer, so nothing is copied: configure it, or choose local";
     yield conflict("store.durability", `cannot be safe: ${why}`, []);
   }
+  yield* checkPeer(config);
   yield* checkTwice(
     config.mqtt.sharedGroups,
     ({ group }) => group,
@@ -23,6 +27,19 @@ export function* checkSite(config: Config): Generator<Finding> {
     const message = `must be at most ${SOCKET_PATH_BYTES_MAX} bytes long, as every Unix socket`;
     yield { path: "control.socket", code: "range", message };
   }
+}
+
+/** The largest block must fit into one frame. */
+function* checkPeer({ cluster, store, mqtt }: Config): Generator<Finding> {
+  const { frameBytesMax } = cluster?.peer ?? {};
+  const blockBytesMax = store.blockBytesMax + mqtt.packetBytesMax + FRAME_COST_BYTES;
+  if (frameBytesMax === undefined || frameBytesMax >= blockBytesMax) return;
+  const why = "store.blockBytesMax, mqtt.packetBytesMax and 64 KiB together";
+  yield conflict(
+    "cluster.peer.frameBytesMax",
+    `must be at least ${formatByteSize(blockBytesMax)}: ${why}`,
+    ["store.blockBytesMax", "mqtt.packetBytesMax"],
+  );
 }
 
 function* checkCluster(cluster: ClusterConfig): Generator<Finding> {

@@ -27,7 +27,7 @@ export const store = section(
     durability: choice(["safe", "local", "fast"], {
       default: "local",
       description:
-        "What has happened before a message is acknowledged. safe: it is synced to disk here and on a peer (refused by this version, which does not replicate yet); local: synced to disk here; fast: written, not synced.",
+        "What has happened before a message is acknowledged. safe: it is synced to disk here and on a peer that is in sync (wants cluster.peer); local: synced to disk here; fast: written, not synced.",
     }),
     commitDelayMs: whole({
       default: 0,

@@ -4,6 +4,7 @@ import { type decode, device, type framing } from "./schema-devices.ts";
 import type { down, downSubscription } from "./schema-down.ts";
 import { choice, name, section, text, whole } from "./schema-kinds.ts";
 import { listener } from "./schema-listeners.ts";
+import { peer } from "./schema-peer.ts";
 import { uplink, type uplinkRule } from "./schema-uplink.ts";
 import type { modbus } from "./schema-values.ts";
 import type { Shape } from "./shape.ts";
@@ -63,6 +64,7 @@ const cluster = section(
       maximum: 1000,
       description: "The gateway with the higher one is preferred as primary.",
     }),
+    peer: Type.Optional(peer),
   },
   { description: "The gateways of the site. Without it a gateway is its own primary." },
 );

@@ -42,6 +42,7 @@ export interface FigureSources {
       })
     | null;
   readonly flash: FlashLife | null;
+  readonly replication: { readonly inSync: readonly string[] } | null;
   readonly host: HostSample | null;
 }
 
@@ -54,7 +55,7 @@ interface LinkFigures {
  * dashboards find it.
  */
 export function figuresOf(sources: FigureSources): Map<string, string> {
-  const { uptimeMs, broker, journal, flash, uplink, downlink, host } = sources;
+  const { uptimeMs, broker, journal, flash, uplink, downlink, replication, host } = sources;
   const figures: Record<string, string | number | null | undefined> = {
     "broker/uptime": `${Math.floor(uptimeMs / 1000)} seconds`,
     "broker/clients/connected": broker.connections,
@@ -79,6 +80,7 @@ export function figuresOf(sources: FigureSources): Map<string, string> {
     "downlink/commands/accepted": downlink?.accepted,
     "downlink/commands/duplicate": downlink?.duplicates,
     "downlink/commands/refused": downlink === null ? null : sumOf(downlink.refused),
+    "site/peers-in-sync": replication?.inSync.length,
     "host/cpu-percent": rounded(host?.cpuPercent),
     "host/memory-available-bytes": host?.memoryAvailableBytes,
     "host/memory-total-bytes": host?.memoryTotalBytes,

@@ -21,6 +21,7 @@ export class LevelReplicas implements Service {
   readonly #options: LevelJournalOptions;
   readonly #tools: JournalTools;
   readonly #open = new Map<string, StoreJournal>();
+  readonly #opening = new Map<string, Promise<StoreJournal>>();
 
   /** @param options those of our own journal, with the `bytesMax` of one replica; `path` is the same */
   constructor(options: LevelJournalOptions, tools: JournalTools) {
@@ -46,6 +47,7 @@ export class LevelReplicas implements Service {
   }
 
   async stop(): Promise<void> {
+    await Promise.allSettled(this.#opening.values());
     const open = [...this.#open.values()];
     this.#open.clear();
     await Promise.all(open.map((replica) => replica.stop()));
@@ -56,19 +58,17 @@ export class LevelReplicas implements Service {
   }
 
   /**
-   * The replica of that journal, made when it is not there. Not to be called twice at once for one journal.
+   * The replica of that journal, made when it is not there.
    * @throws what a journal's start throws
    */
-  async open(journal: string): Promise<StoreJournal> {
+  open(journal: string): Promise<StoreJournal> {
     const known = this.#open.get(journal);
-    if (known) return known;
-    const path = join(this.#directory, journal);
-    const { tailBytesMax = 2 ** 22 } = this.#options;
-    const bounds = { tailBytesMax: tailBytesMax * TAIL_SHARE };
-    const replica = levelJournal({ ...this.#options, ...bounds, path, id: journal }, this.#tools);
-    await replica.start(new AbortController().signal);
-    this.#open.set(journal, replica);
-    return replica;
+    if (known) return Promise.resolve(known);
+    const before = this.#opening.get(journal);
+    if (before) return before;
+    const opening = this.#begin(journal).finally(() => this.#opening.delete(journal));
+    this.#opening.set(journal, opening);
+    return opening;
   }
 
   /** Gives the replica up with all that it holds. */
@@ -80,5 +80,15 @@ export class LevelReplicas implements Service {
     const away = join(this.#directory, `removed-${journal}-${randomBytes(4).toString("hex")}`);
     await moveAside(join(this.#directory, journal), away);
     await removeDirectory(away);
+  }
+
+  async #begin(journal: string): Promise<StoreJournal> {
+    const path = join(this.#directory, journal);
+    const { tailBytesMax = 2 ** 22 } = this.#options;
+    const bounds = { tailBytesMax: tailBytesMax * TAIL_SHARE };
+    const replica = levelJournal({ ...this.#options, ...bounds, path, id: journal }, this.#tools);
+    await replica.start(new AbortController().signal);
+    this.#open.set(journal, replica);
+    return replica;
   }
 }

@@ -28,8 +28,8 @@ export interface SiteTools {
   readonly random: Random;
   readonly identity: { readonly gateway: string; readonly site: string };
   readonly version: string;
-  /** Where peers reach this gateway; empty as long as there is nothing to reach. */
-  readonly address?: string;
+  /** Where peers reach this gateway; empty as long as there is nothing to reach. Asked once a second. */
+  readonly address?: () => string;
   /** A space of rows in the gateway's store, for the epoch alone. */
   readonly rows: EpochRows;
   /** The journal's id, its last durable seq, and how many entries of others' journals it has. Asked once a second. */
@@ -233,7 +233,8 @@ function etcdOf(endpoints: readonly string[], clock: Clock, timing: SiteTiming):
 
 function selfOf({ priority }: SiteOptions, tools: SiteTools, run: string): Member {
   const { id: journal, seq: offset, replicated = 0 } = tools.journalOffset();
-  const { identity, address = "", version } = tools;
+  const { identity, version } = tools;
+  const address = tools.address?.() ?? "";
   return { id: identity.gateway, run, address, priority, version, journal, offset, replicated };
 }
 

@@ -8,6 +8,7 @@ import type { Gaps } from "./gaps.ts";
 import type { Ledger } from "./ledger.ts";
 import type { UplinkLimits } from "./limits.ts";
 import type { Moment, Pacer } from "./pacer.ts";
+import type { Permit } from "./permit.ts";
 import { cursorName, LANES, type LaneName, type Router } from "./rules.ts";
 import { Shipper } from "./shipper.ts";
 import type { Source, SourceEntry } from "./source.ts";
@@ -32,6 +33,8 @@ export interface CarrierTools {
   readonly pacer: Pacer | null;
   readonly budget: BudgetKeeper | null;
   readonly ledger: Ledger;
+  /** Null where sending is always allowed. */
+  readonly permit: Permit | null;
   /** Messages are in flight and the cloud has been silent for too long. */
   readonly stalled: () => void;
 }
@@ -79,6 +82,8 @@ export class Carrier {
   begin(connection: CloudConnection, terms: CloudTerms): void {
     const inflightMax = Math.min(terms.receiveMax, this.#options.windowMax);
     this.#carriage = { connection, inflightMax, ended: new AbortController() };
+    // While another gateway sent what is ours, its acknowledgements have moved the cursors.
+    for (const shipper of this.shippers) shipper.reset();
     this.wake();
   }
 
@@ -153,13 +158,13 @@ export class Carrier {
   }
 
   #fill({ connection, inflightMax }: Carriage): void {
-    const { clock, pacer } = this.#tools;
+    const { clock, pacer, permit } = this.#tools;
     const nowMs = clock.monotonicMs();
     const moment: Moment = { nowMs, wallMs: pacer === null ? 0 : clock.wallMs() };
     const bytesMax = this.#options.limits.inflightBytesMax;
     let room = inflightMax - this.inflight;
     let bytes = this.shippers.reduce((sum, shipper) => sum + shipper.window.inflightBytes, 0);
-    while (room > 0 && bytes < bytesMax) {
+    while (room > 0 && bytes < bytesMax && (permit === null || permit.may())) {
       const lane = this.#turn.next(this.#ready(moment));
       const shipper = this.shippers[lane];
       if (shipper === undefined) break;

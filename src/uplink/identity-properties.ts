@@ -7,7 +7,7 @@ import type { SourceEntry } from "./source.ts";
  *
  *   fg-journal  id of the journal       fg-time  when it was accepted, ISO 8601, the gateway's wall clock
  *   fg-gateway  name of the gateway     fg-seq   its number in the journal
- *   fg-site     name of its site
+ *   fg-site     name of its site        fg-epoch of the primary that sends it, where the site has one
  *
  * Only time and number differ from one message to the next, so the bytes are kept and those two overwritten.
  */
@@ -17,11 +17,12 @@ export class IdentityProperties {
   readonly #seqAt: number;
   #wallMs = 0;
 
-  constructor(journalId: string, identity: GatewayIdentity) {
+  constructor(journalId: string, identity: GatewayIdentity, epoch: number | null) {
     const fixed = Buffer.concat([
       userProperty("fg-journal", journalId),
       userProperty("fg-gateway", identity.gateway),
       userProperty("fg-site", identity.site),
+      ...(epoch === null ? [] : [userProperty("fg-epoch", String(epoch))]),
       userProperty("fg-time", new globalThis.Date(0).toISOString()),
     ]);
     const last = userProperty("fg-seq", String(Number.MAX_SAFE_INTEGER));

@@ -25,6 +25,8 @@ export interface MqttClientSetup {
   readonly clock: Clock;
   readonly identity: GatewayIdentity;
   readonly journal: { readonly id: string };
+  /** Of the primary of the site; null, or left out, where there is none. */
+  readonly epoch?: () => number | null;
 }
 
 export interface MqttClientListener extends Omit<CloudListener, "closed"> {
@@ -59,7 +61,11 @@ export class MqttCloudClient {
     this.#setup = setup;
     this.#listener = listener;
     this.#writer = new PacketWriter((bytes) => this.#write(bytes));
-    this.#properties = new IdentityProperties(setup.journal.id, setup.identity);
+    this.#properties = new IdentityProperties(
+      setup.journal.id,
+      setup.identity,
+      setup.epoch?.() ?? null,
+    );
   }
 
   connect(): void {

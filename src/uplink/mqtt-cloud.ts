@@ -11,6 +11,8 @@ export interface MqttCloudTools {
   readonly identity: GatewayIdentity;
   /** Whose id goes with every message; read when a connection is opened. */
   readonly journal: { readonly id: string };
+  /** Goes with every message too; read when a connection is opened. */
+  readonly epoch?: () => number | null;
 }
 
 /**

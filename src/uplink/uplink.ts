@@ -13,6 +13,7 @@ import { Ledger } from "./ledger.ts";
 import { limitsOf, type UplinkLimits } from "./limits.ts";
 import { LinkDriver, type LinkStatus } from "./link-driver.ts";
 import { Pacer, type PacerStatus } from "./pacer.ts";
+import type { Permit } from "./permit.ts";
 import { type GatewayIdentity, gapRoute, LANES, type LaneName, type Router } from "./rules.ts";
 import type { Source } from "./source.ts";
 
@@ -25,6 +26,8 @@ export interface UplinkTools {
   /** The compiled rules: admission asks the same ones for the lane (rules.ts). */
   readonly route: Router;
   readonly identity: GatewayIdentity;
+  /** Absent: it sends from the start on, until it is stopped. */
+  readonly permit?: Permit;
   readonly limits?: Partial<UplinkLimits>;
 }
 
@@ -55,6 +58,9 @@ export interface Uplink extends Service {
 export function uplink(options: UplinkConfig, tools: UplinkTools): Uplink {
   return new CloudUplink(options, tools);
 }
+
+/** A process that was stopped may not send any more, before anybody has told it so. */
+const LOOK_EVERY_MS = 500;
 
 class CloudUplink implements Uplink {
   readonly name = "uplink";
@@ -101,13 +107,37 @@ class CloudUplink implements Uplink {
         pacer: this.#pacer,
         budget: this.#budget,
         ledger: this.#ledger,
+        permit: this.#tools.permit ?? null,
         stalled: () => this.#link.failed(stalled(acknowledgeTimeoutMs)),
       },
     );
     this.#carrier = carrier;
     this.#unfollow = journal.onCommit(() => carrier.wake());
     carrier.wake();
-    this.#link.promote();
+    this.#obey();
+  }
+
+  /** Connected while it may send, and under one epoch only: a new one means a new connection. */
+  #obey(): void {
+    const { permit, clock } = this.#tools;
+    if (permit === undefined) {
+      this.#link.promote();
+      return;
+    }
+    let epoch: number | null = null;
+    const look = () => {
+      const may = permit.may();
+      if (!may || permit.epoch() !== epoch) void this.#link.demote();
+      if (!may) return;
+      epoch = permit.epoch();
+      this.#link.promote();
+      this.#carrier?.wake();
+    };
+    look();
+    const unfollow = [permit.follow(look), clock.every(LOOK_EVERY_MS, look), this.#unfollow];
+    this.#unfollow = () => {
+      for (const stop of unfollow) stop();
+    };
   }
 
   async stop(): Promise<void> {

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { judge, screen } from "../../src/cli/status.ts";
 import type { GatewayStatus } from "../../src/gateway.ts";
 import { newCounters } from "../../src/journal/counters.ts";
+import { newCounters as newReplicationCounters } from "../../src/replica/counters.ts";
 import { DownLedger } from "../../src/uplink/down-ledger.ts";
 
 describe("fieldgate status", () => {
@@ -14,6 +15,7 @@ describe("fieldgate status", () => {
       screen(status, verdict),
       `gw-a at plant-7, up 3 h
   role                 standby, 2 gateways at the site, primary: gw-b
+  copies               none: there is no cluster.peer, so each gateway carries its own messages to the cloud
   clients              3 connected, 2 sessions, 1 retained
   listener lan         tls on port 8883, 4 connections, certificate for 42 days
   messages             12,345 accepted since start, 45,678 sent to clients
@@ -158,6 +160,55 @@ describe("what a store has lost", () => {
   });
 });
 
+describe("the copies in fieldgate status", () => {
+  const peer = {
+    id: "gw-b",
+    address: "10.0.0.12:7883",
+    state: "connected" as const,
+    ackedSeq: 990,
+    failures: 0,
+    lastError: null,
+    inSync: true,
+    lagMs: 0,
+  };
+  const copied = {
+    address: "10.0.0.11:7883",
+    error: null,
+    inSync: ["gw-b"],
+    isAlone: false,
+    whenAlone: "accept" as const,
+    releasedSeq: 990,
+    peers: [peer],
+    replicas: [{ journal: "11", gateway: "gw-b", seq: 5, storeBytes: 1000, connected: true }],
+    counters: newReplicationCounters(),
+  };
+
+  it("are fine while every peer is in sync, and a standby's uplink rests", () => {
+    const status = healthy();
+    const uplink = status.uplink && { ...status.uplink, state: "paused" as const };
+    const standby = { ...status, uplink, replication: copied };
+    assert.deepEqual(judge(standby), { exit: 0, reasons: [] });
+    assert.match(screen(standby, judge(standby)), /in sync: gw-b of 1; copied here: gw-b to seq 5/);
+  });
+
+  it("want attention when a peer is not in sync, and exit 2 when nothing is accepted without one", () => {
+    const lastError = { error: "the peer is silent" };
+    const lost = { ...peer, inSync: false, state: "waiting" as const, lastError };
+    const alone = { ...copied, inSync: [], isAlone: true, peers: [lost] };
+    const uplink = null;
+    const ledger = { ...healthy().ledger, telemetry: healthy().ledger.bulk };
+    assert.deepEqual(judge({ ...healthy(), uplink, ledger, replication: alone }), {
+      exit: 1,
+      reasons: [
+        "no peer is in sync: what is acknowledged is on this disk only",
+        "peer gw-b is not in sync: the peer is silent",
+      ],
+    });
+    const rejecting = { ...alone, whenAlone: "reject" as const };
+    assert.equal(judge({ ...healthy(), replication: rejecting }).exit, 2);
+  });
+});
+
 const MEMBER = {
   id: "gw-a",
   run: "1",
@@ -175,6 +226,8 @@ function healthy(): GatewayStatus {
     gateway: "gw-a",
     site: "plant-7",
     uptimeMs: 11_000_000,
+    replication: null,
+    replicaUplinks: {},
     journal: {
       id: "00",
       state: "open",

@@ -4,12 +4,23 @@ import { FieldgateError } from "../../src/base/errors.ts";
 import type { Mistake } from "../../src/config/mistake.ts";
 import { parseConfig } from "../../src/config/yaml-load.ts";
 
+const PEER =
+  "cluster:\n  { endpoints: [http://a:2379], peer: { host: a, caFile: a, certFile: b, keyFile: c";
+
 describe("the site", () => {
-  it("cannot be safe as long as nothing is copied to a peer", () => {
+  it("cannot be safe where nothing is copied to a peer", () => {
     const message =
-      "1 store.durability: cannot be safe: this version keeps no copy on a peer yet: choose local or fast";
+      "1 store.durability: cannot be safe: there is no cluster.peer, so nothing is copied: configure it, or choose local";
     check("store: { durability: safe }", [message]);
     check("store: { durability: safe }\ncluster: { endpoints: [http://a:2379] }", [message]);
+    check(`store: { durability: safe }\n${PEER} } }`, []);
+  });
+
+  it("takes frames from peers that hold the largest block", () => {
+    const message =
+      "2 cluster.peer.frameBytesMax: must be at least 1344KiB: store.blockBytesMax, mqtt.packetBytesMax and 64 KiB together";
+    check(`${PEER}, frameBytesMax: 1343KiB } }`, [message]);
+    check(`${PEER}, frameBytesMax: 1344KiB } }`, []);
   });
 
   it("has one name and one address for each listener", () => {

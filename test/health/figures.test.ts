@@ -91,6 +91,7 @@ function sources(connections: number): FigureSources {
       sent: 20,
       dropped: { a: 2, b: 3 },
     },
+    replication: { inSync: ["gw-b"] },
     journal: {
       lastSeq: 7,
       durableSeq: 6,

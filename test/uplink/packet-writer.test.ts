@@ -58,7 +58,11 @@ describe("the packets we write", () => {
 
 describe("the identity of a message", () => {
   it("is the journal, the seq, the time, the gateway and the site", () => {
-    const identity = new IdentityProperties("ab".repeat(16), { gateway: "gw-a", site: "plant-7" });
+    const identity = new IdentityProperties(
+      "ab".repeat(16),
+      { gateway: "gw-a", site: "plant-7" },
+      null,
+    );
     const read = (seq: number, wallMs: number) => {
       const message = { topic: "t", payload: Buffer.alloc(0), qos: 1, retain: false } as const;
       const entry = { seq, wallMs, message: { ...message, properties: null } };

@@ -1,0 +1,41 @@
+import type { ErrorCode } from "../base/errors.ts";
+
+/** What replication counts since the start. Status shows it; nothing decides by it. */
+export interface ReplicationCounters {
+  batchesSent: number;
+  /** Bytes of blocks sent, before and after they were packed. */
+  bytesRaw: number;
+  bytesSent: number;
+  /** Blocks taken into replicas, and those that were there already. */
+  blocksTaken: number;
+  blocksKnown: number;
+  /** Seqs that a replica will never have: its origin had trimmed them. */
+  seqsMissed: number;
+  /** Times that a peer left the peers in sync. */
+  syncLost: number;
+  /** Cursors of peers given up, because they held back too much. */
+  cursorsForgotten: number;
+  /** Times that a replica was full. */
+  replicaFull: number;
+  /** Connections that ended or were refused, by reason. */
+  readonly failures: Partial<Record<ErrorCode, number>>;
+}
+
+export function newCounters(): ReplicationCounters {
+  return {
+    batchesSent: 0,
+    bytesRaw: 0,
+    bytesSent: 0,
+    blocksTaken: 0,
+    blocksKnown: 0,
+    seqsMissed: 0,
+    syncLost: 0,
+    cursorsForgotten: 0,
+    replicaFull: 0,
+    failures: {},
+  };
+}
+
+export function countFailure(counters: ReplicationCounters, code: ErrorCode): void {
+  counters.failures[code] = (counters.failures[code] ?? 0) + 1;
+}

@@ -1,0 +1,118 @@
+import { FieldgateError } from "../base/errors.ts";
+import type { StoredBlock } from "./ports.ts";
+
+/**
+ * What gateways say to each other. On the wire each frame is u32 length, u8 type, body; the length counts type and body.
+ * docs/replication.md has it to the byte.
+ *
+ *   1 hello      JSON   dialer ▶ acceptor   first
+ *   2 welcome    JSON   dialer ◀ acceptor   the answer, or
+ *   3 refused    JSON   either way          why not; then the connection is closed
+ *   4 positions  JSON   dialer ▶ acceptor   how far a journal is dealt with
+ *   5 batch             dialer ▶ acceptor   u8 encoding, u32 bytes when unpacked, then blocks: u32 length, block
+ *   6 ack               dialer ◀ acceptor   u64 seq: everything up to it is on this disk
+ *   7 ping              either way          nothing: still here
+ */
+export const FRAME = {
+  hello: 1,
+  welcome: 2,
+  refused: 3,
+  positions: 4,
+  batch: 5,
+  ack: 6,
+  ping: 7,
+} as const;
+
+export const PROTOCOL_VERSION = 1;
+const PLAIN = 0;
+const PACKED = 1;
+const BATCH_HEADER_BYTES = 6;
+
+export interface Batch {
+  readonly isPacked: boolean;
+  readonly rawBytes: number;
+  readonly body: Buffer;
+}
+
+export function frameOf(type: number, ...body: readonly Uint8Array[]): Buffer {
+  return Buffer.concat([Buffer.of(type), ...body]);
+}
+
+export function jsonFrame(type: number, body: unknown): Buffer {
+  return frameOf(type, Buffer.from(JSON.stringify(body)));
+}
+
+export function ackFrame(seq: number): Buffer {
+  const body = Buffer.alloc(8);
+  body.writeBigUInt64BE(BigInt(seq));
+  return frameOf(FRAME.ack, body);
+}
+
+export function batchFrame(isPacked: boolean, rawBytes: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(BATCH_HEADER_BYTES - 1);
+  header[0] = isPacked ? PACKED : PLAIN;
+  header.writeUInt32BE(rawBytes, 1);
+  return frameOf(FRAME.batch, header, body);
+}
+
+/** The blocks of a batch, unpacked. */
+export function joinBlocks(blocks: readonly StoredBlock[]): Buffer {
+  const parts = blocks.flatMap(({ value }) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(value.length);
+    return [length, value];
+  });
+  return Buffer.concat(parts);
+}
+
+/** @throws FieldgateError ERR_PEER_PROTOCOL */
+export function splitBlocks(raw: Buffer): Buffer[] {
+  const blocks: Buffer[] = [];
+  for (let at = 0; at < raw.length; ) {
+    const end = at + 4 + (raw.length - at < 4 ? raw.length : raw.readUInt32BE(at));
+    if (end > raw.length) throw notUnderstood("a batch ends in the midst of a block");
+    blocks.push(raw.subarray(at + 4, end));
+    at = end;
+  }
+  return blocks;
+}
+
+/** @throws FieldgateError ERR_PEER_PROTOCOL when it is none, or larger than `bytesMax` when unpacked */
+export function readBatch(frame: Buffer, bytesMax: number): Batch {
+  if (frame.length < BATCH_HEADER_BYTES) throw notUnderstood("a batch without a header");
+  const encoding = frame[1];
+  const rawBytes = frame.readUInt32BE(2);
+  const body = frame.subarray(BATCH_HEADER_BYTES);
+  if (encoding !== PLAIN && encoding !== PACKED) throw notUnderstood("an encoding that is unknown");
+  if (rawBytes > bytesMax) throw notUnderstood("a batch that is too large");
+  if (encoding === PLAIN && rawBytes !== body.length)
+    throw notUnderstood("a batch of a wrong length");
+  return { isPacked: encoding === PACKED, rawBytes, body };
+}
+
+/** @throws FieldgateError ERR_PEER_PROTOCOL */
+export function readAck(frame: Buffer): number {
+  const seq = frame.length === 9 ? Number(frame.readBigUInt64BE(1)) : Number.NaN;
+  if (!Number.isSafeInteger(seq)) throw notUnderstood("an acknowledgement of nothing");
+  return seq;
+}
+
+/** @throws FieldgateError ERR_PEER_PROTOCOL when it is no JSON object */
+export function readJson(frame: Buffer): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(frame.toString("utf8", 1));
+  } catch (cause) {
+    throw notUnderstood("JSON that is none", cause);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw notUnderstood("JSON that is no object");
+  }
+  return value as Record<string, unknown>;
+}
+
+export function notUnderstood(what: string, cause?: unknown): FieldgateError {
+  return new FieldgateError("ERR_PEER_PROTOCOL", `the peer sent what is not understood: ${what}`, {
+    cause,
+  });
+}

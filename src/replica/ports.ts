@@ -1,0 +1,112 @@
+import type { FieldgateError } from "../base/errors.ts";
+import type { Watchable } from "../base/watchable.ts";
+
+/** What replication needs of others. gateway.ts introduces them. */
+
+/** The blocks of a journal, as they are; see journal/journal.ts for what each call promises. */
+interface Blocks {
+  readonly trimmedSeq: number;
+  read(afterSeq: number, bytesMax: number): Promise<Stored>;
+  neededSeq(except: string): number;
+  bytesAfter(seq: number): Promise<number>;
+  take(value: Buffer): { readonly isNews: boolean; readonly missed: number };
+}
+
+export interface Stored {
+  readonly entries: readonly StoredBlock[];
+  readonly throughSeq: number;
+}
+
+export interface StoredBlock {
+  /** That of its last entry. */
+  readonly seq: number;
+  readonly value: Buffer;
+}
+
+/** A journal of this gateway, or its copy of another one's. */
+export interface CopiedJournal {
+  readonly id: string;
+  readonly durableSeq: number;
+  readonly laneTotals: readonly number[];
+  readonly storeBytes: number;
+  readonly copies: Blocks;
+  onCommit(listener: () => void): () => void;
+  cursor(name: string): Cursor;
+  cursorNames(): readonly string[];
+  forgetCursor(name: string): void;
+  rows(space: string): {
+    get(key: string): Promise<Uint8Array | undefined>;
+    put(key: string, value: Uint8Array): Promise<void>;
+  };
+}
+
+export interface Cursor {
+  readonly seq: number;
+  readonly count: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  move(throughSeq: number, count: number, dropped?: Readonly<Record<string, number>>): void;
+}
+
+/** The copies of other gateways' journals. */
+export interface Replicas {
+  all(): readonly CopiedJournal[];
+  /** The replica of that journal, made when it is not there. */
+  open(journal: string): Promise<CopiedJournal>;
+}
+
+/** A gateway of the site, as it has registered. */
+export interface Peer {
+  readonly id: string;
+  /** host:port, or empty when nobody listens there. */
+  readonly address: string;
+  readonly journal: string;
+}
+
+export interface SiteView {
+  readonly members: Watchable<readonly Peer[]>;
+  /** The highest epoch that this gateway has seen; 0 when none. */
+  epoch(): number;
+  /** A peer has seen a higher epoch. */
+  outdated(epoch: number): void;
+  /** Whether this gateway carries the messages of the site to the cloud now: then its own positions are the newest. */
+  acts(): boolean;
+}
+
+/** The way between gateways. tls-network.ts implements it; simulations bring one that fails on purpose. */
+export interface PeerNetwork {
+  /** Begins to connect, and returns at once. Whoever answers there must be that gateway. */
+  dial(address: string, gateway: string, receiver: ChannelReceiver): Channel;
+  /**
+   * Takes connections. `accept` is given each one, with the id in the certificate of the gateway that made it.
+   * @returns where it listens, host:port
+   * @throws FieldgateError ERR_LISTEN, ERR_CERTIFICATE
+   */
+  listen(accept: (channel: Channel, gateway: string) => ChannelReceiver): Promise<string>;
+  /** Closes everything. */
+  close(): Promise<void>;
+}
+
+/** A connection between two gateways: frames arrive whole and in order, or it closes. */
+export interface Channel {
+  /** Only after `opened`. */
+  send(frame: Buffer): void;
+  /** Stops and goes on reading: what was read already still comes. */
+  pause(): void;
+  resume(): void;
+  /** Sends what was handed over, then closes. `closed` is not told any more. */
+  close(): void;
+}
+
+export interface ChannelReceiver {
+  opened(): void;
+  frame(frame: Buffer): void;
+  /** Once, and nothing after it. */
+  closed(error: FieldgateError): void;
+}
+
+/** Makes batches smaller, and restores them. */
+export interface Codec {
+  pack(raw: Buffer): Promise<Buffer>;
+  /** @throws Error when it is nothing that `pack` made, or of another length */
+  unpack(packed: Buffer, rawBytes: number): Promise<Buffer>;
+}

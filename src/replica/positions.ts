@@ -1,0 +1,98 @@
+import { notUnderstood } from "./frames.ts";
+import type { CopiedJournal } from "./ports.ts";
+
+/** How far a journal is dealt with, as the sender knows it. */
+export interface Positions {
+  readonly journal: string;
+  /** Its origin needs nothing up to here; null from anyone but the origin. */
+  readonly neededSeq: number | null;
+  /** Cursors of the uplink, by name. */
+  readonly cursors: Readonly<Record<string, Place>>;
+}
+
+interface Place {
+  readonly seq: number;
+  readonly count: number;
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+/** Cursors of a journal that are the same on all its copies. */
+const SHARED = /^uplink\/[a-z0-9-]{1,32}$/;
+const REASON = /^[a-z0-9-]{1,64}$/;
+const JOURNAL = /^[0-9a-f]{32}$/;
+const MANY = 64;
+/** The cursor of a copy that stands where its origin needs nothing any more. */
+export const ORIGIN_CURSOR = "origin";
+/** Cursors of an origin, one for each peer. */
+export const PEER_CURSORS = "peer/";
+
+export function positionsOf(journal: CopiedJournal, isOwn: boolean): Positions {
+  const shared = journal.cursorNames().filter((name) => SHARED.test(name));
+  const places = shared.toSorted().map((name) => {
+    const { seq, count, dropped } = journal.cursor(name);
+    return [name, { seq, count, dropped }] as const;
+  });
+  const neededSeq = isOwn ? journal.copies.neededSeq(PEER_CURSORS) : null;
+  return { journal: journal.id, neededSeq, cursors: Object.fromEntries(places) };
+}
+
+/** @throws FieldgateError ERR_PEER_PROTOCOL */
+export function readPositions(fields: Readonly<Record<string, unknown>>): Positions {
+  const { journal, neededSeq, cursors } = fields;
+  const places = Object.entries(isObject(cursors) ? cursors : {});
+  const isSound =
+    typeof journal === "string" &&
+    JOURNAL.test(journal) &&
+    (neededSeq === null || isCount(neededSeq)) &&
+    isObject(cursors) &&
+    places.length <= MANY &&
+    places.every(([name, place]) => SHARED.test(name) && isPlace(place));
+  if (!isSound) throw notUnderstood("positions that are none");
+  return { journal, neededSeq, cursors: cursors as Positions["cursors"] };
+}
+
+/**
+ * Moves the cursors of a journal to where they are said to be, never back, and in a copy never beyond what it has: then the rest
+ * follows when it has more. What is told while it is the one who moves them is left alone.
+ */
+export function applyPositions(journal: CopiedJournal, told: Positions, moves: boolean): void {
+  const { durableSeq, laneTotals } = journal;
+  if (told.neededSeq !== null) {
+    journal.cursor(ORIGIN_CURSOR).move(Math.min(told.neededSeq, durableSeq), 0);
+  }
+  if (moves) return;
+  for (const [name, { seq, count, dropped }] of Object.entries(told.cursors)) {
+    const cursor = journal.cursor(name);
+    // Its count belongs to its seq: where that is beyond what this copy has, the next telling will do.
+    if (seq <= cursor.seq || seq > durableSeq || count < cursor.count) continue;
+    if (count > laneTotals.reduce((sum, total) => sum + total, 0)) continue;
+    cursor.move(seq, count - cursor.count, more(dropped, cursor.dropped));
+  }
+}
+
+function more(
+  now: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const grown = Object.entries(now).map(([reason, count]) => [
+    reason,
+    count - (before[reason] ?? 0),
+  ]);
+  return Object.fromEntries(grown.filter(([, count]) => (count as number) > 0));
+}
+
+function isPlace(value: unknown): value is Place {
+  if (!isObject(value)) return false;
+  const { seq, count, dropped } = value;
+  if (!isCount(seq) || !isCount(count) || !isObject(dropped)) return false;
+  const reasons = Object.entries(dropped);
+  return reasons.length <= MANY && reasons.every(([name, n]) => REASON.test(name) && isCount(n));
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

@@ -1,0 +1,314 @@
+import type { Clock } from "../base/clock.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { Service } from "../base/service.ts";
+import { boundBacklogs } from "./backlogs.ts";
+import { newCounters, type ReplicationCounters } from "./counters.ts";
+import { PROTOCOL_VERSION } from "./frames.ts";
+import type { Greeting } from "./greeting.ts";
+import type { PeerLimits } from "./limits.ts";
+import type {
+  Channel,
+  Codec,
+  CopiedJournal,
+  Peer,
+  PeerNetwork,
+  Replicas,
+  SiteView,
+} from "./ports.ts";
+import { applyPositions, ORIGIN_CURSOR, type Positions, positionsOf } from "./positions.ts";
+import { Receiver } from "./receiver.ts";
+import { Release } from "./release.ts";
+import { Sender, type SenderStatus } from "./sender.ts";
+
+export interface ReplicationOptions {
+  readonly limits: PeerLimits;
+  /** Whether a publisher is acknowledged only when a peer in sync has the message too. */
+  readonly isSafe: boolean;
+  readonly whenAlone: "accept" | "reject";
+  /** The version of the journal's blocks. */
+  readonly format: number;
+}
+
+export interface ReplicationTools {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+  readonly identity: { readonly gateway: string; readonly site: string };
+  readonly journal: CopiedJournal;
+  readonly replicas: Replicas;
+  readonly network: PeerNetwork;
+  readonly codec: Codec;
+  readonly site: SiteView;
+  /** A replica is there: one of an earlier run, or a new one. Told once for each. */
+  readonly found: (replica: CopiedJournal, gateway: string) => void;
+}
+
+export interface ReplicaStatus {
+  readonly journal: string;
+  /** Whose it is. */
+  readonly gateway: string;
+  readonly seq: number;
+  readonly storeBytes: number;
+  readonly connected: boolean;
+}
+
+export interface ReplicationStatus {
+  /** Where peers connect; empty before the start, and while that is not possible. */
+  readonly address: string;
+  /** Why peers cannot connect. */
+  readonly error: Readonly<Record<string, unknown>> | null;
+  readonly inSync: readonly string[];
+  /** `durability: safe` is wanted, and there is no peer in sync. */
+  readonly isAlone: boolean;
+  readonly whenAlone: "accept" | "reject";
+  /** Publishers are acknowledged up to here. */
+  readonly releasedSeq: number;
+  readonly peers: readonly (SenderStatus & { readonly inSync: boolean; readonly lagMs: number })[];
+  readonly replicas: readonly ReplicaStatus[];
+  readonly counters: ReplicationCounters;
+}
+
+const TELL_EVERY_MS = 200;
+const TRIM_EVERY_MS = 2000;
+const LISTEN_RETRY_MS = 5000;
+const ROWS = "replica";
+const ORIGIN_ROW = "gateway";
+
+/**
+ * Copies our journal to the peers, and takes theirs. Each gateway connects to each other one, and ships its own journal over
+ * that connection; so between two there are two.
+ */
+export class Replication implements Service {
+  readonly name = "replication";
+  /** Up to where publishers are acknowledged. */
+  readonly release: Release;
+  readonly #options: ReplicationOptions;
+  readonly #tools: ReplicationTools;
+  readonly #log: Log;
+  readonly #counters = newCounters();
+  readonly #senders = new Map<string, Sender>();
+  readonly #receivers = new Map<string, Receiver>();
+  readonly #ending = new Set<Promise<void>>();
+  readonly #origins = new Map<string, string>();
+  readonly #life = new AbortController();
+  #stops: (() => void)[] = [];
+  #address = "";
+  #error: Readonly<Record<string, unknown>> | null = null;
+
+  constructor(options: ReplicationOptions, tools: ReplicationTools) {
+    this.#options = options;
+    this.#tools = tools;
+    this.#log = tools.log.part("replica");
+    const { isSafe, whenAlone, limits } = options;
+    this.release = new Release(
+      { isSafe, whenAlone, lagMsMax: limits.lagMsMax },
+      { ...tools, log: this.#log, counters: this.#counters },
+    );
+  }
+
+  /** Where peers connect; empty before the start. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** Entries of the site's journals that this gateway has, those of its own one included. */
+  get entries(): number {
+    const members = new Set(this.#tools.site.members.get().map(({ journal }) => journal));
+    const journals = this.#tools.replicas.all().filter(({ id }) => members.has(id));
+    return [this.#tools.journal, ...journals]
+      .flatMap(({ laneTotals }) => laneTotals)
+      .reduce((sum, total) => sum + total, 0);
+  }
+
+  /** Does not wait for peers, nor for its own address. */
+  async start(): Promise<void> {
+    const { clock, site, journal, replicas } = this.#tools;
+    for (const replica of replicas.all()) {
+      const row = await replica.rows(ROWS).get(ORIGIN_ROW);
+      this.#found(replica, row === undefined ? "unknown" : new TextDecoder().decode(row));
+    }
+    void this.#listen();
+    this.#stops = [
+      journal.onCommit(() => this.#committed()),
+      site.members.follow((members) => this.#meet(members)),
+      clock.every(TELL_EVERY_MS, () => {
+        for (const sender of this.#senders.values()) sender.tellPositions();
+      }),
+      clock.every(TRIM_EVERY_MS, () => this.#boundBacklogs()),
+    ];
+    this.#meet(site.members.get());
+    this.release.start();
+  }
+
+  /** Sensors are served all the same while the certificates are missing or the address is taken: it is tried again. */
+  async #listen(): Promise<void> {
+    const { clock, network } = this.#tools;
+    while (!this.#life.signal.aborted) {
+      try {
+        this.#address = await network.listen((channel, gateway) => this.#accept(channel, gateway));
+        this.#error = null;
+        return;
+      } catch (error) {
+        if (this.#error === null) this.#log.error("peers cannot connect", errorFields(error));
+        this.#error = errorFields(error);
+      }
+      await clock.sleep(LISTEN_RETRY_MS, this.#life.signal).catch(() => undefined);
+    }
+  }
+
+  #accept(channel: Channel, gateway: string): Receiver {
+    const receiver: Receiver = new Receiver(
+      {
+        ...this.#tools,
+        log: this.#log,
+        limits: this.#options.limits,
+        counters: this.#counters,
+        greeting: () => this.#greeting(),
+        admit: (other, from) => this.#admit(other, from),
+        positions: (told) => this.#told(told, receiver),
+        ended: (ended) => this.#ended(ended),
+      },
+      channel,
+      gateway,
+    );
+    return receiver;
+  }
+
+  async stop(): Promise<void> {
+    this.#life.abort();
+    this.release.stop();
+    for (const stop of this.#stops) stop();
+    this.#stops = [];
+    const ends = [...this.#senders.values(), ...this.#receivers.values()].map((one) => one.stop());
+    await Promise.all([...ends, ...this.#ending]);
+    await this.#tools.network.close();
+  }
+
+  status(): ReplicationStatus {
+    const { inSync, isAlone, releasedSeq } = this.release;
+    return {
+      address: this.#address,
+      error: this.#error,
+      inSync,
+      isAlone,
+      whenAlone: this.#options.whenAlone,
+      releasedSeq,
+      peers: [...this.#senders].map(([id, sender]) => ({
+        ...sender.status(),
+        inSync: inSync.includes(id),
+        lagMs: Math.round(this.release.lagMs(id)),
+      })),
+      replicas: this.#tools.replicas.all().map(({ id, durableSeq, storeBytes }) => ({
+        journal: id,
+        gateway: this.#origins.get(id) ?? "unknown",
+        seq: durableSeq,
+        storeBytes,
+        connected: [...this.#receivers.values()].some(({ journal }) => journal === id),
+      })),
+      counters: { ...this.#counters, failures: { ...this.#counters.failures } },
+    };
+  }
+
+  #greeting(): Greeting {
+    const { identity, journal, site } = this.#tools;
+    const { format } = this.#options;
+    return {
+      protocol: PROTOCOL_VERSION,
+      ...identity,
+      journal: journal.id,
+      format,
+      epoch: site.epoch(),
+    };
+  }
+
+  /** Peers are tried for as long as we run: one whose registration is lost may be there all the same. */
+  #meet(members: readonly Peer[]): void {
+    for (const peer of members) {
+      if (peer.id === this.#tools.identity.gateway || peer.address === "") continue;
+      const known = this.#senders.get(peer.id);
+      if (known !== undefined) known.update(peer);
+      else if (this.#senders.size < this.#options.limits.peersMax) this.#send(peer);
+      else this.#log.warn("a peer beyond cluster.peer.peersMax gets no copy", { peer: peer.id });
+    }
+  }
+
+  #send(peer: Peer): void {
+    const { site, journal, replicas } = this.#tools;
+    const sender = new Sender(
+      {
+        ...this.#tools,
+        log: this.#log,
+        limits: this.#options.limits,
+        counters: this.#counters,
+        greeting: () => this.#greeting(),
+        connected: (id, seq) => this.release.connected(id, seq),
+        acked: (id, seq) => this.release.acked(id, seq),
+        lost: (id) => this.release.lost(id),
+        sawEpoch: (epoch) => {
+          if (epoch > site.epoch()) site.outdated(epoch);
+        },
+        positions: () => [
+          positionsOf(journal, true),
+          ...replicas.all().map((replica) => positionsOf(replica, false)),
+        ],
+      },
+      peer,
+    );
+    this.#senders.set(peer.id, sender);
+    sender.start();
+  }
+
+  async #admit(other: Greeting, receiver: Receiver): Promise<CopiedJournal> {
+    const before = this.#receivers.get(other.gateway);
+    if (before !== undefined && before.journal !== other.journal) {
+      const message = `two gateways with the id ${other.gateway} and different stores are running`;
+      throw new FieldgateError("ERR_SITE_DUPLICATE", message);
+    }
+    this.#receivers.set(other.gateway, receiver);
+    if (before !== undefined) await before.stop();
+    if (other.epoch > this.#tools.site.epoch()) this.#tools.site.outdated(other.epoch);
+    const isNew = !this.#tools.replicas.all().some(({ id }) => id === other.journal);
+    const replica = await this.#tools.replicas.open(other.journal);
+    replica.cursor(ORIGIN_CURSOR);
+    if (isNew || !this.#origins.has(other.journal)) {
+      await replica.rows(ROWS).put(ORIGIN_ROW, new TextEncoder().encode(other.gateway));
+      this.#found(replica, other.gateway);
+    }
+    return replica;
+  }
+
+  #found(replica: CopiedJournal, gateway: string): void {
+    if (this.#origins.has(replica.id)) return;
+    this.#origins.set(replica.id, gateway);
+    this.#tools.found(replica, gateway);
+  }
+
+  #ended(receiver: Receiver): void {
+    if (this.#receivers.get(receiver.gateway) === receiver)
+      this.#receivers.delete(receiver.gateway);
+    const end = receiver.stop().finally(() => this.#ending.delete(end));
+    this.#ending.add(end);
+  }
+
+  #told(told: Positions, receiver: Receiver): void {
+    const { journal, replicas, site } = this.#tools;
+    const isOrigin = told.journal === receiver.journal;
+    const one = [journal, ...replicas.all()].find(({ id }) => id === told.journal);
+    if (one === undefined) return;
+    applyPositions(one, isOrigin ? told : { ...told, neededSeq: null }, site.acts());
+  }
+
+  #committed(): void {
+    for (const sender of this.#senders.values()) sender.wake();
+    this.release.committed();
+  }
+
+  #boundBacklogs(): void {
+    const { backlogBytesMax } = this.#options.limits;
+    boundBacklogs(this.#tools.journal, backlogBytesMax, this.#counters, this.#log).catch((error) =>
+      this.#log.warn("backlogs of peers are not known", errorFields(error)),
+    );
+  }
+}

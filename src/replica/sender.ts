@@ -1,0 +1,226 @@
+import { fullJitter } from "../base/backoff.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import { countFailure } from "./counters.ts";
+import { FRAME, jsonFrame, notUnderstood, readAck, readJson } from "./frames.ts";
+import { type Greeting, objection, readWelcome, refusalOf } from "./greeting.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import type { Channel, Peer, PeerNetwork } from "./ports.ts";
+import { PEER_CURSORS, type Positions } from "./positions.ts";
+import { Shipment, type ShipmentTools } from "./shipment.ts";
+
+export interface SenderTools extends ShipmentTools {
+  readonly random: Random;
+  readonly network: PeerNetwork;
+  readonly greeting: () => Greeting;
+  /** It is connected, and has our journal up to there. */
+  readonly connected: (peer: string, seq: number) => void;
+  readonly acked: (peer: string, seq: number) => void;
+  readonly lost: (peer: string) => void;
+  readonly sawEpoch: (epoch: number) => void;
+  /** Of all journals that this gateway has. */
+  readonly positions: () => readonly Positions[];
+}
+
+export interface SenderStatus {
+  readonly id: string;
+  readonly address: string;
+  readonly state: "connecting" | "connected" | "waiting";
+  readonly ackedSeq: number;
+  readonly failures: number;
+  readonly lastError: Readonly<Record<string, unknown>> | null;
+}
+
+/** A connection that lived for so long was a good one: the next failure is the first. */
+const STABLE_MS = 5000;
+const PAUSE_MS_MIN = 20;
+
+/** Our journal's way to one peer: connects, greets, ships, and after a failure connects again. */
+export class Sender {
+  readonly #tools: SenderTools;
+  readonly #life = new AbortController();
+  #peer: Peer;
+  #state: SenderStatus["state"] = "waiting";
+  #shipment: Shipment | null = null;
+  #channel: Channel | null = null;
+  #ackedSeq = 0;
+  #failures = 0;
+  #lastError: FieldgateError | null = null;
+  #told = new Map<string, string>();
+  #running: Promise<void> = Promise.resolve();
+  #nap = new AbortController();
+
+  constructor(tools: SenderTools, peer: Peer) {
+    this.#tools = tools;
+    this.#peer = peer;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#life.abort();
+    this.#nap.abort();
+    await this.#running;
+  }
+
+  /** The peer has registered with these. A new address is tried at once. */
+  update(peer: Peer): void {
+    const isMoved = peer.address !== this.#peer.address;
+    this.#peer = peer;
+    if (isMoved) this.#nap.abort();
+  }
+
+  wake(): void {
+    this.#shipment?.wake();
+  }
+
+  /** Tells the peer what has changed of how far journals are dealt with. */
+  tellPositions(): void {
+    if (this.#shipment === null) return;
+    for (const positions of this.#tools.positions()) {
+      const text = JSON.stringify(positions);
+      if (this.#told.get(positions.journal) === text) continue;
+      this.#told.set(positions.journal, text);
+      this.#channel?.send(jsonFrame(FRAME.positions, positions));
+    }
+  }
+
+  status(): SenderStatus {
+    return {
+      id: this.#peer.id,
+      address: this.#peer.address,
+      state: this.#state,
+      ackedSeq: this.#ackedSeq,
+      failures: this.#failures,
+      lastError: this.#lastError === null ? null : errorFields(this.#lastError),
+    };
+  }
+
+  async #run(): Promise<void> {
+    const { clock, limits, random } = this.#tools;
+    const timing = { firstMs: limits.backoffFirstMs, maxMs: limits.backoffMaxMs };
+    for (let attempt = 1; !this.#life.signal.aborted; attempt++) {
+      const beganMs = clock.monotonicMs();
+      const error = await this.#session();
+      if (this.#life.signal.aborted) return;
+      if (clock.monotonicMs() - beganMs >= STABLE_MS) attempt = 1;
+      this.#fail(error);
+      this.#nap = new AbortController();
+      const pauseMs = PAUSE_MS_MIN + fullJitter(attempt, timing, random);
+      await clock.sleep(pauseMs, this.#nap.signal).catch(() => undefined);
+    }
+  }
+
+  /** One connection, from its beginning to its end. Resolves with why it ended. */
+  async #session(): Promise<FieldgateError> {
+    const { network, clock, limits } = this.#tools;
+    const { address, id } = this.#peer;
+    const ended = new AbortController();
+    this.#state = "connecting";
+    const error = await new Promise<FieldgateError>((resolve) => {
+      const fail = (cause: unknown) => resolve(asPeerError(cause));
+      const channel = network.dial(address, id, {
+        opened: () => channel.send(jsonFrame(FRAME.hello, this.#tools.greeting())),
+        frame: (frame) => {
+          heartbeat.heard();
+          try {
+            const wasConnected = this.#shipment !== null;
+            this.#hear(frame, channel, fail);
+            if (!wasConnected && this.#shipment !== null) heartbeat.start();
+          } catch (cause) {
+            fail(cause);
+          }
+        },
+        closed: fail,
+      });
+      const heartbeat = new Heartbeat(clock, channel, limits.silenceMsMax, fail);
+      this.#channel = channel;
+      const late = new FieldgateError("ERR_PEER_SILENT", "the peer did not answer in time", {
+        details: { connectTimeoutMs: limits.connectTimeoutMs },
+      });
+      clock.sleep(limits.connectTimeoutMs, ended.signal).then(
+        () => this.#shipment === null && fail(late),
+        () => undefined,
+      );
+      const stopped = () => fail(new FieldgateError("ERR_PEER_CLOSED", "stopped"));
+      this.#life.signal.addEventListener("abort", stopped, { once: true });
+      ended.signal.addEventListener("abort", () => {
+        heartbeat.stop();
+        this.#life.signal.removeEventListener("abort", stopped);
+      });
+    });
+    ended.abort();
+    this.#end();
+    return error;
+  }
+
+  #hear(frame: Buffer, channel: Channel, fail: (error: unknown) => void): void {
+    const type = frame[0];
+    if (type === FRAME.ping) return;
+    if (type === FRAME.refused) throw refusalOf(readJson(frame));
+    if (type === FRAME.welcome && this.#shipment === null) this.#welcomed(frame, channel, fail);
+    else if (type === FRAME.ack && this.#shipment !== null) this.#shipment.acked(readAck(frame));
+    else throw notUnderstood(`a frame of type ${type} where none is expected`);
+  }
+
+  #welcomed(frame: Buffer, channel: Channel, fail: (error: unknown) => void): void {
+    const welcome = readWelcome(readJson(frame));
+    const { id } = this.#peer;
+    const refused = objection(this.#tools.greeting(), welcome, id);
+    if (refused !== null) throw refused;
+    this.#tools.sawEpoch(welcome.epoch);
+    this.#told = new Map();
+    this.#state = "connected";
+    this.#lastError = null;
+    const { journal } = this.#tools;
+    journal.cursor(PEER_CURSORS + id).move(Math.min(welcome.haveSeq, journal.durableSeq), 0);
+    this.#shipment = new Shipment(this.#tools, channel, welcome.haveSeq, {
+      moved: (seq) => this.#moved(seq),
+      failed: fail,
+    });
+    this.#tools.log.info("a peer takes our journal", { peer: id, haveSeq: welcome.haveSeq });
+    this.#ackedSeq = welcome.haveSeq;
+    this.#tools.connected(id, welcome.haveSeq);
+    this.tellPositions();
+    this.#shipment.wake();
+  }
+
+  /** Keeps our journal from trimming what the peer lacks, unless it was given up (`backlogBytesMax`). */
+  #moved(seq: number): void {
+    const { journal } = this.#tools;
+    const name = PEER_CURSORS + this.#peer.id;
+    if (journal.cursorNames().includes(name)) {
+      journal.cursor(name).move(Math.min(seq, journal.durableSeq), 0);
+    }
+    this.#ackedSeq = seq;
+    this.#tools.acked(this.#peer.id, seq);
+  }
+
+  #end(): void {
+    const wasConnected = this.#shipment !== null;
+    this.#shipment?.end();
+    this.#shipment = null;
+    this.#channel?.close();
+    this.#channel = null;
+    this.#state = "waiting";
+    if (wasConnected) this.#tools.lost(this.#peer.id);
+  }
+
+  /** Logged when the reason is another one than before: a peer that is switched off must not fill the log. */
+  #fail(error: FieldgateError): void {
+    const isNews = this.#lastError === null || this.#lastError.code !== error.code;
+    this.#failures++;
+    this.#lastError = error;
+    countFailure(this.#tools.counters, error.code);
+    const { id, address } = this.#peer;
+    if (!isNews) return;
+    this.#tools.log.warn("no connection to a peer", { peer: id, address, ...errorFields(error) });
+  }
+}
+
+function asPeerError(cause: unknown): FieldgateError {
+  if (cause instanceof FieldgateError) return cause;
+  return new FieldgateError("ERR_PEER_CLOSED", "the connection to the peer failed", { cause });
+}

@@ -1,0 +1,92 @@
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { ask } from "../../src/control/control-client.ts";
+import type { GatewayStatus } from "../../src/gateway.ts";
+import { enrollGateway, initSite } from "../../src/replica/file-certificates.ts";
+import { Program } from "./program.ts";
+
+/** Options of the gateways of one site, for tests of the real program. */
+export interface SiteOptions {
+  readonly directory: string;
+  readonly endpoints: readonly string[];
+  readonly cloudPort?: number;
+  readonly store?: Readonly<Record<string, unknown>>;
+  readonly peer?: Readonly<Record<string, unknown>>;
+  readonly uplink?: Readonly<Record<string, unknown>>;
+}
+
+/** A real gateway of a site, with a certificate of the site's authority, which is made when it is not there. */
+export class SiteGateway {
+  readonly id: string;
+  readonly program: Program;
+  port = 0;
+  readonly #options: SiteOptions;
+  readonly #file: string;
+
+  constructor(options: SiteOptions, id: string) {
+    this.id = id;
+    this.#options = options;
+    this.#file = join(options.directory, `${id}.yaml`);
+    this.program = new Program(this.#file);
+  }
+
+  async start(): Promise<void> {
+    const { directory, endpoints, cloudPort, store, peer, uplink } = this.#options;
+    const tls = await certificates(directory, this.id);
+    const config = {
+      gateway: { id: this.id, site: "plant-7" },
+      store: { path: this.store, ...store },
+      listeners: [{ name: "lan", port: 0 }],
+      cluster: { endpoints, peer: { host: "127.0.0.1", port: 0, ...tls, ...peer } },
+      control: { socket: this.#socket },
+      ...(cloudPort === undefined
+        ? {}
+        : {
+            uplink: {
+              endpoints: [`mqtt://127.0.0.1:${cloudPort}`],
+              rules: [{ match: "#", lane: "telemetry" }],
+              backoffFirstMs: 50,
+              backoffMaxMs: 200,
+              ...uplink,
+            },
+          }),
+    };
+    await writeFile(this.#file, JSON.stringify(config));
+    this.port = await this.program.start();
+  }
+
+  get store(): string {
+    return join(this.#options.directory, this.id);
+  }
+
+  async status(): Promise<GatewayStatus> {
+    return (await ask(this.#socket, "status")) as GatewayStatus;
+  }
+
+  async role(): Promise<string> {
+    return (await this.status()).cluster.role;
+  }
+
+  /** SIGKILL, and its disk is gone for ever. */
+  async lose(): Promise<void> {
+    await this.program.kill();
+    await rm(this.store, { recursive: true, force: true });
+  }
+
+  get #socket(): string {
+    return join(this.#options.directory, `${this.id}.sock`);
+  }
+}
+
+async function certificates(directory: string, id: string) {
+  const tls = join(directory, "tls");
+  await mkdir(tls, { recursive: true });
+  await initSite("plant-7", tls, systemClock).catch(() => undefined);
+  await enrollGateway(id, tls, systemClock).catch(() => undefined);
+  return {
+    caFile: join(tls, "site-ca.crt"),
+    certFile: join(tls, `${id}.crt`),
+    keyFile: join(tls, `${id}.key`),
+  };
+}

@@ -120,8 +120,8 @@ export async function withBroker(
   options: Partial<BrokerOptions> = {},
 ): Promise<void> {
   const site = new TestSite(options);
-  await site.start();
   try {
+    await site.start();
     await test(site);
   } finally {
     await site.stop();

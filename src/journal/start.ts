@@ -1,13 +1,13 @@
-import { errorFields, FieldgateError } from "../base/errors.ts";
+import { errorFields } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
 import type { Position } from "./appender.ts";
 import { type Block, LANES, laneTotalsOf, openBlock } from "./block.ts";
+import { FORMAT, journalId, type StoreFormat, writeMeta } from "./format.ts";
 import { above, blockKeySeq, KEY, kindKey } from "./keys.ts";
 import type { JournalTools } from "./options.ts";
 import { pages } from "./pages.ts";
-import { numbersRow, openRow, sealRow } from "./small-row.ts";
+import { numbersRow } from "./small-row.ts";
 import { type Store, StoreDamage } from "./store.ts";
-
-const FORMAT_VERSION = 1;
 
 /**
  * After a stop that was not clean, so many seqs are left out. Whatever was lost, under `durability: fast` or by a disk that
@@ -27,20 +27,22 @@ export interface Opened {
  * Opens the store and finds where the journal ends. Reads a few rows, however long the journal is. A store that is damaged
  * beyond opening is set aside, and a new journal begins.
  * @param relieve is told why it could not be opened; true when it has made room on a full disk
- * @throws FieldgateError ERR_STORE_FORMAT when a newer version wrote it, and what Store.open throws
+ * @throws FieldgateError ERR_STORE_FORMAT when it has a format that this program does not know, and what Store.open throws
  */
 export async function openStore(
   store: Store,
   newId: string,
   tools: JournalTools,
   relieve: (error: unknown) => Promise<boolean>,
+  format = FORMAT,
 ): Promise<Opened> {
   let quarantine: string | null = null;
+  const openSound = () => openIn(store, newId, format, tools.log);
   try {
-    return { ...(await openSound(store, newId)), quarantine };
+    return { ...(await openSound()), quarantine };
   } catch (error) {
     await store.close();
-    if (await relieve(error)) return { ...(await openSound(store, newId)), quarantine };
+    if (await relieve(error)) return { ...(await openSound()), quarantine };
     if (!(error instanceof StoreDamage)) throw error;
     quarantine = await store.setAside();
     tools.log.error("the store is damaged and was set aside: a new journal begins", {
@@ -48,7 +50,7 @@ export async function openStore(
       ...errorFields(error),
     });
   }
-  return { ...(await openSound(store, newId)), quarantine };
+  return { ...(await openSound()), quarantine };
 }
 
 /** The mark of a clean stop. Taken away at the next start. */
@@ -57,10 +59,15 @@ export async function writeClean(store: Store): Promise<void> {
   await store.write([{ key, value: numbersRow(key, []) }], true);
 }
 
-async function openSound(store: Store, newId: string): Promise<Omit<Opened, "quarantine">> {
+async function openIn(
+  store: Store,
+  newId: string,
+  format: StoreFormat,
+  log: Log,
+): Promise<Omit<Opened, "quarantine">> {
   await store.open();
-  const id = await readMeta(store);
-  if (id === null) return await create(store, newId);
+  const id = await journalId(store, format, log);
+  if (id === null) return await create(store, newId, format);
   const last = await lastBlock(store);
   const cleanKey = kindKey(KEY.clean);
   const isClean = (await store.get(cleanKey)) !== undefined;
@@ -77,37 +84,12 @@ async function openSound(store: Store, newId: string): Promise<Omit<Opened, "qua
   };
 }
 
-/** The journal's id; null when the store is new. */
-async function readMeta(store: Store): Promise<string | null> {
-  const key = kindKey(KEY.meta);
-  const value = await store.get(key);
-  if (value === undefined) {
-    const any = await store.page({
-      gte: Buffer.alloc(1),
-      lt: Buffer.from([255]),
-      rowsMax: 1,
-      bytesMax: 0,
-    });
-    if (any.length === 0) return null;
-    throw new StoreDamage("the store has rows but does not say whose journal it is");
-  }
-  const body = openRow(key, value);
-  if (body === null) throw new StoreDamage("the row that names the journal is damaged");
-  const version = body.readUInt16BE(0);
-  if (version > FORMAT_VERSION) {
-    throw new FieldgateError(
-      "ERR_STORE_FORMAT",
-      `the store was written in format ${version}, and this program knows up to ${FORMAT_VERSION}: install the newer version again, or set the store aside`,
-      { details: { version, known: FORMAT_VERSION } },
-    );
-  }
-  return body.toString("hex", 2, 18);
-}
-
-async function create(store: Store, id: string): Promise<Omit<Opened, "quarantine">> {
-  const key = kindKey(KEY.meta);
-  const body = Buffer.concat([Buffer.from([0, FORMAT_VERSION]), Buffer.from(id, "hex")]);
-  await store.write([{ key, value: sealRow(key, body) }], true);
+async function create(
+  store: Store,
+  id: string,
+  format: StoreFormat,
+): Promise<Omit<Opened, "quarantine">> {
+  await writeMeta(store, id, format);
   const laneTotals = new Array(LANES).fill(0);
   return { id, position: { lastSeq: 0, skip: 0, laneTotals, bytes: 0 } };
 }

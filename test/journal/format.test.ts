@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { silentLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
 import { EntryWalk, laneTotalsOf, openBlock } from "../../src/journal/block.ts";
 import { BlockWriter } from "../../src/journal/block-writer.ts";
 import { indexRow, openIndexRow, positionsOf } from "../../src/journal/index-row.ts";
-import { blockKey, indexKey, KEY, namedKey, spacePrefix } from "../../src/journal/keys.ts";
-import { numbersRow, readNumbers } from "../../src/journal/small-row.ts";
+import { blockKey, indexKey, KEY, kindKey, namedKey, spacePrefix } from "../../src/journal/keys.ts";
+import { MemoryStore } from "../../src/journal/memory-store.ts";
+import { DEFAULTS } from "../../src/journal/options.ts";
+import { numbersRow, readNumbers, sealRow } from "../../src/journal/small-row.ts";
+import { StoreJournal } from "../../src/journal/store-journal.ts";
+import { message, NOW } from "../support/journal-samples.ts";
 
 /** The bytes are those of docs/journal-format.md. When one of these must change, so must the version. */
 describe("the format of the store", () => {
@@ -60,6 +66,46 @@ describe("the format of the store", () => {
     assert.deepEqual(positionsOf(row), [0, 1, 5]);
     assert.deepEqual(openIndexRow(index, 7, row.value), row);
     assert.equal(openIndexRow(indexKey(4, 7), 7, row.value), null);
+  });
+
+  it("has these rows and no others after a short life", async () => {
+    const store = new MemoryStore(systemClock.afterTurn, () => 0);
+    const tools = { clock: systemClock, log: silentLog, random: () => 0 };
+    const options = { ...DEFAULTS, bytesMax: 2 ** 30, durability: "local" as const };
+    const journal = new StoreJournal(store, options, tools);
+    await journal.start(new AbortController().signal);
+    const queue = journal.queue("s1");
+    for (const name of ["a", "b"]) {
+      journal.append(message("t/1", name), 1, NOW, [queue]);
+      await journal.committed();
+    }
+    journal.cursor("up").move(2, 2, { expired: 1 });
+    queue.acknowledge(1);
+    journal.queue("gone").drop();
+    await journal.rows("ret").put("t/1", Buffer.from("kept"));
+    await journal.tidy();
+    await journal.stop();
+    await store.open();
+    const range = { gte: Buffer.alloc(1), lt: Buffer.from([255]), rowsMax: 100, bytesMax: 2 ** 20 };
+    const rows = (await store.page(range)).map(
+      ([key, value]) => `${key.toString("hex")} ${value.toString("hex")}`,
+    );
+    const meta = sealRow(kindKey(KEY.meta), Buffer.from(`0001${journal.id}`, "hex"));
+    const block = [
+      "464701002b157205" + "0000000000000002" + "00000001" + "00000008",
+      "00020002" + "018bcfe56800" + "000000000035" + "00000000" + "11000374" + "2f310162" + "02",
+    ];
+    assert.deepEqual(rows, [
+      `620000000000000002 ${block.join("")}`,
+      "637570 0202657870697265643d31afdfab3b",
+      "6800000001 01040273310eacbfd1",
+      `6d ${meta.toString("hex")}`,
+      "6e 0323ae056c",
+      "71000000010000000000000002 02040401007a56f033",
+      "7203726574742f31 6b6570744ee4d6d6",
+      "74 01350111ed70c0",
+      "7a 62d277af",
+    ]);
   });
 
   it("keeps numbers up to 2^53 - 1 as they are", () => {

@@ -14,6 +14,7 @@ export type ErrorCode =
   | "ERR_TOPIC"
   | "ERR_DEVICE_OPEN"
   | "ERR_UPLINK_REFUSED"
+  | "ERR_UPLINK_LOOKUP"
   | "ERR_UPLINK_STALLED"
   | "ERR_UPLINK_CLOSED"
   | "ERR_ETCD"

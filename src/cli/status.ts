@@ -80,12 +80,15 @@ function rests({ uplink, replication, cluster }: GatewayStatus): boolean {
 }
 
 function linkWarnings(name: string, link: LinkStatus | null): string[] {
-  if (link === null || link.state === "connected") return [];
+  if (link === null) return [];
+  const open = link.endpoints.filter(({ breaker }) => breaker === "open");
+  const left = open.map(({ endpoint }) => `${name} leaves ${endpoint} alone: its breaker is open`);
+  if (link.state === "connected") return left;
   const why = link.lastError?.["error"];
-  return [`${name} ${link.state}${typeof why === "string" ? `: ${why}` : ""}`];
+  return [`${name} ${link.state}${typeof why === "string" ? `: ${why}` : ""}`, ...left];
 }
 
-type LinkStatus = Pick<NonNullable<GatewayStatus["downlink"]>, "state" | "lastError">;
+type LinkStatus = Pick<NonNullable<GatewayStatus["downlink"]>, "state" | "lastError" | "endpoints">;
 
 function shortOfRoom({ room, storeBytes, bytesMax, freeBytes }: GatewayStatus["journal"]) {
   if (room === "free") return null;

@@ -26,7 +26,11 @@ export function* checkUplink(config: Config): Generator<Finding> {
 function* checkEndpoints({ endpoints }: UplinkConfig): Generator<Finding> {
   for (const [index, endpoint] of endpoints.entries()) {
     const message = endpointMistake(endpoint);
-    if (message !== null) yield { path: `uplink.endpoints[${index}]`, code: "pattern", message };
+    const path = `uplink.endpoints[${index}]`;
+    if (message !== null) yield { path, code: "pattern", message };
+    else if (endpoint.startsWith("srv+") && new URL(endpoint).port !== "") {
+      yield { path, code: "pattern", message: "has a port: the SRV records of its name say which" };
+    }
   }
   yield* checkTwice(
     endpoints,
@@ -49,7 +53,7 @@ function* checkCredentials(uplink: UplinkConfig): Generator<Finding> {
       "uplink.certFile",
     ]);
   }
-  if (!endpoints.some((endpoint) => endpoint.startsWith("mqtts://"))) {
+  if (!endpoints.some((endpoint) => /^(srv\+)?mqtts:/.test(endpoint))) {
     for (const [key, file] of Object.entries({ caFile, certFile, keyFile })) {
       const message = "is used with TLS only, and no endpoint begins with mqtts://";
       if (file) yield conflict(`uplink.${key}`, message, everyEndpoint);

@@ -123,20 +123,59 @@ const manners = {
   }),
 };
 
+const breaker = section(
+  {
+    windowMs: whole({
+      default: 5000,
+      minimum: 5,
+      maximum: 3_600_000,
+      description: "Time over which failures and acknowledgements are counted.",
+      unit: "ms",
+    }),
+    failurePercent: whole({
+      default: 60,
+      minimum: 1,
+      maximum: 100,
+      description: "With more failures than this among them, the broker is left alone.",
+      unit: "%",
+    }),
+    failuresMin: whole({
+      default: 3,
+      minimum: 1,
+      maximum: 1_000_000,
+      description: "So many failures at least.",
+    }),
+    openMs: whole({
+      default: 30_000,
+      minimum: 1,
+      maximum: 86_400_000,
+      description: "How long it is left alone. Then one connection is tried.",
+      unit: "ms",
+    }),
+  },
+  { default: {}, description: "The circuit breaker of each broker." },
+);
+
 const connection = {
   endpoints: Type.Array(
     text({
       description: "One broker.",
-      pattern: "^mqtts?://",
-      expects: "a URL that begins with mqtt:// or mqtts://",
+      pattern: "^(srv\\+)?mqtts?://",
+      expects: "a URL that begins with mqtt:// or mqtts://, or with srv+mqtts:// for DNS SRV",
     }),
     {
       minItems: 1,
       maxItems: 16,
-      description: "MQTT brokers of the cloud, tried in order.",
+      description: "MQTT brokers of the cloud. Those that have failed least are tried first.",
       examples: [["mqtts://cloud-1:8883", "mqtts://cloud-2:8883"]],
     },
   ),
+  endpointOrder: choice(["spread", "list"], {
+    default: "spread",
+    description:
+      "spread: each gateway has an order of its own, by a hash of its id. list: as the endpoints stand.",
+  }),
+  breaker,
   rules: Type.Array(uplinkRule, {
     maxItems: 1000,
     default: [],

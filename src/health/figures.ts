@@ -48,6 +48,7 @@ export interface FigureSources {
 
 interface LinkFigures {
   readonly state: string;
+  readonly breaker: string;
 }
 
 /**
@@ -75,7 +76,9 @@ export function figuresOf(sources: FigureSources): Map<string, string> {
     "flash/bytes-per-day": whole(flash?.bytesPerDay),
     "flash/years-left": rounded(flash?.yearsLeft),
     "uplink/state": uplink?.state,
+    "uplink/breaker": uplink?.breaker,
     "downlink/state": downlink?.state,
+    "downlink/breaker": downlink?.breaker,
     "downlink/commands/received": downlink?.received,
     "downlink/commands/accepted": downlink?.accepted,
     "downlink/commands/duplicate": downlink?.duplicates,

@@ -126,7 +126,7 @@ class CloudDownlink implements Downlink {
       answersMax: terms.receiveMax,
       protocol: terms.protocol,
       answer: (answer) => this.#answer(connection, answer),
-      failed: (error) => this.#link.failed(error),
+      failed: (error) => this.#link.gaveUp(error),
     });
   }
 

@@ -4,18 +4,29 @@ import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { UplinkConfig } from "../config/schema.ts";
+import { findCandidates, isLookedUp, lookupSrv, type SrvLookup } from "./dns-endpoints.ts";
+import { type Candidate, EndpointBook, type EndpointStatus, inOrder } from "./endpoint-book.ts";
 import { shownEndpoint } from "./endpoints.ts";
 import { type Link, type LinkEvent, type LinkTiming, nextLink } from "./link.ts";
 
 export type LinkOptions = Pick<
   UplinkConfig,
-  "endpoints" | "connectTimeoutMs" | "backoffFirstMs" | "backoffMaxMs" | "stableMs"
+  | "endpoints"
+  | "endpointOrder"
+  | "breaker"
+  | "connectTimeoutMs"
+  | "backoffFirstMs"
+  | "backoffMaxMs"
+  | "stableMs"
 >;
 
 export interface LinkTools {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
+  readonly identity: { readonly gateway: string };
+  /** Looks up `srv+mqtts://…`; by default the resolvers of the machine. */
+  readonly lookupSrv?: SrvLookup;
 }
 
 /** What a link opens and closes. */
@@ -34,14 +45,18 @@ export interface LinkStatus {
   readonly state: Link["at"];
   /** Where it is connected, or connects next. */
   readonly endpoint: string;
+  /** The circuit breaker of that endpoint (breaker.ts). */
+  readonly breaker: EndpointStatus["breaker"];
   /** Failures since the last stable connection. */
   readonly attempt: number;
   /** Connections that failed or ended, since the start. */
   readonly failures: number;
   readonly lastError: Readonly<Record<string, unknown>> | null;
+  /** Each broker that is known, in the order of this gateway. */
+  readonly endpoints: readonly EndpointStatus[];
 }
 
-/** Does what the link (link.ts) decides: its timers, its connection, one endpoint after the other. */
+/** Does what the link (link.ts) decides: its timers, its connection, the endpoint that has failed least. */
 export class LinkDriver {
   readonly #options: LinkOptions;
   readonly #tools: LinkTools;
@@ -52,7 +67,8 @@ export class LinkDriver {
   #connection: Closable | null = null;
   /** Ends the timer of the link's present state. */
   #timer = new AbortController();
-  #endpointIndex = 0;
+  readonly #book: EndpointBook;
+  #endpoint: string | null = null;
   #failures = 0;
   #lastError: Readonly<Record<string, unknown>> | null = null;
 
@@ -61,8 +77,12 @@ export class LinkDriver {
     this.#tools = tools;
     this.#world = world;
     const { backoffFirstMs: firstMs, backoffMaxMs: maxMs, stableMs } = options;
+    this.#book = new EndpointBook(options.breaker, stableMs);
     this.#timing = {
-      backoffMs: (attempt) => fullJitter(attempt, { firstMs, maxMs }, tools.random),
+      backoffMs: (attempt) => {
+        const jitterMs = fullJitter(attempt, { firstMs, maxMs }, tools.random);
+        return Math.max(jitterMs, this.#book.waitMs(tools.clock.monotonicMs()));
+      },
       stableMs,
     };
   }
@@ -76,15 +96,27 @@ export class LinkDriver {
   }
 
   opened(): void {
+    if (this.#endpoint !== null) this.#book.opened(this.#endpoint, this.#tools.clock.monotonicMs());
     this.#step("opened");
   }
 
-  /** The connection failed, whoever noticed. The next endpoint is tried after a while. */
+  /** The cloud has acknowledged something: to a breaker, that is health. */
+  progressed(nowMs: number): void {
+    if (this.#endpoint !== null) this.#book.progressed(this.#endpoint, nowMs);
+  }
+
+  /** The connection failed, whoever noticed. Another endpoint, or the same one, is tried after a while. */
   failed(error: FieldgateError): void {
-    const endpoint = shownEndpoint(this.#endpoint);
+    if (this.#endpoint !== null) this.#book.failed(this.#endpoint, this.#tools.clock.monotonicMs());
+    this.gaveUp(error);
+  }
+
+  /** The connection is no use to us just now, for reasons of our own: the same as a failure, but not the endpoint's. */
+  gaveUp(error: FieldgateError): void {
+    const endpoint = this.#endpoint === null ? null : shownEndpoint(this.#endpoint);
     this.#failures++;
     this.#lastError = errorFields(error);
-    this.#endpointIndex++;
+    this.#endpoint = null;
     this.#step("failed");
     const { attempt = 0, retryAtMs = 0 } = this.#link.at === "waiting" ? this.#link : {};
     const retryInMs = Math.round(retryAtMs - this.#tools.clock.monotonicMs());
@@ -106,16 +138,18 @@ export class LinkDriver {
     const link = this.#link;
     return {
       state: link.at,
-      endpoint: shownEndpoint(this.#endpoint),
+      endpoint: shownEndpoint(this.#next),
+      breaker: this.#book.breakerOf(this.#next),
       attempt: "attempt" in link ? link.attempt : 0,
       failures: this.#failures,
       lastError: this.#lastError,
+      endpoints: this.#book.status(),
     };
   }
 
-  get #endpoint(): string {
-    const { endpoints } = this.#options;
-    return endpoints[this.#endpointIndex % endpoints.length] as string;
+  get #next(): string {
+    const nowMs = this.#tools.clock.monotonicMs();
+    return this.#endpoint ?? this.#book.next(nowMs) ?? (this.#options.endpoints[0] as string);
   }
 
   #step(event: LinkEvent): void {
@@ -138,9 +172,42 @@ export class LinkDriver {
   }
 
   #open(): void {
-    const { connectTimeoutMs } = this.#options;
-    this.#connection = this.#world.open(this.#endpoint);
+    const { connectTimeoutMs, endpoints } = this.#options;
     this.#after(connectTimeoutMs, () => this.failed(connectTimedOut(connectTimeoutMs)));
+    if (!endpoints.some(isLookedUp)) {
+      this.#know(endpoints.map((endpoint, place) => ({ endpoint, place, priority: 0, weight: 1 })));
+      this.#dial();
+      return;
+    }
+    const { signal } = this.#timer;
+    findCandidates(endpoints, this.#tools.lookupSrv ?? lookupSrv).then(
+      (candidates) => {
+        if (signal.aborted) return;
+        this.#know(candidates);
+        this.#dial();
+      },
+      (error: FieldgateError) => {
+        if (signal.aborted) return;
+        if (this.#book.status().length === 0) this.failed(error);
+        else {
+          this.#tools.log.warn("brokers as they were known before", errorFields(error));
+          this.#dial();
+        }
+      },
+    );
+  }
+
+  #know(candidates: readonly Candidate[]): void {
+    const { endpointOrder } = this.#options;
+    this.#book.replace(inOrder(candidates, endpointOrder, this.#tools.identity.gateway));
+  }
+
+  #dial(): void {
+    const nowMs = this.#tools.clock.monotonicMs();
+    const endpoint = this.#next;
+    this.#book.tried(endpoint, nowMs);
+    this.#endpoint = endpoint;
+    this.#connection = this.#world.open(endpoint);
   }
 
   #close(how: "politely" | "at once"): void {

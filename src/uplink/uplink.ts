@@ -7,6 +7,7 @@ import type { UplinkConfig } from "../config/schema.ts";
 import { BudgetKeeper } from "./budget-keeper.ts";
 import { Carrier } from "./carrier.ts";
 import type { Cloud, CloudConnection, CloudTerms, DropReason } from "./cloud.ts";
+import type { SrvLookup } from "./dns-endpoints.ts";
 import { shownEndpoint } from "./endpoints.ts";
 import { Gaps } from "./gaps.ts";
 import { Ledger } from "./ledger.ts";
@@ -29,6 +30,7 @@ export interface UplinkTools {
   /** Absent: it sends from the start on, until it is stopped. */
   readonly permit?: Permit;
   readonly limits?: Partial<UplinkLimits>;
+  readonly lookupSrv?: SrvLookup;
 }
 
 export interface UplinkStatus extends LinkStatus {
@@ -200,8 +202,14 @@ class CloudUplink implements Uplink {
         carrier?.begin(connection, terms);
         this.#log.info("connected to the cloud", { endpoint: shownEndpoint(endpoint), ...terms });
       },
-      acknowledged: (token) => carrier?.acknowledged(token),
-      refused: (token, reason) => carrier?.refused(token, reason),
+      acknowledged: (token) => {
+        this.#link.progressed(this.#tools.clock.monotonicMs());
+        carrier?.acknowledged(token);
+      },
+      refused: (token, reason) => {
+        this.#link.progressed(this.#tools.clock.monotonicMs());
+        carrier?.refused(token, reason);
+      },
       closed: (error) => this.#link.failed(error),
     });
     return connection;

@@ -99,6 +99,8 @@ describe("commands from the cloud", () => {
     const downlink = {
       state: "waiting",
       endpoint: "mqtts://cloud:8883",
+      breaker: "open",
+      endpoints: [{ endpoint: "mqtts://cloud:8883", breaker: "open", opened: 1, failures: 3 }],
       attempt: 2,
       failures: 2,
       lastError: { error: "refused" },
@@ -122,6 +124,7 @@ describe("commands from the cloud", () => {
       exit: 1,
       reasons: [
         "downlink waiting: refused",
+        "downlink leaves mqtts://cloud:8883 alone: its breaker is open",
         "no commands: the cloud refuses the subscription to a/#",
       ],
     });
@@ -316,6 +319,8 @@ function healthy(): GatewayStatus {
     uplink: {
       state: "connected",
       endpoint: "mqtts://cloud:8883",
+      breaker: "closed",
+      endpoints: [{ endpoint: "mqtts://cloud:8883", breaker: "closed", opened: 0, failures: 0 }],
       protocol: "5",
       attempt: 0,
       inflight: 7,

@@ -239,7 +239,7 @@ describe("the uplink", () => {
       "endpoints[1]: has something after the port: scheme://host:port is all, special characters of a password as %XX",
       "endpoints[2]: has something after the port: scheme://host:port is all, special characters of a password as %XX",
       "endpoints[3]: is no URL: scheme://host:port, with the special characters of a user or password as %XX",
-      "endpoints[4]: must be a URL that begins with mqtt:// or mqtts://",
+      "endpoints[4]: must be a URL that begins with mqtt:// or mqtts://, or with srv+mqtts:// for DNS SRV",
     ]);
   });
 
@@ -305,7 +305,7 @@ describe("the uplink", () => {
 describe("what follows from another mistake", () => {
   it("is not listed again", () => {
     check("uplink:\n  endpoints: [http://a]\n  caFile: x\n", [
-      "2 uplink.endpoints[0]: must be a URL that begins with mqtt:// or mqtts://",
+      "2 uplink.endpoints[0]: must be a URL that begins with mqtt:// or mqtts://, or with srv+mqtts:// for DNS SRV",
     ]);
     check("devices: [5, { name: a }, { name: a, port: 7 }]", [
       "1 devices[0]: must be a section of keys and values, not 5",

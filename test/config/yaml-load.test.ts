@@ -191,7 +191,7 @@ describe("mistakes of values", () => {
       "3:1 cluster.endpoints: is missing: Members of the etcd cluster.",
     ]);
     check("uplink: { endpoints: }\n", [
-      "1:9 uplink.endpoints: is missing: MQTT brokers of the cloud, tried in order.",
+      "1:9 uplink.endpoints: is missing: MQTT brokers of the cloud. Those that have failed least are tried first.",
     ]);
     check("uplink: { endpoints: [] }\n", ["1:22 uplink.endpoints: must have at least 1, has 0"]);
   });

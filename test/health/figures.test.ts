@@ -23,6 +23,7 @@ describe("figures", () => {
     assert.equal(figures.has("$SYS/host/temperature-celsius"), false);
     assert.equal(figures.has("$SYS/uplink/state"), false);
     assert.equal(figures.get("$SYS/downlink/state"), "connected");
+    assert.equal(figures.get("$SYS/downlink/breaker"), "closed");
     assert.equal(figures.get("$SYS/downlink/commands/refused"), "3");
   });
 
@@ -102,6 +103,7 @@ function sources(connections: number): FigureSources {
     uplink: null,
     downlink: {
       state: "connected",
+      breaker: "closed",
       received: 9,
       accepted: 5,
       duplicates: 1,

@@ -4,6 +4,8 @@ import type { UplinkConfig } from "../../src/config/schema.ts";
 export function uplinkOptions(changes: Partial<UplinkConfig> = {}): UplinkConfig {
   return {
     endpoints: ["mqtt://127.0.0.1:1"],
+    endpointOrder: "list",
+    breaker: { windowMs: 5000, failurePercent: 60, failuresMin: 3, openMs: 50 },
     rules: [
       { match: "alarm/#", lane: "alarm", remoteTopic: "cloud/{topic}", qos: 1 },
       { match: "bulk/#", lane: "bulk", remoteTopic: "cloud/{topic}", qos: 1 },

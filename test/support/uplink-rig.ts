@@ -2,6 +2,7 @@ import type { Log } from "../../src/base/log.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import type { UplinkConfig } from "../../src/config/schema.ts";
+import type { SrvLookup } from "../../src/uplink/dns-endpoints.ts";
 import type { UplinkLimits } from "../../src/uplink/limits.ts";
 import { mqttCloud } from "../../src/uplink/mqtt-cloud.ts";
 import { compileRules } from "../../src/uplink/rules.ts";
@@ -15,7 +16,11 @@ const RIG_IDENTITY = { gateway: "gw-a", site: "plant-7" };
 export async function startUplink(
   journal: Source,
   changes: Partial<UplinkConfig>,
-  more: { readonly limits?: Partial<UplinkLimits>; readonly log?: Log } = {},
+  more: {
+    readonly limits?: Partial<UplinkLimits>;
+    readonly log?: Log;
+    readonly lookupSrv?: SrvLookup;
+  } = {},
 ): Promise<Uplink> {
   const options = uplinkOptions(changes);
   const service = uplink(options, {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
@@ -197,6 +198,82 @@ describe("the uplink over TLS", () => {
       /certificate|CERT|SIGN/,
     );
     assert.match(await connects(`mqtts://127.0.0.1:${broker.port}`, ours.cert), /ALTNAME|altnames/);
+  });
+});
+
+describe("the uplink to two mosquittos", () => {
+  it("goes to the other one when one dies, and delivers everything to either", async () => {
+    const [one, two] = [await startMosquitto(), await startMosquitto()];
+    const receivers: CloudReceiver[] = [];
+    for (const broker of [one, two]) {
+      ends.push(() => broker.end());
+      const receiver = await CloudReceiver.start({ port: broker.port });
+      ends.push(() => receiver.stop());
+      receivers.push(receiver);
+    }
+    const journal = new MemorySource();
+    const endpoints = [one, two].map(({ port }) => `mqtt://127.0.0.1:${port}`);
+    const service = await startUplink(journal, { endpoints });
+    ends.push(() => service.stop());
+    backlog(journal, 500);
+    await until("all at the first", () => receivers[0]?.first.length === 500);
+    await until("acknowledged", () => queued(service) === 0);
+    await one.kill();
+    backlog(journal, 500);
+    await until("the rest at the second", () => receivers[1]?.first.length === 500);
+    assert.equal(service.status().endpoint, endpoints[1]);
+    assert.deepEqual(
+      service.status().endpoints.map(({ failures }) => failures > 0),
+      [true, false],
+    );
+  });
+});
+
+describe("user, password and certificate in files", () => {
+  it("are read again for each connection, by a mosquitto that wants both over TLS", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "fieldgate-renewed-"));
+    ends.push(() => rm(directory, { recursive: true }));
+    const ours = authority(directory, "ours");
+    const server = certificate(directory, ours, "server", "subjectAltName=DNS:localhost");
+    const stranger = authority(directory, "stranger");
+    const users = join(directory, "users");
+    execFileSync("mosquitto_passwd", ["-b", "-c", users, "gw-a", "token-2"], { stdio: "pipe" });
+    const broker = await startMosquitto({
+      config: [
+        ...[`cafile ${ours.cert}`, `certfile ${server.cert}`, `keyfile ${server.key}`],
+        ...["require_certificate true", `password_file ${users}`, "allow_anonymous false"],
+      ],
+    });
+    ends.push(() => broker.end());
+    const files = {
+      passwordFile: join(directory, "password"),
+      certFile: join(directory, "gw.pem"),
+      keyFile: join(directory, "gw.key"),
+    };
+    const install = async (password: string, by: { cert: string; key: string }) => {
+      const pair = certificate(directory, by, "client", "subjectAltName=DNS:gw-a");
+      await writeFile(files.passwordFile, `${password}\n`);
+      await copyFile(pair.cert, files.certFile);
+      await copyFile(pair.key, files.keyFile);
+    };
+    const failuresMore = async () => {
+      const before = service.status().failures;
+      await until("two failures more", () => service.status().failures >= before + 2);
+      assert.equal(service.status().delivered, 0);
+    };
+    await install("token-2", stranger);
+    const journal = new MemorySource();
+    const endpoints = [`mqtts://localhost:${broker.port}`];
+    const more = { username: "gw-a", caFile: ours.cert, ...files };
+    const service = await startUplink(journal, { endpoints, ...more });
+    ends.push(() => service.stop());
+    backlog(journal, 10);
+    await failuresMore();
+    await install("token-1", ours);
+    await failuresMore();
+    await install("token-2", ours);
+    await until("all taken", () => queued(service) === 0);
+    assert.equal(service.status().delivered, 10);
   });
 });
 

@@ -70,6 +70,23 @@ describe("the uplink", () => {
     assert.equal(service.status().state, "connected");
   });
 
+  it("leaves an endpoint alone once its breaker has opened, and then tries once", async () => {
+    const breaker = { windowMs: 5000, failurePercent: 60, failuresMin: 3, openMs: 30_000 };
+    const changes = { breaker, endpoints: ["mqtt://a"], backoffFirstMs: 100, backoffMaxMs: 500 };
+    const { service, cloud, clock } = await begin(
+      changes,
+      {},
+      {},
+      { ...NO_FAULTS, refusesToOpen: 1 },
+    );
+    await clock.run(20_000);
+    assert.deepEqual([service.status().breaker, cloud.endpoints.length], ["open", 3]);
+    assert.equal(service.status().state, "waiting");
+    await clock.run(100_000);
+    assert.equal(cloud.endpoints.length, 6, "one probe in 30 s");
+    assert.equal(service.status().endpoints[0]?.opened, 4);
+  });
+
   it("tells what it is doing, and what was the matter", async () => {
     const { service, clock, cloud } = await begin({}, {}, {}, { ...NO_FAULTS, refusesToOpen: 1 });
     await clock.run(5000);

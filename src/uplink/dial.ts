@@ -83,8 +83,7 @@ export class Dial<C extends Dialled> {
       this.#client = client;
       client.connect();
     } catch (error) {
-      if (!(error instanceof FieldgateError)) throw error;
-      this.#end(error);
+      this.#end(expected(error));
     }
   }
 
@@ -110,6 +109,15 @@ export class Dial<C extends Dialled> {
     this.#over = true;
     this.#tools.ended(error);
   }
+}
+
+/** What cannot be made a TLS context of, OpenSSL throws: half of a renewed pair, or what is no PEM. It may be whole soon. */
+function expected(error: unknown): FieldgateError {
+  if (error instanceof FieldgateError) return error;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (!code.startsWith("ERR_OSSL")) throw error;
+  const message = "the certificate or key cannot be used";
+  return new FieldgateError("ERR_CONFIG_UNREADABLE", message, { cause: error });
 }
 
 function notAnEndpoint(endpoint: string): FieldgateError {

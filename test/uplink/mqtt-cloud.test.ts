@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import type { UplinkConfig } from "../../src/config/schema.ts";
 import type { Uplink } from "../../src/uplink/uplink.ts";
+import { authority } from "../support/certificates.ts";
 import { MemorySource } from "../support/memory-source.ts";
 import { accept, acknowledge, type Script, ScriptedBroker } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
@@ -282,6 +283,27 @@ describe("who we are", () => {
       [connect?.username, connect?.password?.toString(), connect?.clientId],
       ["gw", "s3cret", "me"],
     );
+  });
+});
+
+describe("a certificate that cannot be used", () => {
+  it("is a failure like any other: half of a renewal, or no PEM at all", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "fieldgate-uplink-"));
+    ends.push(() => rm(directory, { recursive: true }));
+    const one = authority(directory, "one");
+    const other = authority(directory, "other");
+    const noPem = join(directory, "no.pem");
+    await writeFile(noPem, "no certificate");
+    for (const files of [
+      { certFile: one.cert, keyFile: other.key },
+      { certFile: noPem, keyFile: one.key },
+      { certFile: one.cert, keyFile: noPem },
+    ]) {
+      const { service } = await uplinkTo([], { endpoints: ["mqtts://127.0.0.1:1"], ...files });
+      await until("failed, and tried again", () => service.status().failures >= 2);
+      assert.equal(service.status().lastError?.["code"], "ERR_CONFIG_UNREADABLE");
+      assert.match(String(service.status().lastError?.["error"]), /certificate or key/);
+    }
   });
 });
 

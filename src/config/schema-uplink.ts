@@ -225,7 +225,7 @@ export const uplink = section(
       description: "Bytes in flight, over all lanes. One message always goes, however long.",
     }),
     readMessagesMax: whole({
-      default: 1024,
+      default: 256,
       minimum: 1,
       maximum: 65_535,
       description:

@@ -8,6 +8,7 @@ import type { JournalOptions } from "./options.ts";
 import type { Store, StoreRow } from "./store.ts";
 
 const PAGE_BLOCKS = 64;
+const PAGE_BYTES = 128 * 1024;
 const KNOWN_DAMAGE_MAX = 1000;
 /** The cache is searched block by block: small blocks do not fill its bytes. */
 const CACHE_BLOCKS_MAX = 4 * PAGE_BLOCKS;
@@ -71,6 +72,8 @@ export class BlockReader {
           return { entries: found.entries, throughSeq };
         }
         scanned += block.value.length;
+        // Kept until the cache is full, every block of a backlog would grow old and wait for the slow garbage collector.
+        this.#forget(block);
       }
     }
     return { entries: found.entries, throughSeq };
@@ -137,7 +140,7 @@ export class BlockReader {
       gte: blockKey(Math.max(seq, this.#bounds.trimmedSeq + 1)),
       lt: above(kindKey(KEY.block)),
       rowsMax: PAGE_BLOCKS,
-      bytesMax: this.#options.scanBytesMax / 4,
+      bytesMax: Math.min(PAGE_BYTES, this.#options.scanBytesMax / 4),
     });
   }
 
@@ -190,12 +193,15 @@ export class BlockReader {
     if (this.#tail.at(block.firstSeq) || this.#cache.has(block.firstSeq)) return;
     this.#cache.set(block.firstSeq, block);
     this.#cacheBytes += block.value.length;
-    for (const [firstSeq, old] of this.#cache) {
+    for (const old of this.#cache.values()) {
       const fits = this.#cacheBytes <= this.#options.readCacheBytesMax;
       if ((fits && this.#cache.size <= CACHE_BLOCKS_MAX) || this.#cache.size === 1) break;
-      this.#cache.delete(firstSeq);
-      this.#cacheBytes -= old.value.length;
+      this.#forget(old);
     }
+  }
+
+  #forget(block: Block): void {
+    if (this.#cache.delete(block.firstSeq)) this.#cacheBytes -= block.value.length;
   }
 }
 

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FRAME, frameOf, jsonFrame } from "../../src/replica/frames.ts";
+import { SafeJournal } from "../../src/replica/safe-journal.ts";
+import { message, NOW } from "../support/journal-samples.ts";
+import { type TestPeer, type TestPeerOptions, TestPeers } from "../support/peers.ts";
+import { until } from "../support/until.ts";
+
+describe("replication over TLS", () => {
+  it("copies journals both ways, and a peer in sync releases what a publisher waits for", () =>
+    withPeers(async (peers) => {
+      const [a, b] = await pair(peers);
+      const publisher = new SafeJournal(a.journal, a.replication.release);
+      const released: number[] = [];
+      publisher.onCommit((seq) => {
+        assert.ok(b.has(a) >= seq, `${seq} was released and the peer has ${b.has(a)}`);
+        released.push(seq);
+      });
+      for (let n = 1; n <= 200; n++) publisher.append(message("t", "x".repeat(n * 20)), 1, NOW, []);
+      assert.ok(publisher.pendingBytes > 0);
+      await until("released", () => released.at(-1) === 200);
+      await fill(b, 50);
+      await until("copied back", () => a.has(b) === 50);
+      assert.equal(publisher.pendingBytes, 0);
+    }));
+
+  it("notices a peer that has fallen silent within a second, says so, and goes on alone or not at all", () =>
+    withPeers(async (peers) => {
+      for (const whenAlone of ["accept", "reject"] as const) {
+        const [a, b] = await pair(peers, { whenAlone }, whenAlone);
+        const publisher = new SafeJournal(a.journal, a.replication.release);
+        const beganMs = performance.now();
+        await b.stop();
+        await until("out of sync", () => a.status.isAlone);
+        assert.ok(performance.now() - beganMs < 1000, "a second");
+        assert.equal(a.status.counters.syncLost, 1);
+        const append = () => publisher.append(message("t", "alone"), 1, NOW, []);
+        if (whenAlone === "reject") {
+          assert.throws(append, { code: "ERR_PEER_NONE" });
+        } else {
+          const seq = append();
+          await until("released alone", () => publisher.durableSeq === seq);
+        }
+      }
+    }));
+
+  it("brings a peer up to date that was away, from where it was", () =>
+    withPeers(async (peers) => {
+      const [a, b] = await pair(peers);
+      await fill(a, 100);
+      await until("copied", () => b.has(a) === 100);
+      await b.replication.stop();
+      await fill(a, 500);
+      const later = await peers.start("gw-b");
+      const replica = b.replicas.get(a.journal.id);
+      assert.ok(replica);
+      later.replicas.set(a.journal.id, replica);
+      later.register();
+      await until("caught up", () => later.has(a) === 600);
+      assert.equal(later.status.counters.blocksKnown, 0, "nothing was sent twice");
+      assert.equal(later.status.counters.seqsMissed, 0);
+      await until("in sync", () => a.status.inSync.includes("gw-b"));
+    }));
+
+  it("keeps for a peer that is away what is bounded, and then it has a gap, which is counted", () =>
+    withPeers(async (peers) => {
+      const [a, b] = await pair(peers, { backlogBytesMax: 20_000 });
+      await fill(a, 10);
+      await until("copied", () => b.has(a) === 10);
+      await b.replication.stop();
+      const uplink = a.journal.cursor("uplink/telemetry");
+      await fill(a, 300);
+      uplink.move(a.journal.lastSeq - 5, 300);
+      await until("forgotten", () => a.status.counters.cursorsForgotten === 1);
+      await a.journal.tidy();
+      assert.ok(a.journal.copies.trimmedSeq > 100, "what nobody needs is gone");
+      const later = await peers.start("gw-b");
+      const replica = b.replicas.get(a.journal.id);
+      assert.ok(replica);
+      later.replicas.set(a.journal.id, replica);
+      later.register();
+      await until("caught up", () => later.has(a) === 310);
+      assert.equal(later.status.counters.seqsMissed, a.journal.copies.trimmedSeq - 10);
+    }));
+
+  it("tells how far a journal is dealt with, so that copies are trimmed and its origin too", () =>
+    withPeers(async (peers) => {
+      const [a, b] = await pair(peers);
+      a.journal.cursor("uplink/telemetry");
+      await fill(a, 50);
+      await until("copied", () => b.has(a) === 50);
+      const replica = b.replicas.get(a.journal.id);
+      assert.ok(replica);
+      // As the primary, which has delivered them from its copy, would.
+      replica.cursor("uplink/telemetry").move(40, 40, { expired: 3 });
+      const own = a.journal.cursor("uplink/telemetry");
+      await until("the origin knows", () => own.seq === 40);
+      assert.deepEqual([own.count, own.dropped], [40, { expired: 3 }]);
+      await until("the copy may go", () => replica.cursor("origin").seq >= 40);
+    }));
+});
+
+describe("a gateway that is no peer is refused, and nothing of it is kept:", () => {
+  it("one whose certificate is another authority's", () =>
+    refused({ authority: "other" }, "ERR_PEER_CERTIFICATE"));
+  it("one with the certificate of another gateway", () =>
+    refused({ certified: "gw-x" }, "ERR_PEER_CERTIFICATE"));
+  it("one of another site", () => refused({ site: "plant-8" }, "ERR_PEER_SITE"));
+  it("one with an older format", () => refused({ format: 0 }, "ERR_PEER_VERSION"));
+  it("one with a newer format", () => refused({ format: 2 }, "ERR_PEER_VERSION"));
+
+  it("a second one with the id of one that is connected, and another store", () =>
+    withPeers(async (peers) => {
+      const [a] = await pair(peers);
+      const twin = await peers.start("gw-b");
+      await fill(twin, 5);
+      await until("refused", () => failures(twin, "ERR_SITE_DUPLICATE") > 0);
+      assert.equal(a.has(twin), 0);
+      assert.ok(a.status.inSync.includes("gw-b"), "the first one stays");
+    }));
+
+  it("one that sends what is not understood: out of turn, garbage, too large", () =>
+    withPeers(async (peers) => {
+      const a = await peers.start("gw-a");
+      const b = await peers.start("gw-b");
+      const hello = {
+        protocol: 1,
+        site: "plant-7",
+        gateway: "gw-b",
+        journal: "b".repeat(32),
+        format: 1,
+        epoch: 0,
+      };
+      const cases = [
+        [frameOf(99)],
+        [frameOf(FRAME.hello, Buffer.from("{"))],
+        [jsonFrame(FRAME.hello, { ...hello, journal: "../x" })],
+        [jsonFrame(FRAME.hello, { ...hello, epoch: -1 })],
+        [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([7, 0, 0, 0, 1, 1]))],
+        [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([1, 0, 0, 0, 9, 1]))],
+        [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([0, 0, 0, 0, 1, 1]))],
+        [jsonFrame(FRAME.hello, hello), jsonFrame(FRAME.positions, { journal: 1 })],
+        [jsonFrame(FRAME.hello, hello), Buffer.alloc(2 ** 20 + 1, 5)],
+      ];
+      for (const [index, frames] of cases.entries()) {
+        const before = failures(a, "ERR_PEER_PROTOCOL");
+        const channel = b.network.dial(a.replication.address, "gw-a", {
+          opened: () => {
+            for (const frame of frames) channel.send(frame);
+          },
+          frame: () => undefined,
+          closed: () => undefined,
+        });
+        await until(`case ${index}`, () => failures(a, "ERR_PEER_PROTOCOL") > before);
+      }
+      assert.equal(a.replicas.get("b".repeat(32))?.lastSeq ?? 0, 0);
+    }));
+});
+
+/** Two gateways that are peers and in sync. */
+async function pair(
+  peers: TestPeers,
+  options: TestPeerOptions = {},
+  suffix = "",
+): Promise<[TestPeer, TestPeer]> {
+  if (suffix !== "") peers.members.set([]);
+  const a = await peers.start(`gw-a${suffix}`, options);
+  const b = await peers.start(`gw-b${suffix}`, options);
+  a.register();
+  b.register();
+  for (const one of [a, b]) await until("in sync", () => one.status.inSync.length === 1);
+  return [a, b];
+}
+
+/** The other one is odd: neither copies to the other, each says why, and neither has a replica. */
+async function refused(odd: TestPeerOptions, code: string): Promise<void> {
+  await withPeers(async (peers) => {
+    const a = await peers.start("gw-a");
+    const b = await peers.start("gw-b", odd);
+    await fill(a, 5);
+    await fill(b, 5);
+    a.register();
+    b.register();
+    for (const one of [a, b]) await until(`${code} at ${one.id}`, () => failures(one, code) > 0);
+    for (const one of [a, b]) assert.deepEqual([one.replicas.size, one.status.inSync], [0, []]);
+  });
+}
+
+function failures(peer: TestPeer, code: string): number {
+  return (peer.status.counters.failures as Record<string, number>)[code] ?? 0;
+}
+
+async function fill({ journal }: TestPeer, count: number): Promise<void> {
+  for (let n = 1; n <= count; n++) {
+    journal.append(message(`t/${n}`, `${n} ${"x".repeat(200)}`), 1, NOW, []);
+    if (n % 5 === 0) await journal.committed();
+  }
+  await journal.committed();
+}
+
+async function withPeers(use: (peers: TestPeers) => Promise<void>): Promise<void> {
+  const peers = new TestPeers();
+  try {
+    await use(peers);
+  } finally {
+    await peers.end();
+  }
+}

@@ -10,6 +10,7 @@ import type { StoreJournal } from "./journal/store-journal.ts";
 import { Replication } from "./replica/replication.ts";
 import { tlsNetwork } from "./replica/tls-network.ts";
 import { zlibCodec } from "./replica/zlib-codec.ts";
+import { EtcdDirectory } from "./site/etcd-directory.ts";
 import type { Site } from "./site/site.ts";
 import { mqttCloud } from "./uplink/mqtt-cloud.ts";
 import type { Permit } from "./uplink/permit.ts";
@@ -28,6 +29,8 @@ interface Tools {
 export class SiteWiring {
   /** Of the copies of other gateways' journals. */
   readonly uplinks = new Uplinks();
+  /** Endpoints of the cloud that the cluster's etcd names; null when none are looked for there. */
+  readonly directory: EtcdDirectory | null;
   readonly #config: Config;
   readonly #tools: Tools;
   readonly #journal: StoreJournal;
@@ -39,11 +42,16 @@ export class SiteWiring {
     this.#tools = tools;
     this.#journal = journal;
     this.#site = site;
+    const { cluster, uplink: { endpointsPrefix: prefix } = {} } = config;
+    const isNeeded = cluster !== undefined && prefix !== undefined;
+    this.directory = isNeeded ? new EtcdDirectory(cluster, prefix, tools) : null;
   }
+
+  readonly moreEndpoints = (): readonly string[] => this.directory?.values() ?? [];
 
   /** What starts behind our own journal. */
   get stores(): readonly Service[] {
-    return this.#replicas === null ? [] : [this.#replicas];
+    return [this.#replicas, this.directory].filter((each) => each !== null);
   }
 
   /** Null without `cluster.peer`. */
@@ -103,6 +111,7 @@ export class SiteWiring {
       cloud: mqttCloud(options, { clock, identity, journal, epoch }),
       route: compileRules(options.rules, identity),
       identity,
+      moreEndpoints: this.moreEndpoints,
       ...(permit === undefined ? {} : { permit }),
     });
   }

@@ -271,6 +271,7 @@ export class Gateway {
       rows: this.#journal.rows("downlink"),
       cloud: mqttCommandCloud(options, options.down, { clock, identity }),
       sink: { take: (message) => this.#broker.takeDown(message, publisher) },
+      moreEndpoints: this.#wiring.moreEndpoints,
       wallIsSure: () => clock.wallMs() > WALL_MS_MIN,
     });
   }

@@ -12,6 +12,10 @@ export function* checkUplink(config: Config): Generator<Finding> {
   if (!uplink) return;
   yield* checkEndpoints(uplink);
   yield* checkCredentials(uplink);
+  if (uplink.endpointsPrefix !== undefined && config.cluster === undefined) {
+    const message = "needs cluster: the keys are read in its etcd";
+    yield conflict("uplink.endpointsPrefix", message, ["cluster"]);
+  }
   if (uplink.backoffFirstMs > uplink.backoffMaxMs) {
     const message = `must not be more than backoffMaxMs (${uplink.backoffMaxMs} ms)`;
     yield conflict("uplink.backoffFirstMs", message, ["uplink.backoffMaxMs"]);

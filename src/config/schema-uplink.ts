@@ -175,6 +175,13 @@ const connection = {
     description:
       "spread: each gateway has an order of its own, by a hash of its id. list: as the endpoints stand.",
   }),
+  endpointsPrefix: Type.Optional(
+    text({
+      description:
+        "Prefix in the cluster's etcd: the value of each key below it is one more endpoint. Watched.",
+      examples: ["brokers/"],
+    }),
+  ),
   breaker,
   rules: Type.Array(uplinkRule, {
     maxItems: 1000,

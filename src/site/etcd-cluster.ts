@@ -1,6 +1,14 @@
 import type { Clock } from "../base/clock.ts";
+import { etcdClient } from "./etcd-client.ts";
 import type { Condition, Etcd, Grant, Listing, Put, WatchListener } from "./etcd-port.ts";
 import { hedged } from "./hedge.ts";
+import type { SiteTiming } from "./timing.ts";
+
+/** The members of an etcd cluster as one. */
+export function etcdOf(endpoints: readonly string[], clock: Clock, timing: SiteTiming): Etcd {
+  const clients = endpoints.map((endpoint) => etcdClient(endpoint, clock, timing.callMsMax));
+  return new EtcdCluster(clients, clock, timing.hedgeMs);
+}
 
 /**
  * All endpoints of an etcd cluster as one. A call goes to the endpoint that answered last; when that is silent for

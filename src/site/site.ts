@@ -6,8 +6,7 @@ import type { Service } from "../base/service.ts";
 import { type Watchable, Watched } from "../base/watchable.ts";
 import type { ClusterConfig } from "../config/schema.ts";
 import type { EpochRows } from "./epoch-row.ts";
-import { etcdClient } from "./etcd-client.ts";
-import { EtcdCluster } from "./etcd-cluster.ts";
+import { etcdOf } from "./etcd-cluster.ts";
 import { type ElectionCounters, EtcdElection, type HandOver } from "./etcd-election.ts";
 import { EtcdMembership } from "./etcd-membership.ts";
 import type { Etcd } from "./etcd-port.ts";
@@ -224,11 +223,6 @@ class EtcdSite implements Site {
     const member = this.members.get().find((one) => one.id === id);
     return member ?? { id, priority: -1, replicated: 0 };
   }
-}
-
-function etcdOf(endpoints: readonly string[], clock: Clock, timing: SiteTiming): Etcd {
-  const clients = endpoints.map((endpoint) => etcdClient(endpoint, clock, timing.callMsMax));
-  return new EtcdCluster(clients, clock, timing.hedgeMs);
 }
 
 function selfOf({ priority }: SiteOptions, tools: SiteTools, run: string): Member {

@@ -51,6 +51,8 @@ export class CommandDesk {
   readonly #held: Held;
   readonly #options: DownConfig;
   readonly #tools: DeskTools;
+  /** The last command that was taken: when it is kept, so are those before it. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: DownConfig, tools: DeskTools) {
     this.#options = options;
@@ -108,7 +110,9 @@ export class CommandDesk {
     const dueMs = clock.monotonicMs() + command.leftMs;
     const reply = line.expect();
     const rows = this.#remember(arrival, command, digest);
-    Promise.all([taken.kept, rows]).then(
+    const kept = Promise.all([taken.kept, rows]);
+    this.#last = kept;
+    kept.then(
       () => {
         ledger.accepted++;
         if (clock.monotonicMs() > dueMs) {
@@ -136,7 +140,7 @@ export class CommandDesk {
   #repeated(arrival: Arrival, command: Command, line: ReplyLine): void {
     const reply = line.expect();
     this.#tools.ledger.duplicates++;
-    this.#tools.journal.committed().then(
+    Promise.all([this.#last, this.#tools.journal.committed()]).then(
       () => reply.settle(replyTo(arrival, command, { result: "duplicate" }, 0)),
       () => undefined, // the store is closing: the cloud sends it again
     );

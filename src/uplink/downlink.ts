@@ -19,6 +19,7 @@ export interface DownlinkTools extends Omit<DeskTools, "ledger" | "subscriptions
   readonly random: Random;
   readonly identity: GatewayIdentity;
   readonly cloud: CommandCloud;
+  readonly moreEndpoints?: () => readonly string[];
 }
 
 export interface DownlinkStatus extends LinkStatus, DownBalance {

@@ -6,7 +6,7 @@ import type { Random } from "../base/random.ts";
 import type { UplinkConfig } from "../config/schema.ts";
 import { findCandidates, isLookedUp, lookupSrv, type SrvLookup } from "./dns-endpoints.ts";
 import { type Candidate, EndpointBook, type EndpointStatus, inOrder } from "./endpoint-book.ts";
-import { shownEndpoint } from "./endpoints.ts";
+import { parseEndpoint, shownEndpoint } from "./endpoints.ts";
 import { type Link, type LinkEvent, type LinkTiming, nextLink } from "./link.ts";
 
 export type LinkOptions = Pick<
@@ -27,6 +27,8 @@ export interface LinkTools {
   readonly identity: { readonly gateway: string };
   /** Looks up `srv+mqtts://…`; by default the resolvers of the machine. */
   readonly lookupSrv?: SrvLookup;
+  /** Endpoints that are known from elsewhere now, beside those of the configuration. */
+  readonly moreEndpoints?: () => readonly string[];
 }
 
 /** What a link opens and closes. */
@@ -175,7 +177,7 @@ export class LinkDriver {
     const { connectTimeoutMs, endpoints } = this.#options;
     this.#after(connectTimeoutMs, () => this.failed(connectTimedOut(connectTimeoutMs)));
     if (!endpoints.some(isLookedUp)) {
-      this.#know(endpoints.map((endpoint, place) => ({ endpoint, place, priority: 0, weight: 1 })));
+      this.#know(endpoints.map((endpoint, place) => ({ endpoint, place, ...EQUAL })));
       this.#dial();
       return;
     }
@@ -199,7 +201,22 @@ export class LinkDriver {
 
   #know(candidates: readonly Candidate[]): void {
     const { endpointOrder } = this.#options;
-    this.#book.replace(inOrder(candidates, endpointOrder, this.#tools.identity.gateway));
+    const all = [...candidates, ...this.#more(new Set(candidates.map(({ endpoint }) => endpoint)))];
+    this.#book.replace(inOrder(all, endpointOrder, this.#tools.identity.gateway));
+  }
+
+  /** What is no address is passed over, and so is one without TLS where the configuration has TLS only. */
+  #more(known: ReadonlySet<string>): readonly Candidate[] {
+    const { endpoints } = this.#options;
+    const wantsTls = endpoints.every((endpoint) => /^(srv\+)?mqtts:/.test(endpoint));
+    const place = endpoints.length;
+    return [...new Set(this.#tools.moreEndpoints?.() ?? [])].flatMap((endpoint) => {
+      if (known.has(endpoint)) return [];
+      const address = parseEndpoint(endpoint);
+      if (address !== null && (address.tls || !wantsTls)) return [{ endpoint, place, ...EQUAL }];
+      this.#tools.log.warn("no endpoint of ours", { endpoint: shownEndpoint(endpoint), wantsTls });
+      return [];
+    });
   }
 
   #dial(): void {
@@ -224,6 +241,8 @@ export class LinkDriver {
     this.#tools.clock.sleep(Math.max(0, ms), this.#timer.signal).then(task, () => undefined);
   }
 }
+
+const EQUAL = { priority: 0, weight: 1 };
 
 function connectTimedOut(connectTimeoutMs: number): FieldgateError {
   return new FieldgateError("ERR_UPLINK_REFUSED", "the cloud did not answer in time", {

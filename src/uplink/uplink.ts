@@ -31,6 +31,7 @@ export interface UplinkTools {
   readonly permit?: Permit;
   readonly limits?: Partial<UplinkLimits>;
   readonly lookupSrv?: SrvLookup;
+  readonly moreEndpoints?: () => readonly string[];
 }
 
 export interface UplinkStatus extends LinkStatus {

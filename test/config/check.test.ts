@@ -376,6 +376,22 @@ function mistakes(yaml: string): string[] {
 }
 
 /** Each expected line reads `line path: message`; in the order of the file within a line. */
+describe("endpoints that are found", () => {
+  it("have no port of their own, or an etcd to be found in", () => {
+    check(
+      `uplink:
+  endpoints: ["srv+mqtts://_mqtt._tcp.a.example", "srv+mqtt://_mqtt._tcp.b.example:1883"]
+  caFile: /a
+  endpointsPrefix: brokers/
+`,
+      [
+        "2 uplink.endpoints[1]: has a port: the SRV records of its name say which",
+        "4 uplink.endpointsPrefix: needs cluster: the keys are read in its etcd",
+      ],
+    );
+  });
+});
+
 describe("what comes down", () => {
   it("has filters, topics and answers that fit together", () => {
     check(

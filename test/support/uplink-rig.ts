@@ -20,6 +20,7 @@ export async function startUplink(
     readonly limits?: Partial<UplinkLimits>;
     readonly log?: Log;
     readonly lookupSrv?: SrvLookup;
+    readonly moreEndpoints?: () => readonly string[];
   } = {},
 ): Promise<Uplink> {
   const options = uplinkOptions(changes);

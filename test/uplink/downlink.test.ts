@@ -87,6 +87,30 @@ describe("a command", () => {
       numbers.map((n) => `puback ${n}`),
     );
   });
+
+  it("reaches whoever listens here without a session: a device", async () => {
+    const { cloud, field } = await begin();
+    const heard: string[] = [];
+    const end = field.site.broker.listen("commands/pump", ({ payload }) =>
+      heard.push(Buffer.from(payload).toString()),
+    );
+    cloud.send("on", {});
+    await cloud.heard("puback 1");
+    assert.deepEqual(heard, ["on"]);
+    end();
+  });
+
+  it("that is on disk only after its deadline is counted", async () => {
+    const { cloud, field } = await begin();
+    const release = field.site.hold();
+    const deadlineMs = Date.now() + 500;
+    cloud.send("on", { user: { "fg-deadline": new Date(deadlineMs).toISOString() } });
+    await until("taken", () => field.routed.length === 1);
+    await until("too late", () => Date.now() > deadlineMs + 5);
+    release();
+    await cloud.heard("puback 1");
+    assert.equal(field.service.status().late, 1);
+  });
 });
 
 describe("the same command again", () => {

@@ -252,6 +252,31 @@ describe("endpoints", () => {
     assert.match(String(service.status().lastError?.["error"]), /did not answer in time/);
   });
 
+  it("may become known meanwhile; what is no address, or has no TLS among those that have, is passed over", async () => {
+    const [one, two] = [await brokerWith(), await brokerWith()];
+    let more: string[] = [];
+    const moreEndpoints = () => more;
+    const service = await startUplink(
+      new MemorySource(),
+      { endpoints: [one.endpoint] },
+      { moreEndpoints },
+    );
+    ends.push(() => service.stop());
+    await until("connected", () => service.status().state === "connected");
+    more = ["http://no", one.endpoint, two.endpoint, two.endpoint];
+    one.hangUpOnAll();
+    await until("moved", () => two.visits.length === 1 && service.status().state === "connected");
+    assert.equal(service.status().endpoints.length, 2);
+    const tls = await startUplink(
+      new MemorySource(),
+      { endpoints: ["mqtts://127.0.0.1:1"] },
+      { moreEndpoints },
+    );
+    ends.push(() => tls.stop());
+    await until("failed", () => tls.status().failures >= 2);
+    assert.equal(tls.status().endpoints.length, 1);
+  });
+
   it("may be refusing connections, or no hosts at all", async () => {
     const accepts = await brokerWith();
     const gone = await brokerWith();

@@ -262,7 +262,7 @@ export class Gateway {
 
   #downlinkOf(options: Config["uplink"], identity: GatewayIdentity): Downlink | null {
     if (!options?.down) return null;
-    const publisher = new LocalPublisher("downlink");
+    const publisher = new LocalPublisher("downlink", true);
     const { clock } = this.#tools;
     return downlink(options, options.down, {
       ...this.#tools,

@@ -5,13 +5,17 @@ import type { Publisher } from "./intake.ts";
 export class LocalPublisher implements Publisher {
   readonly clientId: string;
   lastSeq = 0;
-  readonly holdsRefused = false;
+  readonly holdsRefused: boolean;
   #token = 0;
   readonly #waiting = new Map<number, () => void>();
 
-  /** @param clientId on whose behalf it publishes: a client, or a name of our own */
-  constructor(clientId: string) {
+  /**
+   * @param clientId on whose behalf it publishes: a client, or a name of our own
+   * @param holdsRefused whether what is refused comes again
+   */
+  constructor(clientId: string, holdsRefused = false) {
     this.clientId = clientId;
+    this.holdsRefused = holdsRefused;
   }
 
   accepted(token: number): void {

@@ -17,6 +17,7 @@ import { etcdChecks } from "../doctor/net-etcd-checks.ts";
 import { type UplinkAddress, uplinkChecks } from "../doctor/net-uplink-checks.ts";
 import { screen } from "../doctor/screen.ts";
 import type { GatewayStatus } from "../gateway.ts";
+import { findCandidates, isLookedUp, lookupSrv } from "../uplink/dns-endpoints.ts";
 import { parseEndpoint, shownEndpoint } from "../uplink/endpoints.ts";
 import type { Command } from "./command.ts";
 import { judge } from "./status.ts";
@@ -101,20 +102,29 @@ async function checksOf(config: Config, socket: string | null): Promise<readonly
     ...storeChecks(config, clock),
     ...serialChecks(config, SYSTEM_SERIAL_PLACES),
     ...certificateChecks(config, clock.wallMs()),
-    ...uplinkChecksOf(config, isConnected),
+    ...(await uplinkChecksOf(config, isConnected)),
     ...(config.cluster ? etcdChecks(config.cluster, clock) : []),
     ...machineChecks(SYSTEM_MACHINE_PLACES),
     ...listenerChecks(config),
   ];
 }
 
-function uplinkChecksOf({ uplink, gateway }: Config, isConnected: boolean): readonly Check[] {
+async function uplinkChecksOf(
+  { uplink, gateway }: Config,
+  isConnected: boolean,
+): Promise<readonly Check[]> {
   if (uplink === undefined) return [];
   const clock = systemClock;
-  const addresses = uplink.endpoints.flatMap((endpoint): UplinkAddress[] => {
-    const address = parseEndpoint(endpoint);
-    return address === null ? [] : [{ ...address, endpoint, shown: shownEndpoint(endpoint) }];
-  });
+  const found = await Promise.all(uplink.endpoints.map(brokersBehind));
+  const addresses = found.flatMap(({ endpoints }) =>
+    endpoints.flatMap((endpoint): UplinkAddress[] => {
+      const address = parseEndpoint(endpoint);
+      return address === null ? [] : [{ ...address, endpoint, shown: shownEndpoint(endpoint) }];
+    }),
+  );
+  const lookups = found.flatMap(({ finding }): Check[] =>
+    finding === null ? [] : [{ id: "uplink.srv", run: async () => [finding] }],
+  );
   const clientId = `${uplink.clientId ?? `${gateway.site}-${gateway.id}`}-doctor`;
   const mqtt = isConnected
     ? null
@@ -124,7 +134,27 @@ function uplinkChecksOf({ uplink, gateway }: Config, isConnected: boolean): read
         const tools = { clock, clientId, topic: "fieldgate/doctor" };
         return probeEndpoint(address.endpoint, uplink, tools);
       };
-  return uplinkChecks(uplink, addresses, { clock, mqtt });
+  return [...lookups, ...uplinkChecks(uplink, addresses, { clock, mqtt })];
+}
+
+/** The endpoint itself, or what its SRV records say now. */
+async function brokersBehind(
+  endpoint: string,
+): Promise<{ endpoints: readonly string[]; finding: Finding | null }> {
+  if (!isLookedUp(endpoint)) return { endpoints: [endpoint], finding: null };
+  const id = "uplink.srv";
+  const shown = shownEndpoint(endpoint);
+  try {
+    const endpoints = (await findCandidates([endpoint], lookupSrv)).map((one) => one.endpoint);
+    const what = `${shown} names ${endpoints.map(shownEndpoint).join(", ")}`;
+    return { endpoints, finding: { id, verdict: "fine", what } };
+  } catch (error) {
+    if (!(error instanceof FieldgateError)) throw error;
+    const what = `${shown} names no broker that can be used`;
+    const todo = `dig SRV ${new URL(endpoint).hostname}`;
+    const finding: Finding = { id, verdict: "critical", what, why: error.message, todo };
+    return { endpoints: [], finding };
+  }
 }
 
 async function fixed(findings: readonly Finding[]): Promise<readonly Finding[]> {

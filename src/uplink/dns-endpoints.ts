@@ -1,4 +1,4 @@
-import { resolveSrv } from "node:dns/promises";
+import { Resolver } from "node:dns/promises";
 import { FieldgateError } from "../base/errors.ts";
 import type { Candidate } from "./endpoint-book.ts";
 import { shownEndpoint } from "./endpoints.ts";
@@ -13,8 +13,9 @@ export interface SrvRecord {
   readonly weight: number;
 }
 
-/** By the resolvers of the machine. */
-export const lookupSrv: SrvLookup = resolveSrv;
+/** By the resolvers of the machine; each is given up after a few seconds. */
+export const lookupSrv: SrvLookup = (name) =>
+  new Resolver({ timeout: 2000, tries: 2 }).resolveSrv(name);
 
 export function isLookedUp(endpoint: string): boolean {
   return endpoint.startsWith("srv+");

@@ -63,6 +63,18 @@ describe("fieldgate", () => {
       }
     }));
 
+  it("tells in doctor which name of brokers cannot be looked up", () =>
+    withDirectory(async (directory) => {
+      const file = join(directory, "fieldgate.yaml");
+      const uplink = { endpoints: ["srv+mqtts://gw:secret@_mqtt._tcp.no-such-host.invalid"] };
+      const control = { socket: join(directory, "control.sock") };
+      await writeFile(file, JSON.stringify({ uplink, control }));
+      const { code, out } = await fieldgate("doctor", "--config", file, "--only", "uplink.srv");
+      assert.equal(code, 2);
+      assert.match(out, /_mqtt\._tcp\.no-such-host\.invalid names no broker that can be used/);
+      assert.doesNotMatch(out, /secret/);
+    }));
+
   it("tells in doctor what is wrong without a gateway and with one, and fixes what it may", () =>
     withDirectory(async (directory) => {
       const file = join(directory, "fieldgate.yaml");

@@ -74,7 +74,7 @@ export class DownSite {
   #downlink(): Downlink {
     const { endpoints, uplink, down, wallIsSure = () => true, log = silentLog } = this.#options;
     const options = uplinkOptions({ endpoints: [...endpoints], ...uplink });
-    const publisher = new LocalPublisher("downlink");
+    const publisher = new LocalPublisher("downlink", true);
     const { journal } = this.site;
     return downlink(options, downOptions(down), {
       clock: systemClock,

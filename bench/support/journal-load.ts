@@ -11,7 +11,7 @@ const TOOLS = { clock: systemClock, log: silentLog, random: Math.random };
 
 /** 100 bytes of payload, half of it noise, and a topic of 20 bytes. */
 export const MESSAGE_BYTES = 120;
-const MESSAGES: readonly Message[] = Array.from({ length: 1000 }, (_, i) => sample(i));
+export const MESSAGES: readonly Message[] = Array.from({ length: 1000 }, (_, i) => sample(i));
 
 /** A journal with a reader and a session, started. */
 export class Loaded {

@@ -1,5 +1,7 @@
 import { Counter, Gauge, Registry } from "prom-client";
+import type { FigureSources } from "./figures.ts";
 import type { HostSample } from "./host-statistics.ts";
+import type { FlashLife } from "./wear.ts";
 
 /** What the metrics are made of. */
 export interface MetricSources {
@@ -12,7 +14,9 @@ export interface MetricSources {
     readonly durableSeq: number;
     readonly storeBytes: number;
     readonly pendingBytes: number;
+    readonly figures: FigureSources["journal"]["figures"];
   };
+  readonly flash: FlashLife | null;
   readonly broker: {
     readonly connections: number;
     readonly paused: number;
@@ -71,6 +75,8 @@ export async function metricsOf(sources: MetricSources): Promise<string> {
   registry.setDefaultLabels({ gateway, site });
   const sheet = new Sheet(registry);
   general(sheet, sources);
+  journalPart(sheet, sources.journal.figures);
+  flashPart(sheet, sources.flash);
   brokerPart(sheet, sources.broker);
   lanes(sheet, sources.ledger);
   devicePart(sheet, sources.devices);
@@ -148,6 +154,45 @@ function general(sheet: Sheet, { uptimeMs, journal, uplink, cluster }: MetricSou
     "1: etcd answers.",
     cluster.etcd === "none" ? null : flag(cluster.etcd === "answers"),
   );
+}
+
+function journalPart(sheet: Sheet, figures: MetricSources["journal"]["figures"]): void {
+  const { commitMsMedian, commitMsP99 } = figures;
+  sheet.counter("journal_commits", "Commits written to the store.", figures.commits);
+  sheet.counter("journal_syncs", "Commits that ended in a sync of the disk.", figures.syncs);
+  sheet.gauge("journal_commit_seconds", "How long the last thousand commits took.", [
+    [{ quantile: "0.5" }, seconds(commitMsMedian)],
+    [{ quantile: "0.99" }, seconds(commitMsP99)],
+  ]);
+  sheet.counter("journal_write_errors", "Writes that the disk refused.", figures.writeErrors);
+  sheet.counter("journal_refused", "What the journal did not take.", [
+    [{ reason: "store-full" }, figures.refusedFull],
+    [{ reason: "disk-behind" }, figures.refusedPending],
+  ]);
+  sheet.counter("journal_damaged", "What was found damaged or missing.", [
+    [{ what: "block" }, figures.damagedBlocks],
+    [{ what: "entry" }, figures.missingEntries],
+    [{ what: "row" }, figures.damagedRows],
+    [{ what: "reference" }, figures.missingReferences],
+  ]);
+}
+
+function flashPart(sheet: Sheet, flash: FlashLife | null): void {
+  if (flash === null) return;
+  sheet.counter("flash_device_written_bytes", "By the whole machine.", flash.deviceBytes);
+  sheet.counter("flash_program_written_bytes", "By the gateway.", flash.programBytes);
+  sheet.gauge("flash_bytes_per_message", "Written for each message kept.", flash.bytesPerMessage);
+  sheet.gauge(
+    "flash_write_amplification",
+    "Written for each byte of topic and payload kept.",
+    flash.writeAmplification,
+  );
+  sheet.gauge("flash_bytes_per_day", "At the rate of the last day at work.", flash.bytesPerDay);
+  sheet.gauge("flash_years_left", "Of the stated endurance, at that rate.", flash.yearsLeft);
+}
+
+function seconds(ms: number | null): number | null {
+  return ms === null ? null : ms / 1000;
 }
 
 function brokerPart(sheet: Sheet, broker: MetricSources["broker"]): void {

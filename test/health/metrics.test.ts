@@ -4,6 +4,7 @@ import { jsonLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { HealthServer } from "../../src/health/net-health-server.ts";
 import { type MetricSources, metricsOf } from "../../src/health/prom-metrics.ts";
+import { newCounters } from "../../src/journal/counters.ts";
 
 describe("metrics", () => {
   it("name what status counts, with gateway and site, and totals by reason", async () => {
@@ -16,6 +17,11 @@ describe("metrics", () => {
       `fieldgate_lane_queued_messages{lane="alarm",${labels}} 1`,
       `fieldgate_lane_dropped_total{lane="alarm",reason="expired",${labels}} 4`,
       `fieldgate_device_refused_total{device="boiler",reason="check",${labels}} 5`,
+      `fieldgate_journal_commits_total{${labels}} 7`,
+      `fieldgate_journal_commit_seconds{quantile="0.5",${labels}} 0.0015`,
+      `fieldgate_journal_damaged_total{what="entry",${labels}} 3`,
+      `fieldgate_flash_device_written_bytes_total{${labels}} 5000`,
+      `fieldgate_flash_write_amplification{${labels}} 2.5`,
       `fieldgate_site_role{role="standby",${labels}} 1`,
       `fieldgate_host_cpu_ratio{${labels}} 0.12`,
       "# TYPE fieldgate_messages_accepted_total counter",
@@ -26,7 +32,7 @@ describe("metrics", () => {
 
   it("leave out what is not known, instead of saying 0", async () => {
     const text = await metricsOf({ ...SOURCES, uplink: null, host: null, devices: [] });
-    assert.doesNotMatch(text, /uplink|host|device|epoch/);
+    assert.doesNotMatch(text, /uplink|host|fieldgate_device|epoch|years_left|0\.99/);
   });
 
   it("write labels as the format wants them, whatever the reason says", async () => {
@@ -67,7 +73,31 @@ const SOURCES: MetricSources = {
   gateway: "gw-a",
   site: "plant-7",
   uptimeMs: 1000,
-  journal: { state: "open", lastSeq: 10, durableSeq: 9, storeBytes: 100, pendingBytes: 1 },
+  journal: {
+    state: "open",
+    lastSeq: 10,
+    durableSeq: 9,
+    storeBytes: 100,
+    pendingBytes: 1,
+    figures: {
+      ...newCounters(),
+      commits: 7,
+      missingEntries: 3,
+      commitMsMedian: 1.5,
+      commitMsP99: null,
+    },
+  },
+  flash: {
+    sinceMs: 0,
+    deviceBytes: 5000,
+    programBytes: null,
+    windowMs: 60_000,
+    bytesPerMessage: null,
+    writeAmplification: 2.5,
+    bytesPerDay: 7_200_000,
+    enduranceBytes: null,
+    yearsLeft: null,
+  },
   broker: {
     connections: 3,
     paused: 0,

@@ -126,23 +126,17 @@ export class MqttCommandClient {
   }
 
   #received(packet: Packet): void {
+    const arrival = packet.cmd === "publish" ? arrivalOf(packet) : null;
+    const released = packet.cmd === "pubrel" ? (packet.messageId ?? 0) : null;
+    // Also while we say goodbye: the client would acknowledge what nobody takes any more.
+    if (arrival !== null || released !== null) takeOff(packet);
     if (this.#state === "over") return;
+    if (arrival !== null) this.#tell(() => this.#listener.arrived(arrival));
+    if (released !== null) this.#tell(() => this.#listener.released(released));
     switch (packet.cmd) {
       case "connack":
         this.#accepted(packet);
         break;
-      case "publish": {
-        const arrival = arrivalOf(packet);
-        takeOff(packet);
-        this.#tell(() => this.#listener.arrived(arrival));
-        break;
-      }
-      case "pubrel": {
-        const packetId = packet.messageId ?? 0;
-        takeOff(packet);
-        this.#tell(() => this.#listener.released(packetId));
-        break;
-      }
       case "puback":
         this.#answered(packet.messageId ?? 0, packet.reasonCode ?? 0);
         break;

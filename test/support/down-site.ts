@@ -75,7 +75,7 @@ export class DownSite {
     const { endpoints, uplink, down, wallIsSure = () => true, log = silentLog } = this.#options;
     const options = uplinkOptions({ endpoints: [...endpoints], ...uplink });
     const publisher = new LocalPublisher("downlink", true);
-    const { journal } = this.site;
+    const { journal, broker } = this.site; // those of now: who has crashed does nothing to those that come after
     return downlink(options, downOptions(down), {
       clock: systemClock,
       log,
@@ -91,7 +91,7 @@ export class DownSite {
         take: (message) => {
           const refusal = this.refuses(message);
           if (refusal !== null) return { refusal, kept: new Promise(() => {}) };
-          const taken = this.site.broker.takeDown(message, publisher);
+          const taken = broker.takeDown(message, publisher);
           if (taken.refusal === null) this.routed.push(message);
           return taken;
         },

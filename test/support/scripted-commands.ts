@@ -15,6 +15,8 @@ export class ScriptedCommands {
   sessionPresent = false;
   /** Reason codes of the next SUBACK. */
   grants: number[] | null = null;
+  /** Called with each acknowledgement as it is told. */
+  onAcknowledged: (type: "puback" | "pubrec" | "pubcomp", messageId: number) => void = () => {};
   /** Answers to the answers. */
   acknowledgesAnswers = true;
   readonly broker: ScriptedBroker;
@@ -110,6 +112,7 @@ export class ScriptedCommands {
       visit.send({ cmd: "unsuback", messageId: packet.messageId ?? 0, granted });
     } else if (packet.cmd === "puback" || packet.cmd === "pubrec" || packet.cmd === "pubcomp") {
       const code = packet.reasonCode ?? 0;
+      this.onAcknowledged(packet.cmd, packet.messageId ?? 0);
       this.told.push(`${packet.cmd} ${packet.messageId}${code === 0 ? "" : ` ${code}`}`);
     }
   }

@@ -100,6 +100,15 @@ describe("a command", () => {
     end();
   });
 
+  it("that comes while the gateway stops stays with the cloud", async () => {
+    const { cloud, field } = await begin();
+    cloud.send("on", {});
+    cloud.send("twice", { messageId: 2, qos: 2 });
+    cloud.release(3);
+    await field.service.stop();
+    assert.equal(cloud.told.length, field.service.status().received, `${cloud.told}`);
+  });
+
   it("that is on disk only after its deadline is counted", async () => {
     const { cloud, field } = await begin();
     const release = field.site.hold();

@@ -12,7 +12,7 @@ import { tlsNetwork } from "../../src/replica/tls-network.ts";
 import { zlibCodec } from "../../src/replica/zlib-codec.ts";
 import { until } from "./until.ts";
 
-export const NEVER = new AbortController().signal;
+const NEVER = new AbortController().signal;
 
 export interface TestPeerOptions {
   readonly site?: string;

@@ -20,7 +20,6 @@ export type ErrorCode =
   | "ERR_ETCD"
   | "ERR_SITE_DUPLICATE"
   | "ERR_SITE_HAND_OVER"
-  | "ERR_CERTIFICATE"
   | "ERR_PEER_CERTIFICATE"
   | "ERR_PEER_SITE"
   | "ERR_PEER_VERSION"

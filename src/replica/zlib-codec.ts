@@ -5,7 +5,7 @@ import type { Codec } from "./ports.ts";
 const deflate = promisify<Buffer, { level: number }, Buffer>(deflateRaw);
 const inflate = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflateRaw);
 
-/** The fastest: a higher level saves a tenth more of the bytes and costs twice the time (docs/replication.md). */
+/** The fastest level: a peer is near, and the processor is small. */
 const LEVEL = 1;
 
 /** Raw DEFLATE (RFC 1951), off the main thread. */

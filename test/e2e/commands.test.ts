@@ -24,9 +24,7 @@ afterEach(async () => {
 });
 
 describe("commands from a real mosquitto to the real program", () => {
-  it(`reach a subscriber once for each identity and in order, through ${KILLS} kills (SEED=${SEED})`, {
-    todo: "waits in vain with SEED=1155436405: what comes before the count is read is not counted",
-  }, async (t) => {
+  it(`reach a subscriber once for each identity and in order, through ${KILLS} kills (SEED=${SEED})`, async (t) => {
     const random = seededRandom(SEED);
     const field = await Field.open();
     await field.subscribe();
@@ -243,6 +241,8 @@ function configOf(directory: string, port: number, cloudPort: number): object {
           { filter: "sites/{site}/commands/#", qos: 2, localTopic: "commands/{rest}" },
         ],
         replyTopic: "answers",
+        // More than mosquitto may have open when what we say is swallowed: it goes on to send what is new.
+        inflightMax: 1000,
       },
     },
     control: { socket: join(directory, "control.sock") },

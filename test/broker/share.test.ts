@@ -362,12 +362,13 @@ describe("the queue of a shared group", () => {
 describe("the strategy of a shared group", () => {
   it("sticky gives all to one, waits for it, and takes the next when it leaves", () =>
     withBroker(
-      async ({ port }) => {
+      async ({ port, broker }) => {
         const [a, b] = (await join(port, ["a", "b"])) as [RawClient, RawClient];
         const publisher = await RawClient.connected(port);
         const stop = acknowledgeAll(a);
         await say(publisher, 100, 1);
         await until("they have come", () => payloads(a).length === 100);
+        await until("all are acknowledged", () => broker.status().shared[0]?.queued === 0);
         assert.deepEqual(payloads(b), []);
         stop();
         await say(publisher, 3, 1);

@@ -1,4 +1,5 @@
 import type { Clock } from "./base/clock.ts";
+import { totalOf } from "./base/counts.ts";
 import type { Log } from "./base/log.ts";
 import type { Random } from "./base/random.ts";
 import { type Service, startAll, stopAll } from "./base/service.ts";
@@ -289,7 +290,7 @@ export class Gateway {
     // Without a cursor nothing waits: the lane was accepted for an uplink that has let go of it.
     if (!known) return { accepted, delivered: 0, dropped: unread(accepted), queued: 0 };
     const { count, dropped } = this.#journal.cursor(name);
-    const lost = Object.values(dropped).reduce((sum, each) => sum + each, 0);
+    const lost = totalOf(dropped);
     return { accepted, delivered: count - lost, dropped, queued: accepted - count };
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { isoTime } from "./wall-time.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -26,7 +27,7 @@ export function jsonLog(options: {
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}) => {
       if (RANK[level] < RANK[options.level]) return;
-      const time = new globalThis.Date(options.clock.wallMs()).toISOString();
+      const time = isoTime(options.clock.wallMs());
       const part = options.part === undefined ? {} : { part: options.part };
       options.write(`${JSON.stringify({ time, level, ...part, message, ...fields })}\n`);
     };

@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import { FieldgateError } from "../base/errors.ts";
+import { wallMsOf } from "../base/wall-time.ts";
 
 /** Where the certificate of a TLS listener, its key and the issuers of its clients' certificates lie. */
 export interface CertificateFiles {
@@ -51,8 +52,8 @@ export async function readCertificates(files: CertificateFiles): Promise<Certifi
     key,
     clientCa,
     subject: certificate.subject?.replaceAll("\n", ", ") ?? "",
-    notBeforeMs: stampMs(certificate.validFrom),
-    notAfterMs: stampMs(certificate.validTo),
+    notBeforeMs: wallMsOf(certificate.validFrom),
+    notAfterMs: wallMsOf(certificate.validTo),
   };
 }
 
@@ -95,12 +96,6 @@ function keyIn(files: CertificateFiles, pem: Buffer): KeyObject {
   } catch (cause) {
     throw unusable(files, "keyFile", `holds a damaged key: ${said(cause)}`, cause);
   }
-}
-
-/** OpenSSL's "Jan  1 00:00:00 2027 GMT". */
-function stampMs(text: string): number {
-  // biome-ignore lint/style/noRestrictedGlobals: reads a text, not a clock
-  return Date.parse(text);
 }
 
 function unusable(

@@ -1,3 +1,4 @@
+import { isoTime } from "../base/wall-time.ts";
 import type { GatewayStatus } from "../gateway.ts";
 import { count, row, size } from "./words.ts";
 
@@ -34,7 +35,7 @@ export function flashLine(flash: GatewayStatus["flash"]): string {
   if (flash === null || (flash.deviceBytes === null && flash.programBytes === null)) {
     return "not told by this machine";
   }
-  const since = new globalThis.Date(flash.sinceMs).toISOString().slice(0, 10);
+  const since = isoTime(flash.sinceMs).slice(0, 10);
   const { bytesPerMessage, writeAmplification, bytesPerDay, yearsLeft } = flash;
   const parts = [
     `${size(flash.deviceBytes ?? flash.programBytes ?? 0)} written since ${since}`,

@@ -1,3 +1,4 @@
+import { totalOf } from "../base/counts.ts";
 import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
 import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway.ts";
@@ -192,7 +193,7 @@ function roleLine({ role, epoch, primary, members, etcd }: GatewayStatus["cluste
 
 function commandsLine(downlink: NonNullable<GatewayStatus["downlink"]>): string {
   const { state, received, accepted, duplicates, refused, waiting } = downlink;
-  const refusals = Object.values(refused).reduce((sum, each) => sum + each, 0);
+  const refusals = totalOf(refused);
   const parts = [
     `${state}, ${count(received)} received = ${count(accepted)} accepted`,
     `${count(duplicates)} repeated`,

@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { wallMsOf } from "../base/wall-time.ts";
 import type { Config } from "../config/schema.ts";
 import type { Check, Finding } from "./finding.ts";
 
@@ -38,10 +39,8 @@ async function certificateFinding(id: string, path: string, wallMs: number): Pro
       todo: "it must be PEM, beginning with -----BEGIN CERTIFICATE-----",
     };
   }
-  // biome-ignore-start lint/style/noRestrictedGlobals: it reads a date, not the clock
-  const fromMs = Date.parse(certificate.validFrom);
-  const toMs = Date.parse(certificate.validTo);
-  // biome-ignore-end lint/style/noRestrictedGlobals: it reads a date, not the clock
+  const fromMs = wallMsOf(certificate.validFrom);
+  const toMs = wallMsOf(certificate.validTo);
   const days = (toMs - wallMs) / DAY_MS;
   const subject = certificate.subject.replaceAll("\n", ", ");
   if (fromMs > wallMs) {

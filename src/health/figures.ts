@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import { totalOf } from "../base/counts.ts";
 import type { Service } from "../base/service.ts";
 import type { HostSample } from "./host-statistics.ts";
 import type { FlashLife } from "./wear.ts";
@@ -64,7 +65,7 @@ export function figuresOf(sources: FigureSources): Map<string, string> {
     "broker/retained messages/count": broker.retained,
     "broker/publish/messages/received": broker.accepted,
     "broker/publish/messages/sent": broker.sent,
-    "broker/publish/messages/dropped": sumOf(broker.dropped),
+    "broker/publish/messages/dropped": totalOf(broker.dropped),
     "journal/seq": journal.lastSeq,
     "journal/durable-seq": journal.durableSeq,
     "journal/bytes": journal.storeBytes,
@@ -82,7 +83,7 @@ export function figuresOf(sources: FigureSources): Map<string, string> {
     "downlink/commands/received": downlink?.received,
     "downlink/commands/accepted": downlink?.accepted,
     "downlink/commands/duplicate": downlink?.duplicates,
-    "downlink/commands/refused": downlink === null ? null : sumOf(downlink.refused),
+    "downlink/commands/refused": downlink === null ? null : totalOf(downlink.refused),
     "site/peers-in-sync": replication?.inSync.length,
     "host/cpu-percent": rounded(host?.cpuPercent),
     "host/memory-available-bytes": host?.memoryAvailableBytes,
@@ -151,10 +152,6 @@ export class Figures implements Service {
       this.#announce(topic, value);
     }
   }
-}
-
-function sumOf(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 function rounded(value: number | null | undefined): number | null {

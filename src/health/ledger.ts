@@ -1,3 +1,5 @@
+import { totalOf } from "../base/counts.ts";
+
 /** What the audit needs of the journal. */
 export interface AuditedJournal {
   readonly lastSeq: number;
@@ -74,7 +76,7 @@ export async function auditLane(journal: AuditedJournal, of: AuditedLane): Promi
 }
 
 export function auditDevice({ frames, accepted, refused, inflight }: DeviceBooks): DeviceAudit {
-  const missing = frames - accepted - sum(refused) - inflight;
+  const missing = frames - accepted - totalOf(refused) - inflight;
   return { frames, accepted, refused, inflight, missing };
 }
 
@@ -89,7 +91,7 @@ async function count(journal: AuditedJournal, of: AuditedLane): Promise<LaneAudi
   const { seq, count: passed, dropped } = journal.cursor(of.cursor);
   await journal.committed();
   const queued = await countAfter(journal, of.lane, seq, lastSeq);
-  const delivered = passed - sum(dropped);
+  const delivered = passed - totalOf(dropped);
   return { accepted, delivered, dropped, queued, missing: accepted - passed - queued };
 }
 
@@ -109,8 +111,4 @@ async function countAfter(
     seq = next;
   }
   return queued;
-}
-
-function sum(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((all, each) => all + each, 0);
 }

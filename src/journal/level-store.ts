@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { Clock } from "../base/clock.ts";
 import { FieldgateError } from "../base/errors.ts";
+import { isoTime } from "../base/wall-time.ts";
 import { Ballast } from "./file-ballast.ts";
 import {
   directoryBytes,
@@ -86,7 +87,7 @@ export class LevelStore implements Store {
   }
 
   async setAside(): Promise<string> {
-    const stamp = new globalThis.Date(this.#clock.wallMs()).toISOString().replace(/[:.]/g, "-");
+    const stamp = isoTime(this.#clock.wallMs()).replace(/[:.]/g, "-");
     const to = join(this.#path, `quarantine-${stamp}`);
     await moveAside(this.#directory, to);
     return to;

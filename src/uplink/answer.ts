@@ -1,3 +1,4 @@
+import { isoTime } from "../base/wall-time.ts";
 import type { Refusal } from "./command-reasons.ts";
 import type { GatewayIdentity } from "./rules.ts";
 
@@ -15,6 +16,6 @@ export function answerPayload(
   wallMs: number,
 ): Buffer {
   const { id, topic } = command;
-  const time = new globalThis.Date(wallMs).toISOString();
+  const time = isoTime(wallMs);
   return Buffer.from(JSON.stringify({ ...result, id, topic, ...identity, time }));
 }

@@ -1,3 +1,5 @@
+import { wallMsOf } from "../base/wall-time.ts";
+
 /** What the gateway knows of the time when a command arrives. */
 export interface Now {
   readonly wallMs: number;
@@ -19,7 +21,7 @@ export function leftMs(
 ): number | "deadline-invalid" | "clock-unsure" {
   const span = (properties?.messageExpiryInterval ?? Number.POSITIVE_INFINITY) * 1000;
   if (deadline === null) return span;
-  const atMs = ISO.test(deadline) ? globalThis.Date.parse(deadline) : Number.NaN;
+  const atMs = ISO.test(deadline) ? wallMsOf(deadline) : Number.NaN;
   if (Number.isNaN(atMs)) return "deadline-invalid";
   if (!now.wallIsSure) return "clock-unsure";
   return Math.min(span, atMs - now.wallMs);

@@ -1,3 +1,4 @@
+import { totalOf } from "../base/counts.ts";
 import { REFUSALS, type Refusal } from "./command-reasons.ts";
 
 /** received = accepted + duplicates + refused(reason) + waiting, since the start. */
@@ -37,7 +38,7 @@ export class DownLedger {
   balance(): DownBalance {
     const { received, accepted, duplicates, late, answers, answersFailed } = this;
     const refused = { ...this.#refused };
-    const settled = accepted + duplicates + Object.values(refused).reduce((a, b) => a + b, 0);
+    const settled = accepted + duplicates + totalOf(refused);
     const waiting = received - settled;
     return { received, accepted, duplicates, refused, waiting, late, answers, answersFailed };
   }

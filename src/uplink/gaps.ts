@@ -1,9 +1,11 @@
+import { added, type Counts, grown, totalOf } from "../base/counts.ts";
 import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { isoTime } from "../base/wall-time.ts";
 import { GAP_TOPIC } from "./gap-topic.ts";
 import { cursorName, type GatewayIdentity, LANES, type LaneName } from "./rules.ts";
 import type { Source, SourceCursor, SourceRows } from "./source.ts";
-import type { Dropped, Loss } from "./window.ts";
+import type { Loss } from "./window.ts";
 
 export interface GapTools {
   readonly journal: Source;
@@ -12,8 +14,6 @@ export interface GapTools {
   readonly log: Log;
   readonly wallMs: () => number;
 }
-
-type Counts = Readonly<Record<string, number>>;
 
 /**
  * Tells the cloud what a lane has lost, so that silence means that nothing happened.
@@ -58,13 +58,13 @@ export class Gaps {
   /** After the cursor has moved, in the same turn. `loss` is what was lost by that move. */
   settled(loss: Loss | null): void {
     if (loss !== null) {
-      this.#told = plus(this.#told, loss.records);
+      this.#told = added(this.#told, loss.records);
       this.#loss = this.#loss === null ? loss : { ...loss, first: this.#loss.first };
-      this.#lossCount += total(minus(loss.dropped, loss.records));
+      this.#lossCount += totalOf(grown(loss.dropped, loss.records));
     }
     const { dropped } = this.#cursor;
     if (dropped === this.#settled) return;
-    const owed = minus(dropped, this.#told);
+    const owed = grown(dropped, this.#told);
     if (Object.keys(owed).length > 0 && !this.#tell(owed)) return;
     this.#settled = dropped;
   }
@@ -101,11 +101,13 @@ export class Gaps {
   /** The payload. Of losses before this run it is only known that they lie behind what was told before. */
   #record(owed: Counts): object {
     const { journal, identity } = this.#tools;
-    const loss = this.#lossCount === total(owed) ? this.#loss : null;
+    const loss = this.#lossCount === totalOf(owed) ? this.#loss : null;
     const [firstSeq, lastSeq] =
       loss === null ? [this.#toldSeq + 1, this.#cursor.seq] : [loss.first.seq, loss.last.seq];
     const times =
-      loss === null ? {} : { firstTime: iso(loss.first.wallMs), lastTime: iso(loss.last.wallMs) };
+      loss === null
+        ? {}
+        : { firstTime: isoTime(loss.first.wallMs), lastTime: isoTime(loss.last.wallMs) };
     return {
       ...identity,
       journal: journal.id,
@@ -121,25 +123,4 @@ export class Gaps {
   get #key(): string {
     return `gap/${this.#lane}`;
   }
-}
-
-function total(counts: Counts): number {
-  return Object.values(counts).reduce((sum, count) => sum + count, 0);
-}
-
-function minus(counts: Counts, told: Counts): Counts {
-  const left = Object.entries(counts).map(
-    ([reason, count]) => [reason, count - (told[reason] ?? 0)] as const,
-  );
-  return Object.fromEntries(left.filter(([, count]) => count > 0));
-}
-
-function plus(counts: Counts, more: Dropped): Counts {
-  const sum: Record<string, number> = { ...counts };
-  for (const [reason, count] of Object.entries(more)) sum[reason] = (sum[reason] ?? 0) + count;
-  return sum;
-}
-
-function iso(wallMs: number): string {
-  return new globalThis.Date(wallMs).toISOString();
 }

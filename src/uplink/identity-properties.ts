@@ -1,3 +1,4 @@
+import { isoTime } from "../base/wall-time.ts";
 import { userProperty } from "./properties.ts";
 import type { GatewayIdentity } from "./rules.ts";
 import type { SourceEntry } from "./source.ts";
@@ -23,7 +24,7 @@ export class IdentityProperties {
       userProperty("fg-gateway", identity.gateway),
       userProperty("fg-site", identity.site),
       ...(epoch === null ? [] : [userProperty("fg-epoch", String(epoch))]),
-      userProperty("fg-time", new globalThis.Date(0).toISOString()),
+      userProperty("fg-time", isoTime(0)),
     ]);
     const last = userProperty("fg-seq", String(Number.MAX_SAFE_INTEGER));
     this.#bytes = Buffer.concat([fixed, last]);
@@ -36,7 +37,7 @@ export class IdentityProperties {
     const wallMs = Math.min(Math.max(0, Math.floor(entry.wallMs)), WALL_MS_MAX);
     if (wallMs !== this.#wallMs) {
       this.#wallMs = wallMs;
-      this.#bytes.write(new globalThis.Date(wallMs).toISOString(), this.#timeAt, "latin1");
+      this.#bytes.write(isoTime(wallMs), this.#timeAt, "latin1");
     }
     const digits = this.#bytes.write(String(entry.seq), this.#seqAt, "latin1");
     this.#bytes.writeUInt16BE(digits, this.#seqAt - 2);

@@ -1,9 +1,9 @@
+import { TokenBucket } from "../base/token-bucket.ts";
 import type { UplinkConfig } from "../config/schema.ts";
 import type { DailyBudget } from "./daily-budget.ts";
 import { Hours } from "./hours.ts";
 import { LocalTime } from "./local-time.ts";
 import { LANES, type LaneName } from "./rules.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** Why a lane that has something to send does not. */
 export type Hold = "rate" | "hours" | "budget";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { TokenBucket } from "../../src/base/token-bucket.ts";
 import { DailyBudget } from "../../src/uplink/daily-budget.ts";
 import { Hours } from "../../src/uplink/hours.ts";
 import { LocalTime } from "../../src/uplink/local-time.ts";
 import { Pacer } from "../../src/uplink/pacer.ts";
-import { TokenBucket } from "../../src/uplink/token-bucket.ts";
 import { seededRandom } from "../support/random.ts";
 import { uplinkOptions } from "../support/uplink-options.ts";
 

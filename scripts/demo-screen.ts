@@ -1,4 +1,4 @@
-import type { GatewayStatus } from "../src/gateway.ts";
+import type { GatewayStatus } from "../src/gateway-status.ts";
 
 export interface DemoView {
   readonly status: GatewayStatus;

@@ -12,7 +12,7 @@ import { type Field, startField } from "../firmware-sim/field.ts";
 import { hasSocat } from "../firmware-sim/pty.ts";
 import type { SensorSpec } from "../firmware-sim/sensor.ts";
 import { ask } from "../src/control/control-client.ts";
-import type { GatewayStatus } from "../src/gateway.ts";
+import type { GatewayStatus } from "../src/gateway-status.ts";
 import { type DemoCloud, startDemoCloud } from "./demo-cloud.ts";
 import { demoLine, demoScreen } from "./demo-screen.ts";
 

@@ -5,7 +5,7 @@ import { connectAsync } from "mqtt";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { levelJournal } from "../../src/journal/level-journal.ts";
 import { cursorName } from "../../src/uplink/rules.ts";
 import { startMosquitto } from "../../test/support/mosquitto.ts";

@@ -1,4 +1,4 @@
-import type { GatewayStatus } from "../gateway.ts";
+import type { GatewayStatus } from "../gateway-status.ts";
 
 type Replication = GatewayStatus["replication"];
 

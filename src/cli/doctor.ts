@@ -16,7 +16,7 @@ import { listenerChecks } from "../doctor/listener-checks.ts";
 import { etcdChecks } from "../doctor/net-etcd-checks.ts";
 import { type UplinkAddress, uplinkChecks } from "../doctor/net-uplink-checks.ts";
 import { screen } from "../doctor/screen.ts";
-import type { GatewayStatus } from "../gateway.ts";
+import type { GatewayStatus } from "../gateway-status.ts";
 import { findCandidates, isLookedUp, lookupSrv } from "../uplink/dns-endpoints.ts";
 import { parseEndpoint, shownEndpoint } from "../uplink/endpoints.ts";
 import type { Command } from "./command.ts";

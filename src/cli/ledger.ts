@@ -1,5 +1,5 @@
 import { ask } from "../control/control-client.ts";
-import type { LedgerProof } from "../gateway.ts";
+import type { LedgerProof } from "../gateway-status.ts";
 import type { Command } from "./command.ts";
 import { socketOf } from "./socket.ts";
 

@@ -1,7 +1,7 @@
 import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import { ask } from "../control/control-client.ts";
-import type { GatewayStatus } from "../gateway.ts";
+import type { GatewayStatus } from "../gateway-status.ts";
 import type { Command, Invocation } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
 import { socketOf } from "./socket.ts";

@@ -1,5 +1,5 @@
 import { isoTime } from "../base/wall-time.ts";
-import type { GatewayStatus } from "../gateway.ts";
+import type { GatewayStatus } from "../gateway-status.ts";
 import { count, row, size } from "./words.ts";
 
 type Journal = GatewayStatus["journal"];

@@ -1,7 +1,7 @@
 import { totalOf } from "../base/counts.ts";
 import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
 import { ask } from "../control/control-client.ts";
-import type { GatewayStatus } from "../gateway.ts";
+import type { GatewayStatus } from "../gateway-status.ts";
 import type { Command } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
 import { socketOf } from "./socket.ts";

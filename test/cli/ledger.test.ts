@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { command, isBalanced, screen } from "../../src/cli/ledger.ts";
-import type { LedgerProof } from "../../src/gateway.ts";
+import type { LedgerProof } from "../../src/gateway-status.ts";
 
 const LANE = { accepted: 0, delivered: 0, dropped: {}, queued: 0, missing: 0 };
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { judge, screen } from "../../src/cli/status.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { newCounters } from "../../src/journal/counters.ts";
 import { newCounters as newReplicationCounters } from "../../src/replica/counters.ts";
 import { DownLedger } from "../../src/uplink/down-ledger.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import { connectAsync, type MqttClient } from "mqtt";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { CloudReceiver } from "../support/cloud-receiver.ts";
 import { freePort } from "../support/free-port.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { connectAsync, type MqttClient } from "mqtt";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { CloudEnd } from "../powercut/cloud-end.ts";
 import { Mount, makeExt4 } from "../powercut/disk-tools.ts";
 import { missingForPowercuts } from "../powercut/requirements.ts";

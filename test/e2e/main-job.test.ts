@@ -6,7 +6,7 @@ import { it, type TestContext } from "node:test";
 import { connect, type MqttClient } from "mqtt";
 import { ptyPlug } from "../../firmware-sim/pty.ts";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { CloudReceiver } from "../support/cloud-receiver.ts";
 import { freePort } from "../support/free-port.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";

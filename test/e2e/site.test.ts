@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { startEtcd } from "../support/etcd.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus, LedgerProof } from "../../src/gateway.ts";
+import type { GatewayStatus, LedgerProof } from "../../src/gateway-status.ts";
 import { type Step, scheduleOf, strike, told } from "../support/chaos.ts";
 import { type Arrival, CloudReceiver } from "../support/cloud-receiver.ts";
 import { freePort } from "../support/free-port.ts";

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { Program } from "../support/program.ts";
 import { until } from "../support/until.ts";
 import type { BrokerUnderTest } from "./broker-under-test.ts";

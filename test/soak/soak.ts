@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Random } from "../../src/base/random.ts";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { CloudReceiver } from "../support/cloud-receiver.ts";
 import { freePort } from "../support/free-port.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";

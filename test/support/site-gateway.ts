@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { enrollGateway, initSite } from "../../src/replica/file-certificates.ts";
 import { Program } from "./program.ts";
 

@@ -1,0 +1,189 @@
+import type { Clock } from "./base/clock.ts";
+import { totalOf } from "./base/counts.ts";
+import type { Broker, BrokerStatus } from "./broker/broker.ts";
+import type { Config } from "./config/schema.ts";
+import type { Commands } from "./devices/commands.ts";
+import type { Device, DeviceStatus } from "./devices/device.ts";
+import type { StatusTopic } from "./devices/status-topic.ts";
+import type { FlashWear } from "./health/flash-wear.ts";
+import type { HostSample, HostStatistics } from "./health/host-statistics.ts";
+import { auditDevice, auditLane, type DeviceAudit, type LaneAudit } from "./health/ledger.ts";
+import type { FlashLife } from "./health/wear.ts";
+import type { JournalFigures } from "./journal/counters.ts";
+import type { JournalRoom, JournalState } from "./journal/journal.ts";
+import type { StoreJournal } from "./journal/store-journal.ts";
+import type { Replication, ReplicationStatus } from "./replica/replication.ts";
+import type { Site, SiteStatus } from "./site/site.ts";
+import type { Downlink, DownlinkStatus } from "./uplink/downlink.ts";
+import { cursorName, LANES, type LaneName } from "./uplink/rules.ts";
+import type { Uplink, UplinkStatus } from "./uplink/uplink.ts";
+import type { Uplinks } from "./uplink/uplinks.ts";
+
+/** What the gateway is and does now. The control socket tells it; `fieldgate status` shows it. */
+export interface GatewayStatus {
+  readonly gateway: string;
+  readonly site: string;
+  readonly uptimeMs: number;
+  readonly journal: {
+    readonly id: string;
+    readonly state: JournalState["at"];
+    readonly error: string | null;
+    readonly lastSeq: number;
+    readonly durableSeq: number;
+    readonly storeBytes: number;
+    readonly bytesMax: number;
+    /** What the disk would still take, as last measured. */
+    readonly freeBytes: number;
+    readonly room: JournalRoom;
+    readonly pendingBytes: number;
+    /** Where a damaged store was set aside at this start; null: it was sound. */
+    readonly quarantine: string | null;
+    readonly figures: JournalFigures;
+  };
+  /** What the journal costs the card; null before the first sample. */
+  readonly flash: FlashLife | null;
+  readonly broker: BrokerStatus;
+  readonly devices: readonly DeviceStatus[];
+  readonly uplink: UplinkStatus | null;
+  readonly downlink: DownlinkStatus | null;
+  readonly cluster: SiteStatus;
+  /** Null without `cluster.peer`: then nothing is copied, and each gateway of a site carries its own messages to the cloud. */
+  readonly replication: ReplicationStatus | null;
+  /** The uplinks of the copies of other gateways' journals, by journal. They send while this gateway is primary. */
+  readonly replicaUplinks: Readonly<Record<string, UplinkStatus>>;
+  /** The machine, as last sampled; null before the first sample. */
+  readonly host: HostSample | null;
+  readonly ledger: Readonly<Record<LaneName, LaneBalance>>;
+}
+
+/** accepted = delivered + dropped (of all reasons) + queued, for each lane, since the journal began. */
+export interface LaneBalance {
+  readonly accepted: number;
+  /** Acknowledged by the cloud. */
+  readonly delivered: number;
+  /** Given up, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly queued: number;
+}
+
+/** What `fieldgate ledger` shows: the books, proven by counting. */
+export interface LedgerProof {
+  readonly gateway: string;
+  readonly journal: string;
+  readonly lanes: Readonly<Record<LaneName, LaneAudit>>;
+  readonly devices: Readonly<Record<string, DeviceAudit>>;
+}
+
+/** What a gateway is made of, for those who ask it something. */
+export interface GatewayParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly startedMs: number;
+  readonly journal: StoreJournal;
+  readonly flash: FlashWear;
+  readonly broker: Broker;
+  readonly attended: readonly AttendedDevice[];
+  readonly uplink: Uplink | null;
+  readonly downlink: Downlink | null;
+  readonly site: Site;
+  readonly replication: Replication | null;
+  /** Of the copies of other gateways' journals. */
+  readonly uplinks: Uplinks;
+  readonly host: HostStatistics;
+}
+
+/** A device with its commands and its status topic. */
+export interface AttendedDevice {
+  readonly device: Device;
+  readonly commands: Commands;
+  readonly statusTopic: StatusTopic;
+}
+
+/** Asks every part; cheap enough for once a second. */
+export function gatewayStatus(parts: GatewayParts): GatewayStatus {
+  const { config, clock, startedMs } = parts;
+  return {
+    gateway: config.gateway.id,
+    site: config.gateway.site,
+    uptimeMs: Math.round(clock.monotonicMs() - startedMs),
+    journal: journalStatus(parts),
+    flash: parts.flash.life,
+    broker: parts.broker.status(),
+    devices: parts.attended.map(deviceStatus),
+    uplink: parts.uplink?.status() ?? null,
+    downlink: parts.downlink?.status() ?? null,
+    cluster: parts.site.status(),
+    replication: parts.replication?.status() ?? null,
+    replicaUplinks: Object.fromEntries(parts.uplinks.status()),
+    host: parts.host.last,
+    ledger: eachLane((lane) => balance(parts.journal, lane)),
+  };
+}
+
+/** Counts what waits in the journal. May take seconds where the backlog is long; the gateway goes on meanwhile. */
+export async function ledgerProof({
+  config,
+  journal,
+  attended,
+}: GatewayParts): Promise<LedgerProof> {
+  const audit = (name: LaneName) =>
+    auditLane(journal, { lane: LANES[name], cursor: cursorName(name) });
+  const devices = attended.map(deviceStatus);
+  return {
+    gateway: config.gateway.id,
+    journal: journal.id,
+    lanes: {
+      alarm: await audit("alarm"),
+      telemetry: await audit("telemetry"),
+      bulk: await audit("bulk"),
+    },
+    devices: Object.fromEntries(devices.map(({ name, counters }) => [name, auditDevice(counters)])),
+  };
+}
+
+/** Why the gateway should get no traffic now, one line a cause; empty when it is ready. */
+export function unready({ journal }: GatewayParts): readonly string[] {
+  const state = journal.state.get();
+  if (state.at === "open") return [];
+  return [`store ${state.at}: ${state.at === "failed" ? state.error.message : ""}`];
+}
+
+function journalStatus({ config, journal }: GatewayParts): GatewayStatus["journal"] {
+  const state = journal.state.get();
+  return {
+    id: journal.id,
+    state: state.at,
+    error: state.at === "failed" ? state.error.message : null,
+    lastSeq: journal.lastSeq,
+    durableSeq: journal.durableSeq,
+    storeBytes: journal.storeBytes,
+    bytesMax: config.store.bytesMax,
+    freeBytes: journal.freeBytes,
+    room: journal.room,
+    pendingBytes: journal.pendingBytes,
+    quarantine: journal.quarantine,
+    figures: journal.figures(),
+  };
+}
+
+function deviceStatus({ device, commands }: AttendedDevice): DeviceStatus {
+  return { ...device.status(), commands: commands.counters() };
+}
+
+function eachLane<T>(of: (lane: LaneName) => T): Record<LaneName, T> {
+  return { alarm: of("alarm"), telemetry: of("telemetry"), bulk: of("bulk") };
+}
+
+/** What an earlier configuration's uplink has left waiting is counted too: nothing lets go of it. */
+function balance(journal: StoreJournal, lane: LaneName): LaneBalance {
+  const accepted = journal.laneTotals[LANES[lane]] ?? 0;
+  const name = cursorName(lane);
+  const known = journal.cursorNames().includes(name);
+  // Without a cursor nothing waits: the lane was accepted for an uplink that has let go of it.
+  if (!known) {
+    const dropped = accepted === 0 ? {} : { unread: accepted };
+    return { accepted, delivered: 0, dropped, queued: 0 };
+  }
+  const { count, dropped } = journal.cursor(name);
+  return { accepted, delivered: count - totalOf(dropped), dropped, queued: accepted - count };
+}

@@ -9,6 +9,8 @@ export interface ReplicationCounters {
   /** Blocks taken into replicas, and those that were there already. */
   blocksTaken: number;
   blocksKnown: number;
+  /** Blocks of gateways that are away, from other peers. */
+  blocksRelayed: number;
   /** Seqs that a replica will never have: its origin had trimmed them. */
   seqsMissed: number;
   /** Times that a peer left the peers in sync. */
@@ -28,6 +30,7 @@ export function newCounters(): ReplicationCounters {
     bytesSent: 0,
     blocksTaken: 0,
     blocksKnown: 0,
+    blocksRelayed: 0,
     seqsMissed: 0,
     syncLost: 0,
     cursorsForgotten: 0,

@@ -12,6 +12,8 @@ import type { StoredBlock } from "./ports.ts";
  *   5 batch             dialer ▶ acceptor   u8 encoding, u32 bytes when unpacked, then blocks: u32 length, block
  *   6 ack               dialer ◀ acceptor   u64 seq: everything up to it is on this disk
  *   7 ping              either way          nothing: still here
+ *   8 want       JSON   dialer ◀ acceptor   lacks another gateway's journal from a seq on, and cannot get it from there
+ *   9 relay             dialer ▶ acceptor   16 bytes: whose journal, then as a batch: the next blocks of it; none: no more
  */
 export const FRAME = {
   hello: 1,
@@ -21,12 +23,16 @@ export const FRAME = {
   batch: 5,
   ack: 6,
   ping: 7,
+  want: 8,
+  relay: 9,
 } as const;
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 const PLAIN = 0;
 const PACKED = 1;
 const BATCH_HEADER_BYTES = 6;
+const JOURNAL_BYTES = 16;
+const JOURNAL = /^[0-9a-f]{32}$/;
 
 export interface Batch {
   readonly isPacked: boolean;
@@ -53,6 +59,33 @@ export function batchFrame(isPacked: boolean, rawBytes: number, body: Buffer): B
   header[0] = isPacked ? PACKED : PLAIN;
   header.writeUInt32BE(rawBytes, 1);
   return frameOf(FRAME.batch, header, body);
+}
+
+/** Another gateway's blocks: a batch with the id of their journal before it. */
+export function relayFrame(journal: string, batch: Buffer): Buffer {
+  return frameOf(FRAME.relay, Buffer.from(journal, "hex"), batch.subarray(1));
+}
+
+/** @throws FieldgateError ERR_PEER_PROTOCOL */
+export function readRelay(frame: Buffer): { readonly journal: string; readonly batch: Buffer } {
+  if (frame.length < 1 + JOURNAL_BYTES) throw notUnderstood("a relay without a journal");
+  const journal = frame.toString("hex", 1, 1 + JOURNAL_BYTES);
+  // As a frame of its own: readBatch does not look at its first byte.
+  return { journal, batch: frame.subarray(JOURNAL_BYTES) };
+}
+
+export function wantFrame(journal: string, afterSeq: number): Buffer {
+  return jsonFrame(FRAME.want, { journal, afterSeq });
+}
+
+/** @throws FieldgateError ERR_PEER_PROTOCOL */
+export function readWant(frame: Buffer): { readonly journal: string; readonly afterSeq: number } {
+  const { journal, afterSeq } = readJson(frame);
+  const isSound = typeof journal === "string" && JOURNAL.test(journal);
+  if (isSound && Number.isSafeInteger(afterSeq) && (afterSeq as number) >= 0) {
+    return { journal, afterSeq: afterSeq as number };
+  }
+  throw notUnderstood("a want of nothing");
 }
 
 /** The blocks of a batch, unpacked. */

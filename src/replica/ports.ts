@@ -26,6 +26,8 @@ export interface StoredBlock {
 /** A journal of this gateway, or its copy of another one's. */
 export interface CopiedJournal {
   readonly id: string;
+  /** The last one taken, durable or not. */
+  readonly lastSeq: number;
   readonly durableSeq: number;
   readonly laneTotals: readonly number[];
   readonly storeBytes: number;

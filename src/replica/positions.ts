@@ -4,6 +4,10 @@ import type { CopiedJournal } from "./ports.ts";
 /** How far a journal is dealt with, as the sender knows it. */
 export interface Positions {
   readonly journal: string;
+  /** Whose it is. */
+  readonly gateway: string;
+  /** Up to here the one who tells has it, on its disk. */
+  readonly haveSeq: number;
   /** Its origin needs nothing up to here; null from anyone but the origin. */
   readonly neededSeq: number | null;
   /** Cursors of the uplink, by name. */
@@ -26,29 +30,34 @@ export const ORIGIN_CURSOR = "origin";
 /** Cursors of an origin, one for each peer. */
 export const PEER_CURSORS = "peer/";
 
-export function positionsOf(journal: CopiedJournal, isOwn: boolean): Positions {
+export function positionsOf(journal: CopiedJournal, gateway: string, isOwn: boolean): Positions {
   const shared = journal.cursorNames().filter((name) => SHARED.test(name));
   const places = shared.toSorted().map((name) => {
     const { seq, count, dropped } = journal.cursor(name);
     return [name, { seq, count, dropped }] as const;
   });
   const neededSeq = isOwn ? journal.copies.neededSeq(PEER_CURSORS) : null;
-  return { journal: journal.id, neededSeq, cursors: Object.fromEntries(places) };
+  const { id, durableSeq: haveSeq } = journal;
+  return { journal: id, gateway, haveSeq, neededSeq, cursors: Object.fromEntries(places) };
 }
 
 /** @throws FieldgateError ERR_PEER_PROTOCOL */
 export function readPositions(fields: Readonly<Record<string, unknown>>): Positions {
-  const { journal, neededSeq, cursors } = fields;
+  const { journal, gateway, haveSeq, neededSeq, cursors } = fields;
   const places = Object.entries(isObject(cursors) ? cursors : {});
   const isSound =
     typeof journal === "string" &&
     JOURNAL.test(journal) &&
+    typeof gateway === "string" &&
+    gateway !== "" &&
+    gateway.length <= 256 &&
+    isCount(haveSeq) &&
     (neededSeq === null || isCount(neededSeq)) &&
     isObject(cursors) &&
     places.length <= MANY &&
     places.every(([name, place]) => SHARED.test(name) && isPlace(place));
   if (!isSound) throw notUnderstood("positions that are none");
-  return { journal, neededSeq, cursors: cursors as Positions["cursors"] };
+  return { journal, gateway, haveSeq, neededSeq, cursors: cursors as Positions["cursors"] };
 }
 
 /**

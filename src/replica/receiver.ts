@@ -9,7 +9,9 @@ import {
   notUnderstood,
   readBatch,
   readJson,
+  readRelay,
   splitBlocks,
+  wantFrame,
 } from "./frames.ts";
 import { type Greeting, objection, readGreeting, refusalOf } from "./greeting.ts";
 import { Heartbeat } from "./heartbeat.ts";
@@ -30,6 +32,8 @@ export interface ReceiverTools {
    */
   readonly admit: (other: Greeting, receiver: Receiver) => Promise<CopiedJournal>;
   readonly positions: (told: Positions) => void;
+  /** Blocks of another gateway's journal, which we had asked for. */
+  readonly relayed: (journal: string, blocks: readonly Buffer[]) => void;
   readonly ended: (receiver: Receiver) => void;
 }
 
@@ -64,6 +68,11 @@ export class Receiver implements ChannelReceiver {
   }
   get journal(): string | null {
     return this.#other?.journal ?? null;
+  }
+
+  /** Asks the peer for what it has of another gateway's journal. */
+  want(journal: string, afterSeq: number): void {
+    if (!this.#life.signal.aborted) this.#channel.send(wantFrame(journal, afterSeq));
   }
 
   opened(): void {
@@ -124,6 +133,7 @@ export class Receiver implements ChannelReceiver {
     }
     if (type === FRAME.batch) await this.#batch(frame, this.#replica);
     else if (type === FRAME.positions) this.#tools.positions(readPositions(readJson(frame)));
+    else if (type === FRAME.relay) await this.#relayed(frame);
     else if (type === FRAME.refused) throw refusalOf(readJson(frame));
     else throw notUnderstood(`a frame of type ${type} where none is expected`);
   }
@@ -147,10 +157,8 @@ export class Receiver implements ChannelReceiver {
   }
 
   async #batch(frame: Buffer, replica: CopiedJournal): Promise<void> {
-    const { codec, counters, limits } = this.#tools;
-    const { isPacked, rawBytes, body } = readBatch(frame, limits.frameBytesMax);
-    const raw = isPacked ? await unpacked(codec, body, rawBytes) : body;
-    for (const value of splitBlocks(raw)) {
+    const { counters } = this.#tools;
+    for (const value of await this.#blocksOf(frame)) {
       const taken = await this.#kept(value, replica);
       if (taken === null) return;
       if (taken.isNews) counters.blocksTaken++;
@@ -161,6 +169,18 @@ export class Receiver implements ChannelReceiver {
       this.#tools.log.warn("a replica has a gap: its origin had no longer what we missed", fields);
     }
     this.#acknowledge(replica);
+  }
+
+  async #relayed(frame: Buffer): Promise<void> {
+    const { journal, batch } = readRelay(frame);
+    const blocks = await this.#blocksOf(batch);
+    if (!this.#life.signal.aborted) this.#tools.relayed(journal, blocks);
+  }
+
+  async #blocksOf(frame: Buffer): Promise<Buffer[]> {
+    const { codec, limits } = this.#tools;
+    const { isPacked, rawBytes, body } = readBatch(frame, limits.frameBytesMax);
+    return splitBlocks(isPacked ? await unpacked(codec, body, rawBytes) : body);
   }
 
   /** Waits for room while the replica is full. Null when the connection has ended meanwhile. */

@@ -19,6 +19,7 @@ import type {
 } from "./ports.ts";
 import { applyPositions, ORIGIN_CURSOR, type Positions, positionsOf } from "./positions.ts";
 import { Receiver } from "./receiver.ts";
+import { Relay, relayed } from "./relay.ts";
 import { Release } from "./release.ts";
 import { Sender, type SenderStatus } from "./sender.ts";
 
@@ -90,6 +91,7 @@ export class Replication implements Service {
   readonly #counters = newCounters();
   readonly #senders = new Map<string, Sender>();
   readonly #receivers = new Map<string, Receiver>();
+  readonly #relay: Relay;
   readonly #ending = new Set<Promise<void>>();
   readonly #origins = new Map<string, string>();
   readonly #life = new AbortController();
@@ -106,6 +108,13 @@ export class Replication implements Service {
       { isSafe, whenAlone, lagMsMax: limits.lagMsMax },
       { ...tools, log: this.#log, counters: this.#counters },
     );
+    this.#relay = new Relay({
+      log: this.#log,
+      counters: this.#counters,
+      ownJournal: () => tools.journal.id,
+      copy: (journal) => this.#copy(journal),
+      open: (journal, gateway) => this.#replicaOf(journal, gateway),
+    });
   }
 
   /** Where peers connect; empty before the start. */
@@ -135,6 +144,7 @@ export class Replication implements Service {
       site.members.follow((members) => this.#meet(members)),
       clock.every(TELL_EVERY_MS, () => {
         for (const sender of this.#senders.values()) sender.tellPositions();
+        this.#relay.look();
       }),
       clock.every(TRIM_EVERY_MS, () => this.#boundBacklogs()),
     ];
@@ -168,6 +178,7 @@ export class Replication implements Service {
         greeting: () => this.#greeting(),
         admit: (other, from) => this.#admit(other, from),
         positions: (told) => this.#told(told, receiver),
+        relayed: (journal, blocks) => this.#relay.came(receiver, journal, blocks),
         ended: (ended) => this.#ended(ended),
       },
       channel,
@@ -202,7 +213,7 @@ export class Replication implements Service {
       })),
       replicas: this.#tools.replicas.all().map(({ id, durableSeq, storeBytes }) => ({
         journal: id,
-        gateway: this.#origins.get(id) ?? "unknown",
+        gateway: this.#originOf(id),
         seq: durableSeq,
         storeBytes,
         connected: [...this.#receivers.values()].some(({ journal }) => journal === id),
@@ -250,9 +261,10 @@ export class Replication implements Service {
           if (epoch > site.epoch()) site.outdated(epoch);
         },
         positions: () => [
-          positionsOf(journal, true),
-          ...replicas.all().map((replica) => positionsOf(replica, false)),
+          positionsOf(journal, this.#tools.identity.gateway, true),
+          ...replicas.all().map((one) => positionsOf(one, this.#originOf(one.id), false)),
         ],
+        relay: (id, afterSeq) => relayed(this.#copy(id), id, afterSeq, this.#tools.codec),
       },
       peer,
     );
@@ -269,12 +281,24 @@ export class Replication implements Service {
     this.#receivers.set(other.gateway, receiver);
     if (before !== undefined) await before.stop();
     if (other.epoch > this.#tools.site.epoch()) this.#tools.site.outdated(other.epoch);
-    const isNew = !this.#tools.replicas.all().some(({ id }) => id === other.journal);
-    const replica = await this.#tools.replicas.open(other.journal);
+    return await this.#replicaOf(other.journal, other.gateway);
+  }
+
+  #copy(journal: string): CopiedJournal | undefined {
+    return this.#tools.replicas.all().find(({ id }) => id === journal);
+  }
+
+  #originOf(journal: string): string {
+    return this.#origins.get(journal) ?? "unknown";
+  }
+
+  /** Our copy of that journal, made when it is not there. */
+  async #replicaOf(journal: string, gateway: string): Promise<CopiedJournal> {
+    const replica = await this.#tools.replicas.open(journal);
     replica.cursor(ORIGIN_CURSOR);
-    if (isNew || !this.#origins.has(other.journal)) {
-      await replica.rows(ROWS).put(ORIGIN_ROW, new TextEncoder().encode(other.gateway));
-      this.#found(replica, other.gateway);
+    if (!this.#origins.has(journal)) {
+      await replica.rows(ROWS).put(ORIGIN_ROW, new TextEncoder().encode(gateway));
+      this.#found(replica, gateway);
     }
     return replica;
   }
@@ -286,6 +310,7 @@ export class Replication implements Service {
   }
 
   #ended(receiver: Receiver): void {
+    this.#relay.ended(receiver);
     if (this.#receivers.get(receiver.gateway) === receiver)
       this.#receivers.delete(receiver.gateway);
     const end = receiver.stop().finally(() => this.#ending.delete(end));
@@ -295,6 +320,7 @@ export class Replication implements Service {
   #told(told: Positions, receiver: Receiver): void {
     const { journal, replicas, site } = this.#tools;
     const isOrigin = told.journal === receiver.journal;
+    this.#relay.told(receiver, told);
     const one = [journal, ...replicas.all()].find(({ id }) => id === told.journal);
     if (one === undefined) return;
     applyPositions(one, isOrigin ? told : { ...told, neededSeq: null }, site.acts());

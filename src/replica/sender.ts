@@ -2,7 +2,7 @@ import { fullJitter } from "../base/backoff.ts";
 import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { countFailure } from "./counters.ts";
-import { FRAME, jsonFrame, notUnderstood, readAck, readJson } from "./frames.ts";
+import { FRAME, jsonFrame, notUnderstood, readAck, readJson, readWant } from "./frames.ts";
 import { type Greeting, objection, readWelcome, refusalOf } from "./greeting.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { Channel, Peer, PeerNetwork } from "./ports.ts";
@@ -20,6 +20,8 @@ export interface SenderTools extends ShipmentTools {
   readonly sawEpoch: (epoch: number) => void;
   /** Of all journals that this gateway has. */
   readonly positions: () => readonly Positions[];
+  /** The answer to a peer that lacks another gateway's journal: a frame. */
+  readonly relay: (journal: string, afterSeq: number) => Promise<Buffer>;
 }
 
 export interface SenderStatus {
@@ -34,6 +36,8 @@ export interface SenderStatus {
 /** A connection that lived for so long was a good one: the next failure is the first. */
 const STABLE_MS = 5000;
 const PAUSE_MS_MIN = 20;
+/** Answers that a peer may wait for, of as many journals. */
+const WANTS_MAX = 64;
 
 /** Our journal's way to one peer: connects, greets, ships, and after a failure connects again. */
 export class Sender {
@@ -47,6 +51,8 @@ export class Sender {
   #failures = 0;
   #lastError: FieldgateError | null = null;
   #told = new Map<string, string>();
+  #wants = 0;
+  #answering: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
   #nap = new AbortController();
 
@@ -62,7 +68,7 @@ export class Sender {
   async stop(): Promise<void> {
     this.#life.abort();
     this.#nap.abort();
-    await this.#running;
+    await Promise.all([this.#running, this.#answering]);
   }
 
   /** The peer has registered with these. A new address is tried at once. */
@@ -162,6 +168,7 @@ export class Sender {
     if (type === FRAME.refused) throw refusalOf(readJson(frame));
     if (type === FRAME.welcome && this.#shipment === null) this.#welcomed(frame, channel, fail);
     else if (type === FRAME.ack && this.#shipment !== null) this.#shipment.acked(readAck(frame));
+    else if (type === FRAME.want && this.#shipment !== null) this.#wanted(frame, channel);
     else throw notUnderstood(`a frame of type ${type} where none is expected`);
   }
 
@@ -185,6 +192,19 @@ export class Sender {
     this.#tools.connected(id, welcome.haveSeq);
     this.tellPositions();
     this.#shipment.wake();
+  }
+
+  /** Answered one after the other. A peer that has not been answered asks for nothing more of that journal for a while. */
+  #wanted(frame: Buffer, channel: Channel): void {
+    const { journal, afterSeq } = readWant(frame);
+    if (++this.#wants > WANTS_MAX) throw notUnderstood("a peer that wants too much at once");
+    this.#answering = this.#answering
+      .then(() => this.#tools.relay(journal, afterSeq))
+      .then(
+        (answer) => channel.send(answer),
+        (error) => this.#tools.log.warn("a peer is not answered", errorFields(error)),
+      )
+      .finally(() => this.#wants--);
   }
 
   /** Keeps our journal from trimming what the peer lacks, unless it was given up (`backlogBytesMax`). */

@@ -1,96 +1,61 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { it } from "node:test";
-import { CloudReceiver } from "../support/cloud-receiver.ts";
-import { startEtcd } from "../support/etcd.ts";
-import { startMosquitto } from "../support/mosquitto.ts";
-import { Sender } from "../support/sender.ts";
-import { SiteGateway } from "../support/site-gateway.ts";
+import { BookedSite } from "../support/site-books.ts";
 import { until } from "../support/until.ts";
 
 it("what two gateways have acknowledged under safe is in the cloud, in order, when the primary is killed and its disk is gone", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "fieldgate-replication-"));
-  const etcd = await startEtcd();
-  const cloud = await startMosquitto();
-  const receiver = await CloudReceiver.start({ port: cloud.port });
-  const options = {
-    directory,
-    endpoints: etcd.endpoints,
-    cloudPort: cloud.port,
-    store: { durability: "safe" },
-  };
-  const gateways = ["gw-a", "gw-b"].map((id) => new SiteGateway(options, id));
-  const senders: Sender[] = [];
-  try {
-    for (const gateway of gateways) await gateway.start();
-    await until("each has the other in sync", async () => {
-      const all = await Promise.all(gateways.map((gateway) => gateway.status()));
-      return all.every(({ replication }) => replication?.inSync.length === 1);
-    });
-    await until("there is a primary", async () => (await roles(gateways)).includes("primary"));
-    for (const gateway of gateways) {
-      for (const n of [1, 2]) {
-        const { id, port } = gateway;
-        senders.push(new Sender({ id: `${id}-${n}`, port, windowMax: 50, perSecond: 500 }));
-      }
-    }
-    for (const sender of senders) sender.start();
-    await until("all are taken", () => senders.every(({ acked }) => acked >= 300));
-
-    const primary = gateways[(await roles(gateways)).indexOf("primary")] as SiteGateway;
-    const other = gateways.find((gateway) => gateway !== primary) as SiteGateway;
+  await BookedSite.run({ gateways: { "gw-a": {}, "gw-b": {} } }, async (site) => {
+    await site.acknowledged(300);
+    const primary = await site.primary(site.gateways);
     await primary.lose();
-    const orphans = senders.filter(({ id }) => id.startsWith(primary.id));
-    for (const sender of orphans) sender.stop();
-
-    await until("the other is primary", async () => (await other.role()) === "primary");
-    for (const sender of senders) if (!orphans.includes(sender)) sender.finish();
-    await until("the other's clients are served", () =>
-      senders.every((sender) => orphans.includes(sender) || sender.done),
-    );
-    await until("all is in the cloud", () =>
-      senders.every((sender) => arrived(receiver, sender) >= sender.acked),
-    );
-    await receiver.settled();
-    for (const sender of senders) check(receiver, sender);
+    const others = site.gateways.filter((gateway) => gateway !== primary);
+    const other = await site.primary(others);
+    await site.balance([primary]);
     const status = await other.status();
     assert.equal(status.replication?.isAlone, true, "it says that it is alone");
     assert.ok((status.replication?.counters.syncLost ?? 0) > 0);
     assert.equal(await other.program.terminate(), 0);
-  } finally {
-    for (const sender of senders) sender.stop();
-    for (const gateway of gateways) await gateway.program.kill();
-    await receiver.stop();
-    await cloud.end();
-    await etcd.end();
-    await rm(directory, { recursive: true, force: true });
-  }
+  });
 });
 
-function roles(gateways: readonly SiteGateway[]): Promise<string[]> {
-  return Promise.all(gateways.map((gateway) => gateway.role()));
-}
+it("of three gateways, the one that takes over gets from the third what the dead one had acknowledged, and carries it to the cloud", async () => {
+  const gateways = {
+    "gw-a": { cluster: { priority: 300 } },
+    "gw-b": { cluster: { priority: 10 } },
+    "gw-c": { cluster: { priority: 200 } },
+  };
+  // Slow enough that the two are alike to the election, and priority decides.
+  await BookedSite.run({ gateways, sendersEach: 1, perSecond: 100 }, async (site) => {
+    const [a, b, c] = [site.gateway("gw-a"), site.gateway("gw-b"), site.gateway("gw-c")];
+    await site.acknowledged(100);
+    const { durableSeq } = (await a.status()).journal;
+    c.program.freeze();
+    await until("c is not in sync", async () => {
+      const { replication, journal } = await a.status();
+      return replication?.inSync.join() === "gw-b" && journal.durableSeq > durableSeq;
+    });
+    await site.acknowledged(50, site.of(a));
+    await a.lose();
+    c.program.thaw();
 
-function arrived(receiver: CloudReceiver, { id }: Sender): number {
-  return numbers(receiver, id).length;
-}
-
-function numbers(receiver: CloudReceiver, id: string): number[] {
-  return receiver.first
-    .filter(({ payload }) => payload.startsWith(`${id}/`))
-    .map(({ payload }) => Number(payload.slice(id.length + 1)));
-}
-
-/** Each of the sender's acknowledged messages came, and the first arrivals are in order. */
-function check(receiver: CloudReceiver, { id, acked }: Sender): void {
-  const came = numbers(receiver, id);
-  const distinct = [...new Set(came)];
-  assert.ok(distinct.length >= acked, `${id}: ${distinct.length} of ${acked}`);
-  assert.deepEqual(
-    distinct,
-    distinct.toSorted((a, b) => a - b),
-    `${id}: out of order`,
-  );
-}
+    await site.primary([b, c]);
+    await until("c has what b has", async () => {
+      const copies = await Promise.all([b, c].map(async (one) => (await one.status()).replication));
+      const [had, got] = copies.map((copy) =>
+        copy?.replicas.find(({ gateway }) => gateway === "gw-a"),
+      );
+      return had !== undefined && had.seq === got?.seq;
+    });
+    const { counters } = (await c.status()).replication ?? {};
+    assert.ok((counters?.blocksRelayed ?? 0) > 0, "from b");
+    // c is the one to show that it can.
+    await site.inSync([b, c]);
+    const gone = [a];
+    if ((await site.primary([b, c])) === b) {
+      gone.push(b);
+      assert.equal(await b.program.terminate(), 0);
+    }
+    assert.equal(await site.primary([c]), c);
+    await site.balance(gone);
+  });
+});

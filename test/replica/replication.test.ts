@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { FRAME, frameOf, jsonFrame } from "../../src/replica/frames.ts";
+import { FRAME, frameOf, jsonFrame, PROTOCOL_VERSION } from "../../src/replica/frames.ts";
 import { SafeJournal } from "../../src/replica/safe-journal.ts";
 import { message, NOW } from "../support/journal-samples.ts";
 import { type TestPeer, type TestPeerOptions, TestPeers } from "../support/peers.ts";
@@ -124,7 +124,7 @@ describe("a gateway that is no peer is refused, and nothing of it is kept:", () 
       const a = await peers.start("gw-a");
       const b = await peers.start("gw-b");
       const hello = {
-        protocol: 1,
+        protocol: PROTOCOL_VERSION,
         site: "plant-7",
         gateway: "gw-b",
         journal: "b".repeat(32),
@@ -140,6 +140,8 @@ describe("a gateway that is no peer is refused, and nothing of it is kept:", () 
         [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([1, 0, 0, 0, 9, 1]))],
         [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([0, 0, 0, 0, 1, 1]))],
         [jsonFrame(FRAME.hello, hello), jsonFrame(FRAME.positions, { journal: 1 })],
+        [jsonFrame(FRAME.hello, hello), frameOf(FRAME.relay, Buffer.alloc(9))],
+        [jsonFrame(FRAME.hello, hello), frameOf(FRAME.want, Buffer.from("{}"))],
         [jsonFrame(FRAME.hello, hello), Buffer.alloc(2 ** 20 + 1, 5)],
       ];
       for (const [index, frames] of cases.entries()) {
@@ -154,6 +156,13 @@ describe("a gateway that is no peer is refused, and nothing of it is kept:", () 
         await until(`case ${index}`, () => failures(a, "ERR_PEER_PROTOCOL") > before);
       }
       assert.equal(a.replicas.get("b".repeat(32))?.lastSeq ?? 0, 0);
+      const older = jsonFrame(FRAME.hello, { ...hello, protocol: PROTOCOL_VERSION - 1 });
+      const channel = b.network.dial(a.replication.address, "gw-a", {
+        opened: () => channel.send(older),
+        frame: () => undefined,
+        closed: () => undefined,
+      });
+      await until("one that speaks an older version", () => failures(a, "ERR_PEER_VERSION") > 0);
     }));
 });
 

@@ -50,6 +50,7 @@ async function simulate(seed: number): Promise<Record<string, number>> {
     lost: 0,
     checked: 0,
     trimmed: 0,
+    relayed: 0,
   };
 
   const stormMs = STORM_MS_MAX * random();
@@ -67,6 +68,7 @@ async function simulate(seed: number): Promise<Record<string, number>> {
 
   await disaster(nodes, site, run);
   await calm(nodes, site);
+  run.relayed += sum(nodes, (node) => node.status?.counters.blocksRelayed ?? 0);
   await check(clock, nodes, nodes, run);
   const alive = nodes.filter(({ isLost }) => !isLost);
   run.trimmed += alive.filter((one) =>
@@ -96,11 +98,22 @@ async function calm(nodes: readonly ReplicaNode[], { clock, network }: SimSite):
   for (const node of nodes) if (!node.isUp && !node.isLost) await drive(clock, node.start());
   const alive = nodes.filter(({ isLost }) => !isLost);
   const pairs = alive.flatMap((origin) => alive.map((copy) => ({ origin, copy })));
-  const behind = () =>
-    pairs
-      .filter(({ origin, copy }) => origin !== copy)
-      .filter(({ origin, copy }) => copy.copiedSeq(origin.journalId) < origin.durableSeq)
-      .map(({ origin, copy }) => `${copy.id} lacks some of ${origin.id}`);
+  const lacks = (copy: ReplicaNode, origin: ReplicaNode, seq: number) =>
+    copy !== origin && copy.copiedSeq(origin.journalId) < seq;
+  const most = ({ journalId }: ReplicaNode) =>
+    Math.max(...alive.map((copy) => copy.copiedSeq(journalId)));
+  const behind = () => [
+    ...pairs
+      .filter(({ origin, copy }) => lacks(copy, origin, origin.durableSeq))
+      .map(({ origin, copy }) => `${copy.id} lacks some of ${origin.id}`),
+    ...nodes
+      .filter(({ isLost }) => isLost)
+      .flatMap((origin) =>
+        alive
+          .filter((copy) => lacks(copy, origin, most(origin)))
+          .map(({ id }) => `${id} lacks some of ${origin.id}, which is gone`),
+      ),
+  ];
   while (behind().length > 0 && clock.monotonicMs() < STORM_MS_MAX + CALM_MS)
     await pass(clock, 200);
   assert.deepEqual(behind(), [], "in calm weather");
@@ -152,6 +165,10 @@ async function check(
     assert.deepEqual(missing, [], `${origin.id} has acknowledged these`);
     run["checked"] = (run["checked"] ?? 0) + origin.safe.length;
   }
+}
+
+function sum(nodes: readonly ReplicaNode[], of: (node: ReplicaNode) => number): number {
+  return nodes.reduce((total, node) => total + of(node), 0);
 }
 
 async function pass(clock: SimClock, ms: number): Promise<void> {

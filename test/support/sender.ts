@@ -9,6 +9,8 @@ export class Sender {
   readonly id: string;
   /** How many of its messages, from the first, have been acknowledged. Acknowledgements come in order. */
   acked = 0;
+  /** Those that were sent more than once: a broker may well have taken them twice. */
+  readonly repeated = new Set<number>();
   readonly #port: number;
   readonly #windowMax: number;
   readonly #perSecond: number;
@@ -100,6 +102,7 @@ export class Sender {
 
   #publish(dup: boolean): void {
     const n = this.#sent;
+    if (dup) this.repeated.add(n);
     const messageId = packetId(n);
     const topic = `plant/${this.id}`;
     const payload = `${this.id}/${n}`;

@@ -12,6 +12,8 @@ export interface SiteOptions {
   readonly endpoints: readonly string[];
   readonly cloudPort?: number;
   readonly store?: Readonly<Record<string, unknown>>;
+  /** More keys of `cluster`. */
+  readonly cluster?: Readonly<Record<string, unknown>>;
   readonly peer?: Readonly<Record<string, unknown>>;
   readonly uplink?: Readonly<Record<string, unknown>>;
 }
@@ -32,13 +34,14 @@ export class SiteGateway {
   }
 
   async start(): Promise<void> {
-    const { directory, endpoints, cloudPort, store, peer, uplink } = this.#options;
+    const { directory, endpoints, cloudPort, store, cluster, peer, uplink } = this.#options;
     const tls = await certificates(directory, this.id);
     const config = {
       gateway: { id: this.id, site: "plant-7" },
       store: { path: this.store, ...store },
-      listeners: [{ name: "lan", port: 0 }],
-      cluster: { endpoints, peer: { host: "127.0.0.1", port: 0, ...tls, ...peer } },
+      // A free one at first, then the same again.
+      listeners: [{ name: "lan", port: this.port }],
+      cluster: { endpoints, ...cluster, peer: { host: "127.0.0.1", port: 0, ...tls, ...peer } },
       control: { socket: this.#socket },
       ...(cloudPort === undefined
         ? {}

@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import { totalOf } from "../base/counts.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { BudgetKeeper } from "./budget-keeper.ts";
@@ -13,6 +14,7 @@ import { cursorName, LANES, type LaneName, type Router } from "./rules.ts";
 import { Shipper } from "./shipper.ts";
 import type { Source, SourceEntry } from "./source.ts";
 import { Turn } from "./turn.ts";
+import type { Loss } from "./window.ts";
 
 export interface CarrierOptions {
   readonly windowMax: number;
@@ -33,6 +35,8 @@ export interface CarrierTools {
   readonly pacer: Pacer | null;
   readonly budget: BudgetKeeper | null;
   readonly ledger: Ledger;
+  /** Whether an operator holds the lane of that index. */
+  readonly isPaused: (lane: number) => boolean;
   /** Null where sending is always allowed. */
   readonly permit: Permit | null;
   /** Messages are in flight and the cloud has been silent for too long. */
@@ -64,6 +68,8 @@ export class Carrier {
   #woken = false;
   #watched = false;
   #draining: (() => void) | null = null;
+  /** Whom to tell that a shipper has let go of its lane. */
+  readonly #letGo = new Map<Shipper, () => void>();
   /** Ends the timer of the lanes that wait for their limits; due at `#pauseEndsMs`. */
   #pause = new AbortController();
   #pauseEndsMs = Number.POSITIVE_INFINITY;
@@ -95,6 +101,7 @@ export class Carrier {
     this.#endPause();
     this.#settle();
     for (const shipper of this.shippers) shipper.reset();
+    if (this.#letGo.size > 0) this.wake();
     this.#draining?.();
   }
 
@@ -114,6 +121,28 @@ export class Carrier {
 
   refused(token: number, reason: DropReason): void {
     if (this.#finish(token, reason)) this.#tools.ledger.dropped(reason);
+  }
+
+  /**
+   * Lets go of a lane, does the task, and goes on behind what the task says was lost. What is in flight comes to its end
+   * first: it is acknowledged, or the connection ends. One task a lane at a time.
+   */
+  async withLane(index: number, task: () => Promise<Loss | null>): Promise<Loss | null> {
+    const shipper = this.shippers[index] as Shipper;
+    shipper.letGo();
+    const done = new Promise<void>((resolve) => this.#letGo.set(shipper, resolve));
+    this.wake();
+    await done;
+    let loss: Loss | null = null;
+    try {
+      loss = await task();
+    } finally {
+      shipper.takeUp(loss);
+      this.#tools.gaps[index]?.settled(loss);
+      if (loss !== null) this.#tools.ledger.dropped("operator", totalOf(loss.dropped));
+      this.wake();
+    }
+    return loss;
   }
 
   /** Sends nothing new. Resolves when nothing is in flight any more. */
@@ -154,6 +183,9 @@ export class Carrier {
     for (const [lane, shipper] of this.shippers.entries()) {
       const loss = shipper.settle();
       this.#tools.gaps[lane]?.settled(loss);
+      if (!shipper.isLetGo) continue;
+      this.#letGo.get(shipper)?.();
+      this.#letGo.delete(shipper);
     }
   }
 
@@ -199,10 +231,10 @@ export class Carrier {
 
   /** Bit n: lane n has something to send, and may. */
   #ready(moment: Moment): number {
-    const { pacer } = this.#tools;
+    const { pacer, isPaused } = this.#tools;
     let ready = 0;
     for (let index = 0; index < this.shippers.length; index++) {
-      if (this.shippers[index]?.peek() == null) continue;
+      if (isPaused(index) || this.shippers[index]?.peek() == null) continue;
       if (pacer === null || pacer.waitMs(index, moment) === 0) ready |= 1 << index;
     }
     return ready;
@@ -210,11 +242,11 @@ export class Carrier {
 
   /** What has something to send and may not yet is looked at again when it may. One timer at most. */
   #pauseUntilReady(moment: Moment): void {
-    const { pacer, budget, clock } = this.#tools;
+    const { pacer, budget, clock, isPaused } = this.#tools;
     if (pacer === null) return;
     let waitMs = Number.POSITIVE_INFINITY;
     for (const [lane, shipper] of this.shippers.entries()) {
-      if (shipper.peek() === null) pacer.idle(lane);
+      if (isPaused(lane) || shipper.peek() === null) pacer.idle(lane);
       else waitMs = Math.min(waitMs, pacer.waitMs(lane, moment));
     }
     budget?.reserve(() => this.wake());

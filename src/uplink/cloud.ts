@@ -53,5 +53,6 @@ export const DROP_REASONS = [
   "topic-invalid",
   "payload-invalid",
   "not-authorized",
+  "operator",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -23,9 +23,12 @@ export class Ledger {
   }
 
   /** Logged when the count doubles: a lane full of them must not fill the disk with lines. */
-  dropped(reason: DropReason): void {
-    const count = ++this.drops[reason];
-    if ((count & (count - 1)) === 0) this.#log.warn("message given up", { reason, count });
+  dropped(reason: DropReason, more = 1): void {
+    const before = this.drops[reason];
+    const count = before + more;
+    this.drops[reason] = count;
+    if (before === 0 || Math.floor(Math.log2(count)) > Math.floor(Math.log2(before)))
+      this.#log.warn("message given up", { reason, count });
   }
 
   readFailed(): void {

@@ -1,3 +1,4 @@
+import { totalOf } from "../base/counts.ts";
 import { assert } from "../base/errors.ts";
 import type { DropReason } from "./cloud.ts";
 import type { SourceCursor, SourceEntries, SourceEntry } from "./source.ts";
@@ -27,6 +28,8 @@ export class Shipper {
   /** The journal had nothing more when it stood here. */
   #drySeq = -1;
   #reading: "no" | "yes" | "forgotten" = "no";
+  /** Nothing is sent or read: the lane is let go of as soon as nothing of it is in flight. */
+  #yielding = false;
   /** Since when the other side has owed an acknowledgement. */
   #owedSinceMs = 0;
 
@@ -41,7 +44,7 @@ export class Shipper {
 
   /** The next message to send, or null when there is none or the window is full. */
   peek(): SourceEntry | null {
-    if (this.window.full || this.#cursor.isWanted) return null;
+    if (this.window.full || this.#mustLetGo) return null;
     return this.#ahead[this.#next] ?? null;
   }
 
@@ -68,8 +71,8 @@ export class Shipper {
     const { count, lastSeq, loss } = this.window.retire();
     const throughSeq = this.#held === 0 ? Math.max(this.#readSeq, lastSeq) : lastSeq;
     if (throughSeq > this.#cursor.seq) this.#cursor.move(throughSeq, count, loss?.dropped);
-    if (this.#cursor.isWanted && this.window.span === 0) this.reset();
-    if (this.#held === 0 && this.#reading !== "yes") this.#cursor.isReading = false;
+    if (this.#mustLetGo && this.window.span === 0) this.reset();
+    if (this.#held === 0 && this.#reading !== "yes") this.#cursor.isReading = this.#yielding;
     return loss;
   }
 
@@ -88,7 +91,7 @@ export class Shipper {
    * or `readFailed`.
    */
   beginRead(durableSeq: number): number | null {
-    if (this.#reading !== "no" || this.#waiting !== null || this.#cursor.isWanted) return null;
+    if (this.#reading !== "no" || this.#waiting !== null || this.#mustLetGo) return null;
     // The journal moves the cursor when it drops the oldest, while nothing is in hand.
     this.#readSeq = Math.max(this.#readSeq, this.#cursor.seq);
     if (durableSeq <= this.#readSeq || durableSeq === this.#drySeq) return null;
@@ -135,7 +138,25 @@ export class Shipper {
     this.#readSeq = this.#cursor.seq;
     this.#drySeq = -1;
     if (this.#reading === "yes") this.#reading = "forgotten";
-    this.#cursor.isReading = false;
+    this.#cursor.isReading = this.#yielding;
+  }
+
+  /** From now on nothing is sent or read. Until `takeUp` the journal keeps its hands off the lane as well. */
+  letGo(): void {
+    this.#yielding = true;
+    this.#cursor.isReading = true;
+  }
+
+  /** It was asked to let go, and nothing of the lane is in its hands. */
+  get isLetGo(): boolean {
+    return this.#yielding && this.window.span === 0;
+  }
+
+  /** Goes on from the cursor, past which `loss` was given up meanwhile. */
+  takeUp(loss: Loss | null): void {
+    this.#yielding = false;
+    if (loss !== null) this.#cursor.move(loss.last.seq, totalOf(loss.dropped), loss.dropped);
+    this.reset();
   }
 
   get cursorSeq(): number {
@@ -145,6 +166,10 @@ export class Shipper {
   /** Messages of the lane that wait in the journal, given how many it ever took. */
   queued(laneTotal: number): number {
     return Math.max(0, laneTotal - this.#cursor.count);
+  }
+
+  get #mustLetGo(): boolean {
+    return this.#yielding || this.#cursor.isWanted;
   }
 
   /** Messages taken from the journal that the cursor has not passed. */

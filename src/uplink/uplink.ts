@@ -10,6 +10,7 @@ import type { Cloud, CloudConnection, CloudTerms, DropReason } from "./cloud.ts"
 import type { SrvLookup } from "./dns-endpoints.ts";
 import { shownEndpoint } from "./endpoints.ts";
 import { Gaps } from "./gaps.ts";
+import { LaneDesk } from "./lane-desk.ts";
 import { Ledger } from "./ledger.ts";
 import { limitsOf, type UplinkLimits } from "./limits.ts";
 import { LinkDriver, type LinkStatus } from "./link-driver.ts";
@@ -45,11 +46,20 @@ export interface UplinkStatus extends LinkStatus {
   readonly lastAcknowledgedMs: number | null;
   /** What holds the lanes back; null when nothing is limited. */
   readonly pace: PacerStatus | null;
-  readonly lanes: Readonly<Record<LaneName, { readonly cursor: number; readonly queued: number }>>;
+  readonly lanes: Readonly<Record<LaneName, LaneStatus>>;
+}
+
+export interface LaneStatus {
+  readonly cursor: number;
+  readonly queued: number;
+  /** By an operator. */
+  readonly paused: boolean;
 }
 
 export interface Uplink extends Service {
   status(): UplinkStatus;
+  /** For operators: what waits in a lane, and what to do with it. */
+  readonly desk: LaneDesk;
 }
 
 /**
@@ -64,6 +74,7 @@ export function uplink(options: UplinkConfig, tools: UplinkTools): Uplink {
 
 /** A process that was stopped may not send any more, before anybody has told it so. */
 const LOOK_EVERY_MS = 500;
+const LANE_NAMES = Object.keys(LANES) as LaneName[];
 
 class CloudUplink implements Uplink {
   readonly name = "uplink";
@@ -73,6 +84,7 @@ class CloudUplink implements Uplink {
   readonly #log: Log;
   readonly #ledger: Ledger;
   readonly #link: LinkDriver;
+  readonly desk: LaneDesk;
 
   #carrier: Carrier | null = null;
   #pacer: Pacer | null = null;
@@ -86,6 +98,9 @@ class CloudUplink implements Uplink {
     this.#tools = tools;
     this.#log = tools.log.part("uplink");
     this.#ledger = new Ledger(this.#log);
+    const { journal, route, permit = null } = tools;
+    const carrier = () => this.#carrier;
+    this.desk = new LaneDesk({ journal, route, carrier, permit });
     this.#link = new LinkDriver(
       options,
       { ...tools, log: this.#log },
@@ -97,6 +112,7 @@ class CloudUplink implements Uplink {
     const { clock, journal, route, identity } = this.#tools;
     const { windowMax, acknowledgeTimeoutMs, gapTopic } = this.#options;
     await this.#openBudget();
+    await this.desk.load();
     const gaps = await this.#openGaps();
     const carrier = new Carrier(
       { windowMax, acknowledgeTimeoutMs, limits: this.#limits },
@@ -111,6 +127,7 @@ class CloudUplink implements Uplink {
         budget: this.#budget,
         ledger: this.#ledger,
         permit: this.#tools.permit ?? null,
+        isPaused: (lane) => this.desk.isPaused(LANE_NAMES[lane] as LaneName),
         stalled: () => this.#link.failed(stalled(acknowledgeTimeoutMs)),
       },
     );
@@ -158,7 +175,9 @@ class CloudUplink implements Uplink {
     const lanes = Object.entries(LANES).map(([name, lane]) => {
       const shipper = shippers.find((candidate) => candidate.lane === lane);
       const total = laneTotals[lane] ?? 0;
-      return [name, { cursor: shipper?.cursorSeq ?? 0, queued: shipper?.queued(total) ?? total }];
+      const queued = shipper?.queued(total) ?? total;
+      const paused = this.desk.isPaused(name as LaneName);
+      return [name, { cursor: shipper?.cursorSeq ?? 0, queued, paused }];
     });
     return {
       ...this.#link.status(),
@@ -189,7 +208,7 @@ class CloudUplink implements Uplink {
     const { journal, identity, clock } = this.#tools;
     const rows = journal.rows("uplink");
     const tools = { journal, rows, identity, log: this.#log, wallMs: () => clock.wallMs() };
-    const gaps = (Object.keys(LANES) as LaneName[]).map((lane) => new Gaps(lane, tools));
+    const gaps = LANE_NAMES.map((lane) => new Gaps(lane, tools));
     for (const each of gaps) await each.load();
     return gaps;
   }

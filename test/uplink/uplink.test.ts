@@ -103,6 +103,6 @@ describe("the uplink", () => {
     const { service } = rig({}, {}, {}, NO_FAULTS);
     await service.stop();
     assert.equal(service.status().state, "paused");
-    assert.deepEqual(service.status().lanes.alarm, { cursor: 0, queued: 0 });
+    assert.deepEqual(service.status().lanes.alarm, { cursor: 0, queued: 0, paused: false });
   });
 });

@@ -4,7 +4,7 @@ import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Message, QoS } from "../mqtt/message.ts";
 import { shareOf, subscriptionError } from "../mqtt/share.ts";
-import { topicLevels, topicNameError } from "../mqtt/topic.ts";
+import { topicLevels } from "../mqtt/topic.ts";
 import type { Connection } from "./connection.ts";
 import { ControlStream } from "./control-stream.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
@@ -25,7 +25,7 @@ export interface ControlWorld {
   maySubscribe(connection: Connection, filter: string): boolean;
   subscribed(connection: Connection, granted: readonly Granted[]): void;
   unsubscribed(connection: Connection, filters: readonly string[]): void;
-  /** A will. Resolves when it is kept. */
+  /** A will. Resolves when it is kept, or dropped because nobody may publish there. */
   publishWill(will: Message, clientId: string): Promise<void>;
 }
 
@@ -73,6 +73,7 @@ export class AedesControl {
       const granted = subscriptions
         .filter(({ qos }) => qos <= 2)
         .map(({ topic, qos }) => ({ filter: topic, qos: qos as QoS }));
+      connection.granted(new Set(granted.map(({ filter }) => filter)));
       this.#world.subscribed(connection, granted);
       connection.proceed();
     });
@@ -114,11 +115,10 @@ export class AedesControl {
       // Both are the connection's own: it sees messages, which aedes does not.
       connectTimeout: 2_147_483_647,
       drainTimeout: 0,
-      maxTopicLevels: world.topicLevelsMax,
+      maxTopicLevels: TOPIC_LEVELS_ANY, // authorizeSubscribe refuses them one by one; aedes would close the connection
       preConnect: (client, packet, done) => {
         const connection = connectionOf(client);
-        const wrong = packet.will ? willError(packet.will) : null;
-        if (connection === null || wrong !== null) return done(new Error(wrong ?? "gone"), false);
+        if (connection === null) return done(new Error("gone"), false);
         connection.silenceMsMax = (packet.keepalive ?? 0) * 1500;
         packet.keepalive = 0;
         const clientId = packet.clientId ?? "";
@@ -139,6 +139,7 @@ export class AedesControl {
         if (code !== 0) return done(refusal(code), false);
         done(null, true);
       },
+      authorizePublish: (_client, _will, done) => done(null), // the world says of each will whether it goes out
       authorizeSubscribe: (client, subscription, done) => {
         const connection = connectionOf(client);
         const { topic } = subscription;
@@ -163,9 +164,9 @@ export class AedesControl {
         done?.();
       },
       emit: (packet: Message & { clientId?: string }, done?: (error?: unknown) => void) => {
-        // Its notices to other aedes brokers: there are none.
-        if (packet.topic.startsWith("$SYS/")) done?.();
-        else this.#world.publishWill(packet, packet.clientId ?? "").then(() => done?.(), done);
+        // Its notices to other aedes brokers are of no client; there are no others.
+        if (packet.clientId === undefined) done?.();
+        else this.#world.publishWill(packet, packet.clientId).then(() => done?.(), done);
       },
       close(done: () => void) {
         done();
@@ -178,6 +179,8 @@ export class AedesControl {
   }
 }
 
+const TOPIC_LEVELS_ANY = 65_536;
+
 const claims = new WeakMap<Client, ConnectClaims>();
 
 function connectionOf(client: Client): Connection | null {
@@ -186,9 +189,4 @@ function connectionOf(client: Client): Connection | null {
 
 function refusal(returnCode: ReturnCode): AuthenticateError {
   return Object.assign(new Error("refused"), { returnCode }) as AuthenticateError;
-}
-
-function willError(will: { readonly topic: string; readonly qos?: number }): string | null {
-  if ((will.qos ?? 0) > 2) return "will with QoS 3"; // [MQTT-3.1.2-14]
-  return topicNameError(will.topic);
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import { FieldgateError } from "../base/errors.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Service } from "../base/service.ts";
 import { lowerQoS, type Message } from "../mqtt/message.ts";
@@ -331,8 +331,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     for (const filter of filters) this.#sessions.unsubscribe(session, filter);
   }
 
-  publishWill(will: Message, clientId: string): Promise<void> {
-    return this.publish(will, new LocalPublisher(clientId));
+  async publishWill(will: Message, clientId: string): Promise<void> {
+    const { refusal, reserved } = this.routes.route(will.topic);
+    if (refusal !== null) this.#counters.dropped(`will ${refusal}`);
+    else if (reserved) this.#counters.dropped("topic is reserved");
+    else await this.publish(will, new LocalPublisher(clientId));
   }
 
   // ——— its own
@@ -355,12 +358,21 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#backpressure.relax();
   }
 
-  /** Those who were connected when the last process ended are gone: their wills are due [MQTT-3.1.2-8]. */
+  /**
+   * Those who were connected when the last process ended are gone: their wills are due [MQTT-3.1.2-8]. One for which the
+   * store has no room stays for the next start, and keeps nobody from coming in now.
+   */
   async #publishWillsLeft(): Promise<void> {
     for await (const will of this.#persistence.streamWill()) {
       const { clientId, topic, payload, qos, retain } = will;
       const owner = clientId.split("\0")[0] ?? "";
-      await this.publishWill({ topic, payload, qos, retain, properties: null }, owner);
+      try {
+        await this.publishWill({ topic, payload, qos, retain, properties: null }, owner);
+      } catch (error) {
+        if (!(error instanceof FieldgateError)) throw error;
+        this.#tools.log.warn("will not published", { clientId: owner, ...errorFields(error) });
+        continue;
+      }
       await this.#persistence.delWill({ id: clientId });
     }
   }

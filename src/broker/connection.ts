@@ -1,6 +1,9 @@
+import { clientPacketError } from "../mqtt/client-packet.ts";
+import { connectRefusal } from "../mqtt/connect-frame.ts";
 import { FRAME, FrameReader, MALFORMED, MORE } from "../mqtt/frame.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts";
+import { type Asked, repeatedFilters, subackOf } from "../mqtt/subscribe-frame.ts";
 import type { ControlStream } from "./control-stream.ts";
 import { Held } from "./held.ts";
 import type { Publisher } from "./intake.ts";
@@ -77,6 +80,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   #packetSinceMs: number | null = null;
   #gone = false;
   #connackBytes: number[] | null = [];
+  /** What a SUBSCRIBE with a filter in it twice asks for, while aedes deals with it; its answer leaves such a filter out. */
+  #asked: Asked | null = null;
 
   constructor(channel: Channel, anonymous: boolean, world: ConnectionWorld) {
     this.channel = channel;
@@ -136,12 +141,21 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   // ——— the control plane's side
 
   controlSays(bytes: Buffer): void {
+    if (this.#asked !== null) return;
     if (this.#connackBytes === null) this.outbox.raw(bytes);
     else this.#connack(this.#connackBytes, bytes);
   }
 
   controlEnded(): void {
     this.#end("ended");
+  }
+
+  /** aedes has said of each filter once whether it is granted. A SUBSCRIBE that has one twice is answered here [MQTT-3.8.4-5]. */
+  granted(filters: ReadonlySet<string>): void {
+    const asked = this.#asked;
+    if (asked === null) return;
+    this.#asked = null;
+    this.outbox.raw(subackOf(asked, filters));
   }
 
   /** CONNECT was accepted and CONNACK is written, or SUBSCRIBE or UNSUBSCRIBE was answered. */
@@ -236,36 +250,37 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     const header = bytes[start] as number;
     const type = header >> 4;
     if (this.#phase === "awaiting") {
-      if (header === PACKET.connect << 4) this.#connect(bytes.subarray(start, end));
+      if (header === PACKET.connect << 4) this.#connect(this.#reader);
       else this.close("first packet is not CONNECT"); // [MQTT-3.1.0-1]
     } else if (type === PACKET.publish) {
       this.#publish(bytes, start, bodyStart, end);
-    } else if (header !== HEADERS[type]) {
-      this.close("packet not allowed, or with reserved flags"); // [MQTT-2.2.2-2]
-    } else if (type >= PACKET.puback && type <= PACKET.pubcomp) {
-      if (end - bodyStart !== 2) this.close("acknowledgement of a wrong length");
-      else this.#acknowledged(type, bytes.readUInt16BE(bodyStart));
     } else {
-      this.#controlPacket(type, bytes, start, bodyStart, end);
+      const error = clientPacketError(bytes, start, bodyStart, end);
+      if (error !== null) this.close(error);
+      else if (type <= PACKET.pubcomp) this.#acknowledged(type, bytes.readUInt16BE(bodyStart));
+      else this.#controlPacket(type, bytes.subarray(start, end), bodyStart - start);
     }
   }
 
-  #controlPacket(type: number, bytes: Buffer, start: number, bodyStart: number, end: number): void {
-    const hasFilters = type === PACKET.subscribe || type === PACKET.unsubscribe;
-    if (hasFilters && end - bodyStart < FILTERS_BYTES_MIN) {
-      this.close("no topic filter"); // [MQTT-3.8.3-3, MQTT-3.10.3-2]
-    } else if (hasFilters && bytes.readUInt16BE(bodyStart) === 0) {
-      this.close("packet identifier 0"); // [MQTT-2.3.1-1]
-    } else {
-      if (hasFilters) this.#hold();
-      this.#control?.feed(Buffer.from(bytes.subarray(start, end)));
-    }
+  #controlPacket(type: number, packet: Buffer, bodyStart: number): void {
+    if (type === PACKET.subscribe || type === PACKET.unsubscribe) this.#hold();
+    if (type === PACKET.subscribe) this.#asked = repeatedFilters(packet, bodyStart);
+    this.#control?.feed(Buffer.from(packet));
   }
 
-  #connect(packet: Buffer): void {
+  /** A CONNECT that is none never reaches aedes; CONNACK says why where it has a code for it [MQTT-3.1.4-1, MQTT-3.2.2-5]. */
+  #connect({ bytes, start, bodyStart, end }: FrameReader): void {
+    const refusal = connectRefusal(bytes, bodyStart, end);
+    if (refusal !== null) {
+      const { reason, returnCode } = refusal;
+      if (returnCode !== null)
+        this.outbox.raw(Buffer.from([PACKET.connack << 4, 2, 0, returnCode]));
+      this.close(reason);
+      return;
+    }
     this.#hold();
     this.#control = this.#world.control(this);
-    this.#control.feed(Buffer.from(packet));
+    this.#control.feed(Buffer.from(bytes.subarray(start, end)));
   }
 
   /** The first four bytes that aedes says, in whatever pieces. */
@@ -336,8 +351,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   #acknowledged(type: number, packetId: number): void {
     const { session } = this;
     if (session === null) return;
-    if (packetId === 0) this.close("packet identifier 0");
-    else if (type === PACKET.pubrel) this.#released(session, packetId);
+    if (type === PACKET.pubrel) this.#released(session, packetId);
     else if (!acknowledges(session, type, packetId)) {
       this.#world.unexpected(this, "acknowledgement of nothing");
     }
@@ -369,28 +383,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.#world.ended(this, reason);
   }
 }
-
-/** A packet identifier and a filter of one character. */
-const FILTERS_BYTES_MIN = 5;
-
-/** The first byte of each packet that a client may send after CONNECT, PUBLISH aside (table 2.2). */
-const HEADERS: readonly (number | undefined)[] = [
-  undefined,
-  undefined,
-  undefined,
-  undefined,
-  0x40,
-  0x50,
-  0x62,
-  0x70,
-  0x82,
-  undefined,
-  0xa2,
-  undefined,
-  0xc0,
-  undefined,
-  0xe0,
-];
 
 function acknowledges(session: Session, type: number, packetId: number): boolean {
   if (type === PACKET.puback) return session.puback(packetId);

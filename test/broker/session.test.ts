@@ -307,6 +307,26 @@ describe("subscriptions", () => {
       { subscriptionsMax: 1 },
     ));
 
+  it("with a filter twice in one SUBSCRIBE are answered twice, and the last QoS holds [MQTT-3.8.4-5]", () =>
+    withBroker(async ({ port }) => {
+      for (const clean of [true, false]) {
+        const client = await RawClient.connected(port, { clientId: `${clean}`, clean });
+        const subscriptions = [
+          { topic: "a", qos: 2 as const },
+          { topic: "b", qos: 0 as const },
+          { topic: "$share/g", qos: 1 as const },
+          { topic: "a", qos: 1 as const },
+        ];
+        client.send({ cmd: "subscribe", messageId: 9, subscriptions }, publish("a", "x", 2, 1));
+        const { messageId, granted } = await client.next("suback");
+        assert.deepEqual([messageId, granted], [9, [2, 0, 128, 1]]);
+        assert.equal((await client.next("publish")).qos, 1);
+        client.send({ cmd: "subscribe", messageId: 10, subscriptions: subscriptions.slice(1, 2) });
+        assert.deepEqual((await client.next("suback")).granted, [0], "others are answered as ever");
+        client.drop();
+      }
+    }));
+
   it("end with UNSUBSCRIBE, which is answered whether there was one or not [MQTT-3.10.4-5]", () =>
     withBroker(async ({ port }) => {
       const client = await RawClient.connected(port);

@@ -7,6 +7,7 @@ import { memoryJournal } from "../../src/journal/memory-journal.ts";
 import { type TestSite, withBroker } from "../support/broker.ts";
 import { payloads, publish, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
+import { until } from "../support/until.ts";
 
 describe("the will of a connection, when the gateway dies", () => {
   it("is published though the connection took over from one with a will of its own [MQTT-3.1.4-2]", () =>
@@ -39,6 +40,32 @@ describe("the will of a connection, when the gateway dies", () => {
     ));
 });
 
+describe("a will that nobody may publish", () => {
+  for (const [name, topic, reason] of [
+    ["below $SYS", "$SYS/broker/will", "topic is reserved"],
+    ["of too many levels", "/".repeat(40), "will topic has too many levels"],
+  ] as const) {
+    it(`${name} is dropped and counted, when its client breaks off and when the gateway dies`, () =>
+      withBroker(async (site) => {
+        const reader = await RawClient.connected(site.port, { clientId: "reader" });
+        await subscribe(reader, "$SYS/#", 0);
+        const dropped = () => site.broker.status().dropped[reason];
+        const rude = await withWill(site.port, "x", topic);
+        rude.drop();
+        await until("it is counted", () => dropped() === 1);
+        await reader.settled();
+        assert.deepEqual(payloads(reader), []);
+        await withWill(site.port, "x", topic);
+        await site.journal.committed();
+        await site.restart("crash");
+        assert.equal(dropped(), 1, "and the gateway starts");
+        assert.equal(site.broker.status().retained, 0);
+        await site.restart("crash");
+        assert.equal(dropped(), undefined, "it is gone from the store");
+      }));
+  }
+});
+
 describe("wills left in the store", () => {
   it("are read in the order in which they were left, though nine connections go before ten", async () => {
     const tools = { clock: systemClock, log: silentLog, random: Math.random };
@@ -67,8 +94,8 @@ describe("wills left in the store", () => {
   });
 });
 
-function withWill(port: number, payload: string): Promise<RawClient> {
-  const will = { topic: "will", payload: Buffer.from(payload), qos: 1 as const, retain: false };
+function withWill(port: number, payload: string, topic = "will"): Promise<RawClient> {
+  const will = { topic, payload: Buffer.from(payload), qos: 1 as const, retain: topic !== "will" };
   return RawClient.connected(port, { clientId: "sensor", will });
 }
 

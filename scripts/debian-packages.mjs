@@ -10,29 +10,46 @@ import { fail } from "./node-modules.mjs";
 const POLICY = "/usr/sbin/policy-rc.d";
 
 /**
- * @param needed package of Debian by the name of the program that it brings
+ * @param needed package of Debian by the name of the program, or the path of the file, that it brings
  *
- * Ends the process with 1 when a program is missing and cannot be installed. `FIELDGATE_APT=no` never installs.
+ * Ends the process with 1 when one is missing and cannot be installed. `FIELDGATE_APT=no` never installs.
  */
 export function ensureDebianPackages(needed) {
+  const problem = bring(needed);
+  if (problem !== null) fail(problem);
+}
+
+/** The same for what some tests only wish for: without it they are skipped, and say so. */
+export function wishForDebianPackages(wanted) {
+  const problem = bring(wanted);
+  if (problem !== null) console.error(`SKIPPED will be what needs it: ${problem}`);
+}
+
+/** Why something is missing now; null when all is there. */
+function bring(needed) {
   // Debian keeps daemons in /usr/sbin, which is not in the PATH of a user.
   process.env["PATH"] = [process.env["PATH"], "/usr/local/sbin", "/usr/sbin", "/sbin"].join(
     delimiter,
   );
-  const absent = () => Object.keys(needed).filter((program) => !isInPath(program));
-  const programs = absent();
-  if (programs.length === 0) return;
-  const packages = [...new Set(programs.map((program) => needed[program]))];
-  if (!mayInstall()) fail(howToGet(programs, packages));
+  const absent = () => Object.keys(needed).filter((what) => !isThere(what));
+  const missing = absent();
+  if (missing.length === 0) return null;
+  const packages = [...new Set(missing.map((what) => needed[what]))];
+  if (!mayInstall()) return howToGet(missing, packages);
   console.error(`installing Debian packages: ${packages.join(", ")} ...`);
-  withoutStartingServices(() => {
+  const refusal = withoutStartingServices(() => {
     // Only when the lists lack a package or are old: an update takes longer than most installs.
-    if (aptGet(["install", ...packages]) === null) return;
+    if (aptGet(["install", ...packages]) === null) return null;
     aptGet(["update"]);
-    const output = aptGet(["install", ...packages]);
-    if (output !== null) fail(`apt-get install failed:\n${output}`);
+    return aptGet(["install", ...packages]);
   });
-  if (absent().length > 0) fail(`${absent().join(", ")} is still missing after the installation.`);
+  if (refusal !== null) return `apt-get install failed:\n${refusal}`;
+  const still = absent();
+  return still.length === 0 ? null : `${still.join(", ")} is still missing after the installation.`;
+}
+
+function isThere(what) {
+  return what.startsWith("/") ? existsSync(what) : isInPath(what);
 }
 
 function isInPath(program) {
@@ -55,11 +72,11 @@ function mayInstall() {
   );
 }
 
-function howToGet(programs, packages) {
+function howToGet(missing, packages) {
   return [
-    `The tests need ${programs.join(", ")}.`,
+    `The tests need ${missing.join(", ")}.`,
     `  Debian, Ubuntu, Raspberry Pi OS:  sudo apt-get install ${packages.join(" ")}`,
-    `  elsewhere: ${programs.join(", ")} in the PATH, from the packages of the system`,
+    `  elsewhere: ${missing.join(", ")} from the packages of the system, programs in the PATH`,
   ].join("\n");
 }
 
@@ -92,8 +109,9 @@ function withoutStartingServices(install) {
   const end = () => process.exit(1);
   process.once("exit", cleanUp);
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, end);
-  install();
+  const refusal = install();
   process.off("exit", cleanUp);
   for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, end);
   cleanUp();
+  return refusal;
 }

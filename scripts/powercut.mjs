@@ -13,49 +13,26 @@
  *
  * Exit codes: 0 all survived, 1 something was lost, 77 skipped: it says why. Runs as root on Linux only.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { bundle } from "./bundle.mjs";
 import { runNode } from "./child.mjs";
-import { ensureDebianPackages } from "./debian-packages.mjs";
+import { ensureDebianPackages, wishForDebianPackages } from "./debian-packages.mjs";
 import { ensureNodeModules } from "./node-modules.mjs";
+import { POWERCUT_NEEDS } from "./powercut-needs.mjs";
 
 const STOP_MS_MAX = 20_000;
 const SKIPPED = 77;
-const PROGRAMS = {
-  gcc: "gcc",
-  "pkg-config": "pkg-config",
-  fusermount3: "fuse3",
-  "mkfs.ext4": "e2fsprogs",
-  losetup: "mount",
-};
-/** What programs cannot stand for: headers, by the package that brings them. */
-const HEADERS = {
-  "/usr/include/stdlib.h": "libc6-dev",
-  "/usr/include/fuse3/fuse.h": "libfuse3-dev",
-};
 
 if (process.getuid?.() === 0) {
   ensureNodeModules();
   const options = process.argv.slice(2);
   const wantsMosquitto = options.some((option) => option.includes("mosquitto"));
-  ensureDebianPackages({ ...PROGRAMS, ...(wantsMosquitto ? { mosquitto: "mosquitto" } : {}) });
-  ensureHeaders();
+  // What is missing after that, main.ts says.
+  wishForDebianPackages(POWERCUT_NEEDS);
+  if (wantsMosquitto) ensureDebianPackages({ mosquitto: "mosquitto" });
   await bundle();
   const argv = ["--import", "tsx", "test/powercut/main.ts", ...options];
   process.exitCode = await runNode(argv, { stopMsMax: STOP_MS_MAX });
 } else {
   console.log("skipped: root is needed, to mount file systems");
   process.exitCode = SKIPPED;
-}
-
-/** Whoever may not install is told by main.ts what is missing. */
-function ensureHeaders() {
-  const packages = Object.entries(HEADERS)
-    .filter(([header]) => !existsSync(header))
-    .map(([, name]) => name);
-  if (packages.length === 0 || process.env["FIELDGATE_APT"] === "no") return;
-  console.error(`installing Debian packages: ${packages.join(", ")} ...`);
-  const flags = ["-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"];
-  spawnSync("apt-get", ["install", ...flags, ...packages], { stdio: "ignore" });
 }

@@ -6,8 +6,9 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { bundle } from "./bundle.mjs";
 import { runNode } from "./child.mjs";
-import { ensureDebianPackages } from "./debian-packages.mjs";
+import { ensureDebianPackages, wishForDebianPackages } from "./debian-packages.mjs";
 import { ensureNodeModules, fail, root } from "./node-modules.mjs";
+import { POWERCUT_NEEDS } from "./powercut-needs.mjs";
 
 const PROGRAMS = {
   mosquitto: "mosquitto",
@@ -16,6 +17,8 @@ const PROGRAMS = {
   openssl: "openssl",
   "rabbitmq-server": "rabbitmq-server",
 };
+/** For tests that are skipped without: they also need root, /dev/fuse, loop devices, or leave to trace. */
+const WISHED = { ...POWERCUT_NEEDS, strace: "strace" };
 const STOP_MS_MAX = 10_000;
 
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith("--"));
@@ -25,6 +28,7 @@ if (unknown !== undefined) fail(`unknown option ${unknown}; there is --long`);
 
 ensureNodeModules();
 ensureDebianPackages(PROGRAMS);
+wishForDebianPackages(WISHED);
 await bundle(); // test/e2e runs the program as it is shipped
 const files = testFiles();
 if (files.length === 0) fail(`no test file's path contains ${wanted.join(" or ")}`);

@@ -37,7 +37,7 @@ describe("a gateway whose disk is full", () => {
           const { journal, broker } = await rig.status();
           return journal.room === "disk-full" && broker.held > 0;
         },
-        8000,
+        30_000,
       );
       rig.fill(0); // not even the reserve of the file system is left: what is written now needs the ballast
       const before = sensor.acknowledged;

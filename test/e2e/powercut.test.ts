@@ -6,7 +6,7 @@ import { missingForPowercuts } from "../powercut/requirements.ts";
 import { line, wrongWith, wrongWithLiar } from "../powercut/table.ts";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-const CUTS = process.env["FIELDGATE_TEST_LONG"] ? 200 : 10;
+const CUTS = process.env["FIELDGATE_TEST_LONG"] ? 200 : 30;
 const SHORT = { ...DEFAULTS, seed: SEED, messages: 40, rounds: 2 };
 const FEW = { ...SHORT, cuts: 4 };
 

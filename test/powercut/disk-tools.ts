@@ -43,7 +43,7 @@ const MENDED_REBOOT = 2;
 /** A mounted image. Unmounted at the latest when this process ends. */
 export class Mount {
   readonly path: string;
-  readonly #atExit = () => void spawnSync("umount", ["-l", this.path]);
+  readonly #atExit = () => this.detach();
 
   private constructor(path: string) {
     this.path = path;
@@ -61,6 +61,12 @@ export class Mount {
   /** @throws Error when something still uses it */
   unmount(): void {
     run("umount", this.path);
+    process.off("exit", this.#atExit);
+  }
+
+  /** Takes it out of sight at once, also while something still uses it. */
+  detach(): void {
+    spawnSync("umount", ["-l", this.path], { stdio: "ignore" });
     process.off("exit", this.#atExit);
   }
 }

@@ -134,7 +134,8 @@ export class Load {
   async #endConnections(port: number, through: () => boolean): Promise<void> {
     while (!through()) {
       const at = this.published + 10 + this.#below(40);
-      await until("some more published", () => through() || this.published >= at || !this.#anyUp);
+      const isTime = () => through() || this.published >= at || !this.#anyUp;
+      await until("some more published", isTime, 60_000);
       if (through() || !this.#anyUp) return;
       const will = this.#wills[this.#below(this.#wills.length)];
       try {

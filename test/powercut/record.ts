@@ -50,14 +50,28 @@ export interface Recording {
 
 /** Runs the broker under load on a recorded disk, and ends it and starts it again in the midst of it. */
 export async function record(options: RecordingOptions): Promise<Recording> {
-  const { folder, broker, random, rounds, messages } = options;
-  const began = performance.now();
+  const { folder, broker } = options;
   const base = join(folder, "base.img");
   mkdirSync(folder, { recursive: true });
   if (options.from === null) makeExt4(base, options.diskBytes);
   else copySparse(options.from.image, base);
   const disk = await RecordedDisk.start(options.blockLog, base, folder);
+  try {
+    return { base, ...(await live(disk, options)) };
+  } catch (error) {
+    await broker.kill();
+    disk.abandon();
+    throw error;
+  }
+}
+
+async function live(
+  disk: RecordedDisk,
+  options: RecordingOptions,
+): Promise<Omit<Recording, "base">> {
+  const { broker, random, rounds, messages } = options;
   const { position } = disk;
+  const began = performance.now();
   const books = options.from?.books ?? emptyBooks();
   const load = new Load(books, position, random);
   if (broker.cloud) {
@@ -84,5 +98,5 @@ export async function record(options: RecordingOptions): Promise<Recording> {
   await load.ended();
   const records = await disk.stop();
   const seconds = (performance.now() - began) / 1000;
-  return { base, records, books, starts, end, seconds };
+  return { records, books, starts, end, seconds };
 }

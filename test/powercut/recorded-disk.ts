@@ -7,7 +7,7 @@ import { within } from "../support/within.ts";
 import { type BlockRecord, readBlockLog } from "./block-log.ts";
 import { copySparse, Mount, run } from "./disk-tools.ts";
 
-const END_MS_MAX = 10_000;
+const END_MS_MAX = 20_000;
 
 /** Compiles block-log.c into `folder`; returns the path of the program. */
 export function compileBlockLog(folder: string): string {
@@ -66,10 +66,20 @@ export class RecordedDisk {
     this.#mount.unmount();
     const exit: Promise<unknown> =
       this.#fuse.exitCode === null ? once(this.#fuse, "exit") : Promise.resolve();
-    run("fusermount3", "-u", this.#fusePath);
+    // The loop device lets go of its file some time after it was unmounted.
+    const release = () => spawnSync("fusermount3", ["-u", this.#fusePath]).status === 0;
+    await until("the block log can be unmounted", release);
     await within(END_MS_MAX, "block-log does not end", exit);
     process.off("exit", this.#atExit);
     closeSync(this.#logFile);
     return readBlockLog(readFileSync(this.#log));
+  }
+
+  /** Gives it up after a failure, whoever still uses it, so that its folder can be removed. */
+  abandon(): void {
+    this.#mount.detach();
+    this.#atExit();
+    this.#fuse.kill("SIGKILL");
+    process.off("exit", this.#atExit);
   }
 }

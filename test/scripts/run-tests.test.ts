@@ -46,6 +46,17 @@ describe("the runner of the tests", () => {
     ]);
   });
 
+  it("names at the end what was skipped, and why", () => {
+    const body = 't.skip("no disk");';
+    check({ "test/a.test.mjs": body, "test/e2e/b.test.mjs": PASSES }, [
+      "exit 0",
+      "SKIPPED t: no disk",
+      "tests 2",
+      "pass 1",
+      "fail 0",
+    ]);
+  });
+
   it("runs the files of test/e2e one by one, after all others", () => {
     const log = "appendFileSync('log', import.meta.url.slice(-10, -9));";
     const slow = `${log} await new Promise((resolve) => setTimeout(resolve, 100)); ${log}`;
@@ -74,7 +85,9 @@ function check(bodies: Record<string, string>, expected: readonly string[], logg
       encoding: "utf8",
       timeout: 60_000,
     });
-    const totals = [...run.stdout.matchAll(/^ℹ ((?:tests|pass|fail) \d+)$/gm)].map((at) => at[1]);
+    const totals = [...run.stdout.matchAll(/^ℹ ((?:tests|pass|fail) \d+|SKIPPED .*)$/gm)].map(
+      (at) => at[1],
+    );
     assert.deepEqual([`exit ${run.status}`, ...totals], expected, run.stdout + run.stderr);
     assert.equal(readFileSync(join(folder, "log"), "utf8"), logged);
   } finally {
@@ -84,5 +97,5 @@ function check(bodies: Record<string, string>, expected: readonly string[], logg
 
 function testFile(body: string): string {
   return `import assert from "node:assert"; import { appendFileSync } from "node:fs"; import { test } from "node:test";
-test("t", async () => { ${body} });`;
+test("t", async (t) => { ${body} });`;
 }

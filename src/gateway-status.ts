@@ -8,6 +8,7 @@ import type { StatusTopic } from "./devices/status-topic.ts";
 import type { FlashWear } from "./health/flash-wear.ts";
 import type { HostSample, HostStatistics } from "./health/host-statistics.ts";
 import { auditDevice, auditLane, type DeviceAudit, type LaneAudit } from "./health/ledger.ts";
+import type { Timekeeper, TimeStatus } from "./health/timekeeper.ts";
 import type { FlashLife } from "./health/wear.ts";
 import type { JournalFigures } from "./journal/counters.ts";
 import type { JournalRoom, JournalState } from "./journal/journal.ts";
@@ -24,6 +25,8 @@ export interface GatewayStatus {
   readonly gateway: string;
   readonly site: string;
   readonly uptimeMs: number;
+  /** What the wall clock is worth. */
+  readonly time: TimeStatus;
   readonly journal: {
     readonly id: string;
     readonly state: JournalState["at"];
@@ -79,6 +82,7 @@ export interface GatewayParts {
   readonly config: Config;
   readonly clock: Clock;
   readonly startedMs: number;
+  readonly timekeeper: Timekeeper;
   readonly journal: StoreJournal;
   readonly flash: FlashWear;
   readonly broker: Broker;
@@ -106,6 +110,7 @@ export function gatewayStatus(parts: GatewayParts): GatewayStatus {
     gateway: config.gateway.id,
     site: config.gateway.site,
     uptimeMs: Math.round(clock.monotonicMs() - startedMs),
+    time: parts.timekeeper.status(),
     journal: journalStatus(parts),
     flash: parts.flash.life,
     broker: parts.broker.status(),

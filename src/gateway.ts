@@ -22,6 +22,7 @@ import {
 import { Figures } from "./health/figures.ts";
 import { HostStatistics } from "./health/host-statistics.ts";
 import { HealthServer } from "./health/net-health-server.ts";
+import { Timekeeper, type TimeSources } from "./health/timekeeper.ts";
 import { levelJournal } from "./journal/level-journal.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
 import type { Replication } from "./replica/replication.ts";
@@ -35,10 +36,9 @@ export interface GatewayTools {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
+  readonly timeSources: TimeSources;
 }
 
-/** 2025: a wall clock that stands before it was not set since the machine started. */
-const WALL_MS_MIN = 1_735_689_600_000;
 const DEADLINES = { startMs: 30_000, stopMs: 3000 };
 
 /**
@@ -53,7 +53,13 @@ export class Gateway {
     this.#tools = tools;
     const { clock, log } = tools;
     const startedMs = clock.monotonicMs();
-    const journal = levelJournal(journalOptions(config), { ...tools, log: log.part("journal") });
+    const timekeeper = newTimekeeper(config, tools);
+    const journal = levelJournal(journalOptions(config), {
+      ...tools,
+      log: log.part("journal"),
+      timepiece: timekeeper,
+    });
+    timekeeper.follow(() => journal.clockChanged());
     // Known before there are copies of journals: the site tells its peers how complete they are.
     const copies: { replication: Replication | null } = { replication: null };
     const ours = newSite(config, tools, journal, copies);
@@ -66,12 +72,13 @@ export class Gateway {
       config,
       clock,
       startedMs,
+      timekeeper,
       journal,
       flash: flashWear(config, tools, journal),
       broker,
       attended,
       uplink: wiring.uplink(journal, config.gateway.id),
-      downlink: newDownlink(config, tools, journal, broker, wiring),
+      downlink: newDownlink(config, tools, journal, broker, wiring, timekeeper),
       site: ours,
       replication,
       uplinks: wiring.uplinks,
@@ -81,6 +88,7 @@ export class Gateway {
       ),
     };
     this.#services = [
+      parts.timekeeper,
       parts.journal,
       parts.flash,
       ...wiring.stores,
@@ -108,6 +116,10 @@ export class Gateway {
   #tooling() {
     return { clock: this.#tools.clock, log: this.#tools.log, deadlines: DEADLINES };
   }
+}
+
+function newTimekeeper({ health }: Config, { clock, log, timeSources }: GatewayTools): Timekeeper {
+  return new Timekeeper(health.clockSeconds * 1000, timeSources, { clock, log: log.part("time") });
 }
 
 function newSite(
@@ -170,6 +182,7 @@ function newDownlink(
   journal: StoreJournal,
   broker: Broker,
   { moreEndpoints }: SiteWiring,
+  timekeeper: Timekeeper,
 ): Downlink | null {
   const options = config.uplink;
   if (!options?.down) return null;
@@ -184,7 +197,7 @@ function newDownlink(
     cloud: mqttCommandCloud(options, options.down, { clock, identity }),
     sink: { take: (message) => broker.takeDown(message, publisher) },
     moreEndpoints,
-    wallIsSure: () => clock.wallMs() > WALL_MS_MIN,
+    wallIsSure: () => timekeeper.quality() !== "unset",
   });
 }
 

@@ -1,5 +1,10 @@
 import type { Clock } from "./clock.ts";
 
+/** Milliseconds since the machine was started (CLOCK_MONOTONIC of Linux; the time in suspend does not count). */
+export function systemBootMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
 /** The machine's own clocks and timers. */
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),

@@ -10,13 +10,14 @@ import { SYSTEM_SERIAL_PLACES, serialChecks } from "../doctor/file-serial-checks
 import { storeChecks } from "../doctor/file-store-checks.ts";
 import { type Check, exitCodeOf, type Finding } from "../doctor/finding.ts";
 import { type GatewayAnswer, gatewayChecks } from "../doctor/gateway-checks.ts";
-import { clockChecks, SYSTEM_CLOCK_SOURCES } from "../doctor/host-clock-checks.ts";
+import { clockChecks } from "../doctor/host-clock-checks.ts";
 import { machineChecks, SYSTEM_MACHINE_PLACES } from "../doctor/host-machine-checks.ts";
 import { listenerChecks } from "../doctor/listener-checks.ts";
 import { etcdChecks } from "../doctor/net-etcd-checks.ts";
 import { type UplinkAddress, uplinkChecks } from "../doctor/net-uplink-checks.ts";
 import { screen } from "../doctor/screen.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
+import { hostSynchronised, SYSTEM_TIME_PLACES } from "../health/host-time-sources.ts";
 import { findCandidates, isLookedUp, lookupSrv } from "../uplink/dns-endpoints.ts";
 import { parseEndpoint, shownEndpoint } from "../uplink/endpoints.ts";
 import type { Command } from "./command.ts";
@@ -98,7 +99,10 @@ async function checksOf(config: Config, socket: string | null): Promise<readonly
   const isConnected = typeof status !== "string" && status.uplink?.state === "connected";
   return [
     ...gatewayChecks(answer),
-    ...clockChecks(clock, SYSTEM_CLOCK_SOURCES),
+    ...clockChecks(clock, {
+      synchronised: () => hostSynchronised(SYSTEM_TIME_PLACES),
+      rtcDirectory: SYSTEM_TIME_PLACES.rtcDirectory,
+    }),
     ...storeChecks(config, clock),
     ...serialChecks(config, SYSTEM_SERIAL_PLACES),
     ...certificateChecks(config, clock.wallMs()),

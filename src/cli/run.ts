@@ -1,8 +1,9 @@
 import { errorFields } from "../base/errors.ts";
 import { jsonLog } from "../base/log.ts";
-import { systemClock } from "../base/system-clock.ts";
+import { systemBootMs, systemClock } from "../base/system-clock.ts";
 import { loadConfig } from "../config/yaml-load.ts";
 import { Gateway } from "../gateway.ts";
+import { hostTimeSources } from "../health/host-time-sources.ts";
 import type { Command } from "./command.ts";
 
 export const command: Command = {
@@ -20,7 +21,8 @@ Exit codes: 0 ended by a signal, 2 it could not start
     const write = (line: string) => process.stderr.write(line);
     const log = jsonLog({ clock, level: config.log.level, write });
     const stop = new AbortController();
-    const gateway = new Gateway(config, { clock, log, random: Math.random });
+    const timeSources = hostTimeSources(systemBootMs, process.env);
+    const gateway = new Gateway(config, { clock, log, random: Math.random, timeSources });
     const ended = new Promise<NodeJS.Signals>((resolve) => {
       for (const signal of ["SIGTERM", "SIGINT"] as const) {
         process.on(signal, () => {

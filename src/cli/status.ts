@@ -108,6 +108,11 @@ function certificateWarnings({ name, certificate }: Listener): string[] {
   ];
 }
 
+function clockLine({ quality, steps, lastStepMs }: GatewayStatus["time"]): string {
+  if (lastStepMs === null) return quality;
+  return `${quality}, set ${count(steps)} times, last by ${duration(Math.abs(lastStepMs))}${lastStepMs < 0 ? " back" : ""}`;
+}
+
 /** The screen of `fieldgate status`. */
 export function screen(status: GatewayStatus, { reasons }: Verdict): string {
   const { broker, journal, flash, uplink, ledger, devices, host, cluster } = status;
@@ -115,6 +120,7 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
     `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
     ...reasons.map((reason) => `  ! ${reason}`),
     row("role", roleLine(cluster)),
+    row("clock", clockLine(status.time)),
     ...(cluster.etcd === "none" ? [] : [row("copies", copiesLine(status.replication))]),
     row(
       "clients",

@@ -94,6 +94,13 @@ const health = section(
       description: "How often processor, memory, disk and temperature are sampled; 0: never.",
       unit: "s",
     }),
+    clockSeconds: whole({
+      default: 60,
+      minimum: 0,
+      maximum: 86_400,
+      description: "How often the machine is asked whether its clock is synchronised; 0: never.",
+      unit: "s",
+    }),
   },
   { default: {}, description: "Figures of the gateway and of the machine under it." },
 );

@@ -1,6 +1,4 @@
-import { execFile } from "node:child_process";
 import { readdir } from "node:fs/promises";
-import { promisify } from "node:util";
 import type { Clock } from "../base/clock.ts";
 import type { Check, Finding } from "./finding.ts";
 
@@ -8,28 +6,11 @@ import type { Check, Finding } from "./finding.ts";
 const PLAUSIBLE_FROM_MS = 1_767_225_600_000;
 
 export interface ClockSources {
-  /** "yes", "no", or null where the machine does not tell. */
-  readonly synchronised: () => Promise<string | null>;
+  /** Null where the machine does not tell. */
+  readonly synchronised: () => Promise<boolean | null>;
   /** Where the kernel lists its real-time clocks. */
   readonly rtcDirectory: string;
 }
-
-export const SYSTEM_CLOCK_SOURCES: ClockSources = {
-  async synchronised() {
-    const run = promisify(execFile);
-    try {
-      const { stdout } = await run("timedatectl", [
-        "show",
-        "--property=NTPSynchronized",
-        "--value",
-      ]);
-      return stdout.trim();
-    } catch {
-      return null; // no systemd here, or none that answers
-    }
-  },
-  rtcDirectory: "/sys/class/rtc",
-};
 
 /** Whether the time of day can be believed, and whether it will be after the next power cut. */
 export function clockChecks(clock: Clock, sources: ClockSources): readonly Check[] {
@@ -57,10 +38,10 @@ function plausible(wallMs: number): Finding {
   };
 }
 
-function synchronised(answer: string | null): Finding {
+function synchronised(answer: boolean | null): Finding {
   const id = "clock.synchronised";
-  if (answer === "yes") return { id, verdict: "fine", what: "synchronised by NTP" };
-  if (answer === "no") {
+  if (answer === true) return { id, verdict: "fine", what: "synchronised by NTP" };
+  if (answer === false) {
     return {
       id,
       verdict: "warning",
@@ -69,7 +50,7 @@ function synchronised(answer: string | null): Finding {
       todo: "timedatectl timesync-status; is UDP port 123 open to an NTP server?",
     };
   }
-  const why = "timedatectl does not answer on this machine";
+  const why = "neither timedatectl nor chronyc answers on this machine";
   return { id, verdict: "unknown", what: "whether it is synchronised cannot be told", why };
 }
 
@@ -79,7 +60,7 @@ async function realTimeClock({ rtcDirectory, synchronised }: ClockSources): Prom
   if (clocks.length > 0)
     return { id, verdict: "fine", what: `real-time clock ${clocks.join(", ")}` };
   // As a Raspberry Pi is sold: no reason for an alarm as long as the network brings the time.
-  if ((await synchronised()) === "yes") {
+  if ((await synchronised()) === true) {
     return { id, verdict: "fine", what: "no battery-backed clock; NTP sets the time" };
   }
   return {

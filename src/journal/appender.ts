@@ -1,6 +1,6 @@
 import type { Message } from "../mqtt/message.ts";
 import type { Batch, Contributor } from "./batch.ts";
-import { type Block, entryBytesOf, LANES, laneTotalsOf } from "./block.ts";
+import { type Block, type BlockStamp, entryBytesOf, LANES, laneTotalsOf } from "./block.ts";
 import { BlockWriter } from "./block-writer.ts";
 import type { JournalCounters } from "./counters.ts";
 import { blockKey } from "./keys.ts";
@@ -15,6 +15,9 @@ export interface Position {
   readonly bytes: number;
 }
 
+/** A wall clock that goes further from one entry to the next was set: the entries do not share a stamp. */
+const STEP_MS = 1000;
+
 /** Gives out seqs and gathers entries into blocks. */
 export class Appender implements Contributor {
   readonly #writer = new BlockWriter();
@@ -22,6 +25,9 @@ export class Appender implements Contributor {
   readonly #counters: JournalCounters;
   /** Told of each block before it is written, and again once it is durable. */
   readonly #blocks: { sealed(block: Block): void; durable(block: Block): void };
+  readonly #stampNow: () => BlockStamp | null;
+  #stamp: BlockStamp | null = null;
+  #lastWallMs = 0;
   #sealed: Block[] = [];
   #unsettledBytes = 0;
   #skip = 0;
@@ -35,7 +41,9 @@ export class Appender implements Contributor {
     blockBytesMax: number,
     counters: JournalCounters,
     blocks: { sealed(block: Block): void; durable(block: Block): void },
+    stampNow: () => BlockStamp | null = () => null,
   ) {
+    this.#stampNow = stampNow;
     this.#blockBytesMax = blockBytesMax;
     this.#counters = counters;
     this.#blocks = blocks;
@@ -63,7 +71,9 @@ export class Appender implements Contributor {
   }
 
   append(message: Message, lane: number, wallMs: number): number {
-    if (this.#writer.bytes >= this.#blockBytesMax) this.#seal();
+    if (this.#writer.bytes >= this.#blockBytesMax || this.#hasStepped(wallMs)) this.#seal();
+    if (this.#writer.count === 0) this.#stamp = this.#stampNow();
+    this.#lastWallMs = wallMs;
     this.#writer.add(message, lane, wallMs);
     this.laneTotals[lane] = (this.laneTotals[lane] ?? 0) + 1;
     if (this.#skip > 0 && this.#writer.count === 1) this.lastSeq += this.#skip;
@@ -88,9 +98,15 @@ export class Appender implements Contributor {
     });
   }
 
+  #hasStepped(wallMs: number): boolean {
+    if (this.#stamp === null || this.#writer.count === 0) return false;
+    return Math.abs(wallMs - this.#lastWallMs) > STEP_MS;
+  }
+
   #seal(): void {
     const firstSeq = this.lastSeq - this.#writer.count + 1;
-    const block = this.#writer.seal(firstSeq, this.#skip, this.#bytes, this.laneTotals);
+    const totals = this.laneTotals;
+    const block = this.#writer.seal(firstSeq, this.#skip, this.#bytes, totals, this.#stamp);
     this.#skip = 0;
     this.#add(block);
   }

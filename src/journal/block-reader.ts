@@ -2,6 +2,7 @@ import type { Log } from "../base/log.ts";
 import { type Block, EntryWalk, openBlock } from "./block.ts";
 import type { BlockTail } from "./block-tail.ts";
 import type { JournalCounters } from "./counters.ts";
+import type { Dating } from "./dating.ts";
 import type { Entries, Entry, ReadLimits } from "./journal.ts";
 import { above, blockKey, blockKeySeq, KEY, kindKey } from "./keys.ts";
 import type { JournalOptions } from "./options.ts";
@@ -31,12 +32,14 @@ export class BlockReader {
   readonly #counters: JournalCounters;
   readonly #log: Log;
   readonly #bounds: Bounds;
+  /** Tells the time of what it reads. */
+  readonly dating: Dating;
   readonly #knownDamage = new Set<number>();
   readonly #cache = new Map<number, Block>();
   #cacheBytes = 0;
 
   constructor(
-    parts: { store: Store; tail: BlockTail; bounds: Bounds; log: Log },
+    parts: { store: Store; tail: BlockTail; bounds: Bounds; dating: Dating; log: Log },
     options: JournalOptions,
     counters: JournalCounters,
   ) {
@@ -44,6 +47,7 @@ export class BlockReader {
     this.#tail = parts.tail;
     this.#bounds = parts.bounds;
     this.#log = parts.log;
+    this.dating = parts.dating;
     this.#options = options;
     this.#counters = counters;
   }
@@ -51,7 +55,7 @@ export class BlockReader {
   /** Durable entries after `afterSeq`, of one lane or of all: as many as the limits allow, the first one always. */
   async read(afterSeq: number, limits: ReadLimits, lane?: number): Promise<Entries> {
     const durableSeq = this.#bounds.durableSeq;
-    const found = new Collector(limits, lane);
+    const found = new Collector(limits, this.dating, lane);
     let throughSeq = Math.max(afterSeq, Math.min(this.#bounds.trimmedSeq, durableSeq));
     let scanned = 0;
     while (throughSeq < durableSeq && scanned < this.#options.scanBytesMax) {
@@ -210,11 +214,13 @@ class Collector {
   readonly entries: Entry[] = [];
   full = false;
   readonly #limits: ReadLimits;
+  readonly #dating: Dating;
   readonly #lane: number | undefined;
   #bytes = 0;
 
-  constructor(limits: ReadLimits, lane: number | undefined) {
+  constructor(limits: ReadLimits, dating: Dating, lane: number | undefined) {
     this.#limits = limits;
+    this.#dating = dating;
     this.#lane = lane;
   }
 
@@ -222,7 +228,7 @@ class Collector {
   take(block: Block, afterSeq: number): number {
     if (this.#lane !== undefined && (block.lanes & (1 << this.#lane)) === 0) return block.lastSeq;
     if (block.isHollow) return block.lastSeq;
-    const walk = new EntryWalk(block);
+    const walk = new EntryWalk(block, this.#dating.timeOf(block));
     let seen = afterSeq;
     while (walk.next()) {
       if (walk.seq <= afterSeq) continue;

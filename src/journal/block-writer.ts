@@ -1,12 +1,16 @@
+import { CLOCK_QUALITIES } from "../base/timepiece.ts";
 import type { Message } from "../mqtt/message.ts";
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_MAGIC,
   BLOCK_VERSION,
   type Block,
+  type BlockStamp,
   blockChecksum,
   describeBlock,
   LANES,
+  STAMP_BYTES,
+  STAMPED,
 } from "./block.ts";
 import { ByteWriter } from "./byte-writer.ts";
 
@@ -56,16 +60,18 @@ export class BlockWriter {
   /**
    * The block of what was added. There must be something.
    * @param laneTotals entries of each lane up to and with this block
+   * @param stamp of its first entry; null where nobody keeps the time
    */
   seal(
     firstSeq: number,
     skipped: number,
     bytesBefore: number,
     laneTotals: readonly number[],
+    stamp: BlockStamp | null = null,
   ): Block {
     const out = this.#out;
     const bodyBytes = out.length - BLOCK_HEADER_BYTES;
-    out.reserve(LANES * 8);
+    out.reserve(LANES * 8 + STAMP_BYTES);
     let used = 0;
     for (let lane = 0; lane < LANES; lane++) {
       const total = laneTotals[lane] ?? 0;
@@ -73,10 +79,12 @@ export class BlockWriter {
       used |= 1 << lane;
       out.varint(total);
     }
+    if (stamp !== null) out.length += STAMP_BYTES;
     const value = out.copy();
+    if (stamp !== null) writeStamp(value, stamp);
     value.writeUInt16BE(BLOCK_MAGIC, 0);
     value[2] = BLOCK_VERSION;
-    value[3] = 0;
+    value[3] = stamp === null ? 0 : STAMPED;
     value.writeUInt32BE(Math.floor(firstSeq / 2 ** 32), 8);
     value.writeUInt32BE(firstSeq % 2 ** 32, 12);
     value.writeUInt32BE(this.#count, 16);
@@ -92,4 +100,11 @@ export class BlockWriter {
     this.#lanes = 0;
     return describeBlock(value);
   }
+}
+
+function writeStamp(value: Buffer, { quality, bootMs, bootId }: BlockStamp): void {
+  const at = value.length - STAMP_BYTES;
+  value[at] = CLOCK_QUALITIES.indexOf(quality);
+  value.writeUIntBE(Math.floor(bootMs), at + 1, 6);
+  value.write(bootId, at + 7, "hex");
 }

@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import { CLOCK_QUALITIES, type ClockQuality, type EntryTime } from "../base/timepiece.ts";
 import type { Message, QoS } from "../mqtt/message.ts";
 import { ByteReader } from "./byte-reader.ts";
 import type { Entry } from "./journal.ts";
@@ -8,13 +9,24 @@ import type { Entry } from "./journal.ts";
  *
  *      0  u16 magic "FG"    8  u64 first seq    24  u16 lanes of its entries   34  u48 bytes of all blocks before
  *      2  u8  version      16  u32 count        26  u16 lanes ever used        40  u32 seqs skipped before it
- *      3  u8  0            20  u32 body length  28  u48 wall ms of entry 1     44  entries, then lane totals
- *      4  u32 CRC-32 of everything else
+ *      3  u8  flags        20  u32 body length  28  u48 wall ms of entry 1     44  entries, then lane totals,
+ *      4  u32 CRC-32 of everything else                                             then, with flag 1, the stamp
  */
 export const BLOCK_MAGIC = 0x4647;
 export const BLOCK_VERSION = 1;
 export const BLOCK_HEADER_BYTES = 44;
 export const LANES = 16;
+/** Flag: the block ends with a stamp. A program that knows none passes it by. */
+export const STAMPED = 1;
+/** u8 quality of the clock, u48 ms since the start of the machine at entry 1, 16 bytes boot id. */
+export const STAMP_BYTES = 23;
+
+/** When the first entry of a block was accepted, by the machine's monotonic clock, and what the wall clock was worth then. */
+export interface BlockStamp {
+  readonly bootId: string;
+  readonly bootMs: number;
+  readonly quality: ClockQuality;
+}
 
 export interface Block {
   readonly firstSeq: number;
@@ -55,6 +67,17 @@ export function describeBlock(value: Buffer): Block {
   };
 }
 
+/** Null for a block that was written without a timepiece. */
+export function stampOf({ value }: Block): BlockStamp | null {
+  const at = value.length - STAMP_BYTES;
+  if (((value[3] ?? 0) & STAMPED) === 0 || at < BLOCK_HEADER_BYTES) return null;
+  return {
+    quality: CLOCK_QUALITIES[value[at] ?? 0] ?? "unset",
+    bootMs: value.readUIntBE(at + 1, 6),
+    bootId: value.toString("hex", at + 7),
+  };
+}
+
 /** The value of a block without its entries. */
 export function hollowBlock({ value }: Block): Buffer {
   const totals = BLOCK_HEADER_BYTES + value.readUInt32BE(20);
@@ -92,6 +115,7 @@ export function entriesThrough(block: Block): number {
 export class EntryWalk {
   readonly #block: Block;
   readonly #reader: ByteReader;
+  readonly #time: EntryTime | null;
   #position = -1;
   #flags = 0;
   #wallOffset = 0;
@@ -101,8 +125,9 @@ export class EntryWalk {
   #propertyBytes = 0;
   #payloadBytes = 0;
 
-  constructor(block: Block) {
+  constructor(block: Block, time: EntryTime | null = null) {
     this.#block = block;
+    this.#time = time;
     this.#reader = new ByteReader(block.value, BLOCK_HEADER_BYTES);
   }
 
@@ -159,6 +184,7 @@ export class EntryWalk {
       seq: this.seq,
       lane: this.lane,
       wallMs: this.#block.baseWallMs + offsetMs,
+      time: this.#time,
       message,
     };
   }

@@ -67,6 +67,7 @@ export class Copying implements BlockCopies {
     if (lastSeq === 0) retention.beginAt(block);
     const missed = lastSeq === 0 ? 0 : block.firstSeq - block.skipped - lastSeq - 1;
     appender.take(block);
+    this.#parts.blocks.dating.took(block);
     commit.want();
     return { isNews: true, missed: Math.max(0, missed) };
   }

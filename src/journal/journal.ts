@@ -1,3 +1,4 @@
+import type { EntryTime } from "../base/timepiece.ts";
 import type { Watchable } from "../base/watchable.ts";
 import type { Message } from "../mqtt/message.ts";
 
@@ -124,8 +125,10 @@ export type JournalState =
 export interface Entry {
   readonly seq: number;
   readonly lane: number;
-  /** Wall time at which it was accepted, milliseconds since the epoch. */
+  /** Wall time at which it was accepted, milliseconds since the epoch, by the clock as it was then. */
   readonly wallMs: number;
+  /** What is known of that time now; null when it was accepted where nobody kept the time. */
+  readonly time: EntryTime | null;
   readonly message: Message;
 }
 

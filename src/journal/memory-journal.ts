@@ -24,8 +24,8 @@ export class MemoryJournal extends StoreJournal {
   }
 
   /** A journal, not started yet, on the same store. Stop this one first. */
-  reopened(): MemoryJournal {
-    return new MemoryJournal(this.#memory, this.options, this.tools);
+  reopened(tools: JournalTools = this.tools): MemoryJournal {
+    return new MemoryJournal(this.#memory, this.options, tools);
   }
 }
 

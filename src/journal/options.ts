@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
+import type { Timepiece } from "../base/timepiece.ts";
 
 /** What a journal is told. Everything but the first three has a default in `DEFAULTS`. */
 export interface JournalOptions {
@@ -67,4 +68,6 @@ export interface JournalTools {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
+  /** Stamps what is accepted. Without it entries have their wall time only. */
+  readonly timepiece?: Timepiece;
 }

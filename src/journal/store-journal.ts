@@ -10,6 +10,7 @@ import { BlockTail } from "./block-tail.ts";
 import { Copying } from "./copying.ts";
 import { type JournalCounters, type JournalFigures, newCounters } from "./counters.ts";
 import { Cursors } from "./cursors.ts";
+import { BOOTS_SPACE, Dating } from "./dating.ts";
 import { GroupCommit } from "./group-commit.ts";
 import type {
   BlockCopies,
@@ -46,6 +47,7 @@ export class StoreJournal implements Journal, Service {
   readonly #cursors: Cursors;
   readonly #queues: Queues;
   readonly #rows: RowSpaces;
+  readonly #dating: Dating;
   readonly #space: Space;
   readonly #retention: Retention;
   #opened: Opened | null = null;
@@ -70,25 +72,28 @@ export class StoreJournal implements Journal, Service {
     const relieve = (error: unknown) => space.relieve(error);
     const commit = new GroupCommit({ store, relieve }, options, tools, counters);
     const tail = new BlockTail(options.tailBytesMax);
-    const blocks = new BlockReader({ store, tail, bounds, log }, options, counters);
+    const isExhausted = () => space.isExhausted;
+    this.#rows = new RowSpaces({ store, commit, isExhausted }, counters);
+    const dating = new Dating(tools.timepiece ?? null, tools.clock, this.rows(BOOTS_SPACE));
+    const blocks = new BlockReader({ store, tail, bounds, dating, log }, options, counters);
     const rowBytesMax = options.tailBytesMax / 4;
     const queues = new Queues({ store, commit, blocks, durableSeq, log }, rowBytesMax, counters);
     const cursors = new Cursors(commit, counters);
-    const isExhausted = () => space.isExhausted;
     this.state = commit.state;
     this.#commit = commit;
     this.#blocks = blocks;
     this.#queues = queues;
     this.#cursors = cursors;
     this.#space = space;
-    this.#rows = new RowSpaces({ store, commit, isExhausted }, counters);
+    this.#dating = dating;
     const readers = { store, commit, blocks, cursors, queues, durableSeq };
     const shedding = new Shedding(readers, options, log);
     this.#retention = new Retention({ ...readers, space, shedding }, options, tools, counters);
-    this.#appender = new Appender(options.blockBytesMax, counters, {
+    const told = {
       sealed: (block: Block) => queues.seal(block.firstSeq),
       durable: (block: Block) => tail.add(block),
-    });
+    };
+    this.#appender = new Appender(options.blockBytesMax, counters, told, () => dating.stamp());
     this.copies = new Copying({
       ...readers,
       space,
@@ -109,6 +114,7 @@ export class StoreJournal implements Journal, Service {
       await this.#cursors.load(this.store);
       await this.#queues.load();
       await this.#retention.load();
+      await this.#dating.load();
       const seenSeq = Math.max(this.#cursors.highestSeq(), this.#queues.highestSeq);
       this.#appender.begin(beyond(opened.position, seenSeq));
       await this.#space.measure();
@@ -232,6 +238,11 @@ export class StoreJournal implements Journal, Service {
 
   rows(space: string): Rows {
     return this.#rows.space(space);
+  }
+
+  /** The wall clock may have become synchronised: what waits is dated by it, also after the machine is started again. */
+  clockChanged(): void {
+    this.#dating.note();
   }
 
   /** Trims now whatever can go, and gives its space back; what otherwise happens by itself when it is worth it. */

@@ -1,4 +1,4 @@
-import { type Block, EntryWalk } from "./block.ts";
+import { EntryWalk } from "./block.ts";
 import { type IndexRow, indexRow, positionsOf } from "./index-row.ts";
 import type { Queue, Queued, ReadLimits } from "./journal.ts";
 import { indexKey } from "./keys.ts";
@@ -132,7 +132,7 @@ export class StoredQueue implements Queue {
       if (!row || this.isDropped) break;
       const block = await this.#queues.blocks.block(row.seq);
       if (block) {
-        taker.take(row, block);
+        taker.take(row, new EntryWalk(block, this.#queues.blocks.dating.timeOf(block)));
         continue;
       }
       this.#queues.lost(row, row.lastIndex - Math.max(taker.after, row.firstIndex - 1));
@@ -232,8 +232,8 @@ class Taker {
     this.after = after;
   }
 
-  take(row: IndexRow, block: Block): void {
-    const walk = new EntryWalk(block);
+  /** @param walk at the beginning of the row's block */
+  take(row: IndexRow, walk: EntryWalk): void {
     let index = row.firstIndex - 1;
     for (const position of positionsOf(row)) {
       index++;

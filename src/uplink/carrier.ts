@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { totalOf } from "../base/counts.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { ageMs } from "../base/timepiece.ts";
 import type { BudgetKeeper } from "./budget-keeper.ts";
 import type { CloudConnection, CloudTerms, Destination, DropReason } from "./cloud.ts";
 import { GAP_TOPIC } from "./gap-topic.ts";
@@ -342,7 +343,7 @@ const SLOT_BITS = 16;
 const SLOT_MASK = 0xffff;
 
 function isExpired(entry: SourceEntry, expirySeconds: number | null, clock: Clock): boolean {
-  return expirySeconds !== null && clock.wallMs() - entry.wallMs >= expirySeconds * 1000;
+  return expirySeconds !== null && ageMs(entry, clock) >= expirySeconds * 1000;
 }
 
 /** Names a message in flight: its lane and its slot in the lane's window. */

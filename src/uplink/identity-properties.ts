@@ -1,3 +1,4 @@
+import { datedMs, type EntryTime } from "../base/timepiece.ts";
 import { isoTime } from "../base/wall-time.ts";
 import { userProperty } from "./properties.ts";
 import type { GatewayIdentity } from "./rules.ts";
@@ -6,9 +7,13 @@ import type { SourceEntry } from "./source.ts";
 /**
  * The user properties that say which message this is, as the cloud needs them to store each one once:
  *
- *   fg-journal  id of the journal       fg-time  when it was accepted, ISO 8601, the gateway's wall clock
+ *   fg-journal  id of the journal       fg-time  when it was accepted, ISO 8601
  *   fg-gateway  name of the gateway     fg-seq   its number in the journal
  *   fg-site     name of its site        fg-epoch of the primary that sends it, where the site has one
+ *
+ * A time that no synchronised clock vouched for when the message was accepted says so: fg-clock is `redated` when one did later,
+ * else `free-running` or `unset`. With `unset` there are fg-boot, a start of the machine, and fg-boot-ms, the time since, so
+ * that the cloud can date the message when it learns when that was.
  *
  * Only time and number differ from one message to the next, so the bytes are kept and those two overwritten.
  */
@@ -27,23 +32,46 @@ export class IdentityProperties {
       userProperty("fg-time", isoTime(0)),
     ]);
     const last = userProperty("fg-seq", String(Number.MAX_SAFE_INTEGER));
-    this.#bytes = Buffer.concat([fixed, last]);
+    this.#bytes = Buffer.concat([fixed, last, Buffer.alloc(CLOCK_BYTES_MAX)]);
     this.#timeAt = fixed.length - TIME_CHARS;
-    this.#seqAt = this.#bytes.length - SEQ_DIGITS_MAX;
+    this.#seqAt = fixed.length + last.length - SEQ_DIGITS_MAX;
   }
 
   /** The properties of an entry. The bytes are good until the next call. */
   of(entry: SourceEntry): Uint8Array {
-    const wallMs = Math.min(Math.max(0, Math.floor(entry.wallMs)), WALL_MS_MAX);
+    const wallMs = Math.min(Math.max(0, Math.floor(datedMs(entry))), WALL_MS_MAX);
     if (wallMs !== this.#wallMs) {
       this.#wallMs = wallMs;
       this.#bytes.write(isoTime(wallMs), this.#timeAt, "latin1");
     }
     const digits = this.#bytes.write(String(entry.seq), this.#seqAt, "latin1");
     this.#bytes.writeUInt16BE(digits, this.#seqAt - 2);
-    return this.#bytes.subarray(0, this.#seqAt + digits);
+    const end = this.#seqAt + digits;
+    return entry.time
+      ? this.#withDoubt(end, entry.time, entry.wallMs)
+      : this.#bytes.subarray(0, end);
+  }
+
+  /** What the cloud has to know of a time that was not sure when the message was accepted. */
+  #withDoubt(end: number, time: EntryTime, wallMs: number): Uint8Array {
+    const quality = time.quality();
+    if (quality === "synchronised") return this.#bytes.subarray(0, end);
+    const clock = CLOCK[quality];
+    this.#bytes.set(clock, end);
+    const bytes = this.#bytes.subarray(0, end + clock.length);
+    if (quality !== "unset") return bytes;
+    const bootMs = String(Math.max(0, Math.floor(time.bootMs(wallMs))));
+    const since = [userProperty("fg-boot", time.bootId), userProperty("fg-boot-ms", bootMs)];
+    return Buffer.concat([bytes, ...since]);
   }
 }
+
+const CLOCK = {
+  redated: userProperty("fg-clock", "redated"),
+  "free-running": userProperty("fg-clock", "free-running"),
+  unset: userProperty("fg-clock", "unset"),
+};
+const CLOCK_BYTES_MAX = CLOCK["free-running"].length;
 
 const TIME_CHARS = "1970-01-01T00:00:00.000Z".length;
 const SEQ_DIGITS_MAX = String(Number.MAX_SAFE_INTEGER).length;

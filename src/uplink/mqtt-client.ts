@@ -2,6 +2,7 @@ import { Socket } from "node:net";
 import { connect, type MqttClient, type Packet } from "mqtt";
 import type { Clock } from "../base/clock.ts";
 import { assert, FieldgateError } from "../base/errors.ts";
+import { ageMs } from "../base/timepiece.ts";
 import type { UplinkConfig } from "../config/schema.ts";
 import type { CloudListener, CloudTerms, Destination, DropReason } from "./cloud.ts";
 import type { Address } from "./endpoints.ts";
@@ -139,7 +140,7 @@ export class MqttCloudClient {
     const isPlain = given.length === 0 && expirySeconds === null;
     const forwarded = isPlain
       ? NO_PROPERTIES
-      : forwardedProperties(given, this.#setup.clock.wallMs() - entry.wallMs, expirySeconds);
+      : forwardedProperties(given, ageMs(entry, this.#setup.clock), expirySeconds);
     if (forwarded === "expired") return "expired";
     if (this.#setup.protocol === "3.1.1") return null;
     const own = this.#properties.of(entry);

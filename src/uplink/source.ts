@@ -1,3 +1,4 @@
+import type { EntryTime } from "../base/timepiece.ts";
 import type { Message } from "../mqtt/message.ts";
 
 /** What the uplink needs of the journal. */
@@ -35,8 +36,10 @@ export interface SourceLimits {
 
 export interface SourceEntry {
   readonly seq: number;
-  /** Wall time at which it was accepted, milliseconds since the epoch. */
+  /** Wall time at which it was accepted, milliseconds since the epoch, by the clock as it was then. */
   readonly wallMs: number;
+  /** What is known of that time now. */
+  readonly time?: EntryTime | null;
   readonly message: Message;
 }
 

@@ -1,4 +1,5 @@
 import { assert } from "../base/errors.ts";
+import { datedMs } from "../base/timepiece.ts";
 import { DROP_REASONS, type DropReason } from "./cloud.ts";
 import { GAP_TOPIC } from "./gap-topic.ts";
 import type { SourceEntry } from "./source.ts";
@@ -148,7 +149,7 @@ export class Window {
     this.#reasons[slot] = 0;
     this.#records[slot] = entry.message.topic === GAP_TOPIC ? 1 : 0;
     this.#seqs[slot] = entry.seq;
-    this.#wallMs[slot] = entry.wallMs;
+    this.#wallMs[slot] = datedMs(entry);
     this.#bytes[slot] = bytes;
     this.#span++;
   }

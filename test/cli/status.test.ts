@@ -15,6 +15,7 @@ describe("fieldgate status", () => {
       screen(status, verdict),
       `gw-a at plant-7, up 3 h
   role                 standby, 2 gateways at the site, primary: gw-b
+  clock                synchronised, set 1 times, last by 2 h back
   copies               none: there is no cluster.peer, so each gateway carries its own messages to the cloud
   clients              3 connected, 2 sessions, 1 retained
   listener lan         tls on port 8883, 4 connections, certificate for 42 days
@@ -231,6 +232,13 @@ function healthy(): GatewayStatus {
     uptimeMs: 11_000_000,
     replication: null,
     replicaUplinks: {},
+    time: {
+      bootId: "00",
+      bootMs: 12_000_000,
+      quality: "synchronised",
+      steps: 1,
+      lastStepMs: -7_200_000,
+    },
     journal: {
       id: "00",
       state: "open",

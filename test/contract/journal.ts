@@ -50,6 +50,7 @@ function entries(kind: JournalKind): void {
       seq: i + 1,
       lane: i,
       wallMs: times[i],
+      time: null,
       message: plain(one),
     }));
     assert.deepEqual(await readPlain(journal), expected);

@@ -48,14 +48,14 @@ describe("the doctor, asked about the machine", () => {
 
 describe("the doctor, asked about the clock", () => {
   const at = (text: string) => ({ ...systemClock, wallMs: () => Date.parse(text) });
-  const sources = (answer: string | null, rtcDirectory = "/nowhere") => ({
+  const sources = (answer: boolean | null, rtcDirectory = "/nowhere") => ({
     synchronised: async () => answer,
     rtcDirectory,
   });
 
   it("knows a clock that was never set", async () => {
     const found = await examine(
-      clockChecks(at("1970-01-01T00:01:00Z"), sources("no")),
+      clockChecks(at("1970-01-01T00:01:00Z"), sources(false)),
       "clock.plausible",
       systemClock,
     );
@@ -64,23 +64,23 @@ describe("the doctor, asked about the clock", () => {
   });
 
   it("warns of one that runs free, and cannot tell where nobody says", async () => {
-    const asked = async (answer: string | null) =>
+    const asked = async (answer: boolean | null) =>
       verdicts(await examine(clockChecks(systemClock, sources(answer)), null, systemClock));
-    assert.equal((await asked("yes"))["clock.synchronised"], "fine");
-    assert.equal((await asked("no"))["clock.synchronised"], "warning");
+    assert.equal((await asked(true))["clock.synchronised"], "fine");
+    assert.equal((await asked(false))["clock.synchronised"], "warning");
     assert.equal((await asked(null))["clock.synchronised"], "unknown");
   });
 
   it("warns of a missing battery-backed clock only where nobody else sets the time", () =>
     withPlaces(async (says, directory) => {
-      const asked = async (answer: string | null, rtc?: string) =>
+      const asked = async (answer: boolean | null, rtc?: string) =>
         verdicts(
           await examine(clockChecks(systemClock, sources(answer, rtc)), "clock.rtc", systemClock),
         )["clock.rtc"];
-      assert.equal(await asked("yes"), "fine");
-      assert.equal(await asked("no"), "warning");
+      assert.equal(await asked(true), "fine");
+      assert.equal(await asked(false), "warning");
       await says("rtc/rtc0", "");
-      assert.equal(await asked("no", join(directory, "rtc")), "fine");
+      assert.equal(await asked(false, join(directory, "rtc")), "fine");
     }));
 });
 

@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { EntryWalk, laneTotalsOf, openBlock } from "../../src/journal/block.ts";
+import {
+  describeBlock,
+  EntryWalk,
+  hollowBlock,
+  laneTotalsOf,
+  openBlock,
+  stampOf,
+} from "../../src/journal/block.ts";
 import { BlockWriter } from "../../src/journal/block-writer.ts";
 import { indexRow, openIndexRow, positionsOf } from "../../src/journal/index-row.ts";
 import { blockKey, indexKey, KEY, kindKey, namedKey, spacePrefix } from "../../src/journal/keys.ts";
@@ -43,6 +50,32 @@ describe("the format of the store", () => {
     assert.ok(walk.next() && walk.next() && !walk.next());
     assert.equal(walk.entry().wallMs, wallMs - 3);
     assert.equal(openBlock(block.value, 2 ** 32 + 8), null);
+  });
+
+  it("stamps a block as the documentation says, and an older program reads it all the same", () => {
+    const writer = new BlockWriter();
+    const plain = { payload: Buffer.from("on"), qos: 1, retain: false, properties: null } as const;
+    writer.add({ topic: "t/1", ...plain }, 2, 1_700_000_000_000);
+    const stamp = {
+      bootId: "2f6c2f0e3a514b1e9a0c7d3c0b1d2e3f",
+      bootMs: 65_537,
+      quality: "free-running" as const,
+    };
+    const block = writer.seal(7, 0, 1000, [0, 0, 300], stamp);
+    check(block.value, [
+      "4647 01 01 62e18fd6",
+      "0000000000000007 00000001 00000009",
+      "0004 0004 018bcfe56800 0000000003e8 00000000",
+      "21 00 03742f31 02 6f6e",
+      "ac02",
+      "01 000000010001 2f6c2f0e3a514b1e9a0c7d3c0b1d2e3f",
+    ]);
+    assert.deepEqual(stampOf(block), stamp);
+    // All that a program without stamps looks at: the checksum, the entries, the totals.
+    const opened = openBlock(block.value, 7);
+    assert.ok(opened);
+    assert.deepEqual(laneTotalsOf(opened).slice(0, 4), [0, 0, 300, 0]);
+    assert.deepEqual(stampOf(describeBlock(hollowBlock(opened))), stamp, "a hollow block keeps it");
   });
 
   it("writes the keys of the documentation", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type IPublishPacket, type Packet, parser } from "mqtt-packet";
+import type { EntryTime } from "../../src/base/timepiece.ts";
 import { IdentityProperties } from "../../src/uplink/identity-properties.ts";
 import { PacketIds } from "../../src/uplink/packet-ids.ts";
 import { PacketWriter, publishSize } from "../../src/uplink/packet-writer.ts";
@@ -63,9 +64,9 @@ describe("the identity of a message", () => {
       { gateway: "gw-a", site: "plant-7" },
       null,
     );
-    const read = (seq: number, wallMs: number) => {
+    const read = (seq: number, wallMs: number, time: EntryTime | null = null) => {
       const message = { topic: "t", payload: Buffer.alloc(0), qos: 1, retain: false } as const;
-      const entry = { seq, wallMs, message: { ...message, properties: null } };
+      const entry = { seq, wallMs, time, message: { ...message, properties: null } };
       const pieces: Uint8Array[] = [];
       const writer = new PacketWriter((bytes) => pieces.push(bytes));
       publish(writer, { properties: [identity.of(entry)] });
@@ -83,6 +84,30 @@ describe("the identity of a message", () => {
     const most = Number.MAX_SAFE_INTEGER;
     assert.deepEqual(read(most, 0), { ...same, ...at(0), "fg-seq": String(most) });
     assert.deepEqual(read(42, -1), { ...same, ...at(0), "fg-seq": "42" });
+    const known = (quality: ReturnType<EntryTime["quality"]>, shiftMs: number): EntryTime => ({
+      bootId: "cd".repeat(16),
+      quality: () => quality,
+      shiftMs: () => shiftMs,
+      bootMs: (wallMs) => wallMs - 1000,
+      ageMs: () => null,
+    });
+    const told = (seq: number, ms: number) => ({ ...same, ...at(ms), "fg-seq": String(seq) });
+    assert.deepEqual(read(2, 1500, known("synchronised", 0)), told(2, 1500));
+    assert.deepEqual(read(3, 1500, known("unset", 0)), {
+      ...told(3, 1500),
+      "fg-clock": "unset",
+      "fg-boot": "cd".repeat(16),
+      "fg-boot-ms": "500",
+    });
+    assert.deepEqual(read(most, 1500, known("free-running", 0)), {
+      ...told(most, 1500),
+      "fg-clock": "free-running",
+    });
+    assert.deepEqual(read(4, 1500, known("redated", 2_000_000)), {
+      ...told(4, 2_001_500),
+      "fg-clock": "redated",
+    });
+    assert.deepEqual(read(5, 1500), told(5, 1500));
   });
 });
 

@@ -6,5 +6,7 @@ export function operations(parts: GatewayParts): ControlRoutes {
   return {
     "GET status": () => gatewayStatus(parts),
     "GET ledger": () => ledgerProof(parts),
+    "POST site/hand-over": ({ body: { to } }) =>
+      parts.site.handOver(typeof to === "string" ? to : undefined),
   };
 }

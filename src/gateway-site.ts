@@ -126,6 +126,7 @@ function siteView(site: Site) {
       return Math.max(epoch ?? 0, primary?.epoch ?? 0);
     },
     outdated: (epoch: number) => site.outdated(epoch),
+    lost: (gateway: string) => site.lost(gateway),
     acts: () => site.role.mayUplink(),
   };
 }

@@ -101,6 +101,7 @@ export class Gateway {
       parts.host,
       ...observers(parts, tools),
       new ControlServer(config.control.socket, operations(parts), log.part("control")),
+      departure(parts.site),
     ];
   }
 
@@ -140,6 +141,11 @@ function newSite(
       replicated: copies.replication?.entries ?? 0,
     }),
   });
+}
+
+/** Stops first: another gateway is primary before this one takes its time to stop. */
+function departure(ours: Site): Service {
+  return { name: "departure", start: async () => {}, stop: () => ours.depart() };
 }
 
 function newBroker(

@@ -27,6 +27,7 @@ export type ErrorCode =
   | "ERR_PEER_PROTOCOL"
   | "ERR_PEER_SILENT"
   | "ERR_PEER_CLOSED"
+  | "ERR_PEER_GONE"
   | "ERR_PEER_NONE"
   | "ERR_START_TIMEOUT"
   | "ERR_STOP_TIMEOUT"

@@ -11,6 +11,7 @@ Commands:
   uplink route     what happens to the messages of a topic, and why
   ledger           prove that nothing has gone missing
   site             the gateways of the site, and who is primary
+  site hand-over   make another gateway primary
   site init        make the certificate authority of a site
   site enroll      make the certificate of a gateway
   config check     check a configuration file

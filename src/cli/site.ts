@@ -1,28 +1,30 @@
 import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
-import { ask } from "../control/control-client.ts";
+import { ask, tell } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
+import type { HandOver } from "../site/etcd-election.ts";
 import type { Command, Invocation } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
 import { socketOf } from "./socket.ts";
 
 export const command: Command = {
   help: `fieldgate site [--config FILE | --socket PATH] [--json]   the gateways of the site, and who is primary
+fieldgate site hand-over [GATEWAY]         make another gateway primary: that one, or the best
 fieldgate site init SITE [DIRECTORY]       make the site's certificate authority
 fieldgate site enroll GATEWAY [DIRECTORY]  make the certificate of a gateway, signed by it
 
-init and enroll write to DIRECTORY (default: this one) and overwrite nothing. The authority's key, site-ca.key, stays where
+hand-over asks the gateway that is primary. init and enroll write to DIRECTORY (default: this one) and overwrite nothing. The authority's key, site-ca.key, stays where
 enroll is used; a gateway needs site-ca.crt and its own two files: see cluster.peer in docs/config.md.
 
-Exit codes: 0 there is a primary, or the files were written, 1 there is no primary, 2 the files were not written,
-3 no gateway answers
+Exit codes: 0 there is a primary, or it was done, 1 there is no primary, 2 it was not done, 3 no gateway answers
 `,
 
   async run(invocation) {
     const [action, name, directory = "."] = invocation.rest;
     if (action === undefined) return await show(invocation);
+    if (action === "hand-over") return await handOver(invocation, name);
     if (action !== "init" && action !== "enroll") {
-      throw new FieldgateError("ERR_USAGE", `site knows init and enroll, not ${action}`);
+      throw new FieldgateError("ERR_USAGE", `site knows hand-over, init and enroll, not ${action}`);
     }
     if (name === undefined || invocation.rest.length > 3) {
       const wanted = action === "init" ? "the site's name" : "the gateway's id";
@@ -39,6 +41,18 @@ async function show({ configPath, socket, json }: Invocation): Promise<number> {
   const shown = `${screen(cluster, gateway)}${cluster.etcd === "none" ? "" : copies(replication)}`;
   process.stdout.write(json ? `${JSON.stringify({ ...cluster, replication })}\n` : shown);
   return cluster.role === "primary" || cluster.primary !== null ? 0 : 1;
+}
+
+async function handOver(
+  { configPath, socket, json, rest }: Invocation,
+  to: string | undefined,
+): Promise<number> {
+  if (rest.length > 2) throw new FieldgateError("ERR_USAGE", "site hand-over wants one gateway");
+  const path = socket ?? (await socketOf(configPath));
+  const done = (await tell(path, "site/hand-over", to === undefined ? {} : { to })) as HandOver;
+  const text = `${done.to} is primary now, with epoch ${done.epoch}.\n`;
+  process.stdout.write(json ? `${JSON.stringify(done)}\n` : text);
+  return 0;
 }
 
 async function init(site: string, directory: string, json: boolean): Promise<void> {

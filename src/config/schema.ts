@@ -58,6 +58,11 @@ const cluster = section(
       description: "How long a primary that has fallen silent stays primary.",
       unit: "s",
     }),
+    onEtcdLoss: choice(["cloud-fenced", "hold"], {
+      default: "cloud-fenced",
+      description:
+        "What a primary does whose lease has run out while etcd does not answer. cloud-fenced: it goes on sending, for a cloud that refuses outdated epochs; hold: it sends nothing until etcd answers.",
+    }),
     priority: whole({
       default: 100,
       minimum: 0,

@@ -70,13 +70,21 @@ export interface SiteView {
   epoch(): number;
   /** A peer has seen a higher epoch. */
   outdated(epoch: number): void;
+  /**
+   * The connection to that gateway broke. What is returned is to be called when its process is known to have ended: it cannot be
+   * acting as primary any more.
+   */
+  lost(gateway: string): () => void;
   /** Whether this gateway carries the messages of the site to the cloud now: then its own positions are the newest. */
   acts(): boolean;
 }
 
 /** The way between gateways. tls-network.ts implements it; simulations bring one that fails on purpose. */
 export interface PeerNetwork {
-  /** Begins to connect, and returns at once. Whoever answers there must be that gateway. */
+  /**
+   * Begins to connect, and returns at once. Whoever answers there must be that gateway. It closes with ERR_PEER_GONE when the
+   * machine answers that nobody listens there.
+   */
   dial(address: string, gateway: string, receiver: ChannelReceiver): Channel;
   /**
    * Takes connections. `accept` is given each one, with the id in the certificate of the gateway that made it.

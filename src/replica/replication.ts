@@ -260,6 +260,7 @@ export class Replication implements Service {
         sawEpoch: (epoch) => {
           if (epoch > site.epoch()) site.outdated(epoch);
         },
+        broke: (id) => site.lost(id),
         positions: () => [
           positionsOf(journal, this.#tools.identity.gateway, true),
           ...replicas.all().map((one) => positionsOf(one, this.#originOf(one.id), false)),

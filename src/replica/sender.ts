@@ -18,6 +18,8 @@ export interface SenderTools extends ShipmentTools {
   readonly acked: (peer: string, seq: number) => void;
   readonly lost: (peer: string) => void;
   readonly sawEpoch: (epoch: number) => void;
+  /** A connection broke. What is returned is called when the peer's process is known to have ended. */
+  readonly broke: (peer: string) => () => void;
   /** Of all journals that this gateway has. */
   readonly positions: () => readonly Positions[];
   /** The answer to a peer that lacks another gateway's journal: a frame. */
@@ -33,6 +35,15 @@ export interface SenderStatus {
   readonly lastError: Readonly<Record<string, unknown>> | null;
 }
 
+/** A connection broke. When nobody listens any more where the peer was, its process has ended. */
+interface Suspicion {
+  readonly address: string;
+  readonly untilMs: number;
+  readonly ended: () => void;
+}
+
+/** A peer that is refused later than this after its connection broke may have been restarted meanwhile. */
+const SUSPECT_MS_MAX = 1000;
 /** A connection that lived for so long was a good one: the next failure is the first. */
 const STABLE_MS = 5000;
 const PAUSE_MS_MIN = 20;
@@ -52,6 +63,7 @@ export class Sender {
   #lastError: FieldgateError | null = null;
   #told = new Map<string, string>();
   #wants = 0;
+  #suspicion: Suspicion | null = null;
   #answering: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
   #nap = new AbortController();
@@ -113,6 +125,7 @@ export class Sender {
       if (this.#life.signal.aborted) return;
       if (clock.monotonicMs() - beganMs >= STABLE_MS) attempt = 1;
       this.#fail(error);
+      this.#suspect(error);
       this.#nap = new AbortController();
       const pauseMs = PAUSE_MS_MIN + fullJitter(attempt, timing, random);
       await clock.sleep(pauseMs, this.#nap.signal).catch(() => undefined);
@@ -220,12 +233,30 @@ export class Sender {
 
   #end(): void {
     const wasConnected = this.#shipment !== null;
+    if (wasConnected) {
+      const { id, address } = this.#peer;
+      const untilMs = this.#tools.clock.monotonicMs() + SUSPECT_MS_MAX;
+      this.#suspicion = { address, untilMs, ended: this.#tools.broke(id) };
+    }
     this.#shipment?.end();
     this.#shipment = null;
     this.#channel?.close();
     this.#channel = null;
     this.#state = "waiting";
     if (wasConnected) this.#tools.lost(this.#peer.id);
+  }
+
+  /**
+   * Closed by the other side, and then refused by its machine: that is a process that has ended. Silence is not: then the host or
+   * the network is gone, and the peer may be alive behind it.
+   */
+  #suspect(error: FieldgateError): void {
+    if (this.#suspicion === null) return;
+    const { address, untilMs, ended } = this.#suspicion;
+    const isFresh = this.#tools.clock.monotonicMs() < untilMs && address === this.#peer.address;
+    if (error.code === "ERR_PEER_CLOSED" && isFresh) return;
+    this.#suspicion = null;
+    if (error.code === "ERR_PEER_GONE" && isFresh) ended();
   }
 
   /** Logged when the reason is another one than before: a peer that is switched off must not fill the log. */

@@ -276,6 +276,9 @@ function explain(cause: Error & { code?: string }): FieldgateError {
       "no trust between this gateway and the peer: are both certificates of this site's authority, and valid?";
     return new FieldgateError("ERR_PEER_CERTIFICATE", message, { cause });
   }
+  if (cause.code === "ECONNREFUSED") {
+    return new FieldgateError("ERR_PEER_GONE", "nobody listens at the peer's address", { cause });
+  }
   return new FieldgateError("ERR_PEER_CLOSED", "the connection to the peer failed", { cause });
 }
 

@@ -19,6 +19,7 @@ import type { Etcd } from "./etcd-port.ts";
 import { type Candidate, ranked } from "./rank.ts";
 import type { Keys } from "./records.ts";
 import { holds, type Lease, type Role, type RoleState } from "./role.ts";
+import { electionTerms } from "./terms.ts";
 import type { SiteTiming } from "./timing.ts";
 import { viewOf } from "./view.ts";
 
@@ -44,6 +45,8 @@ export interface ElectionCounters {
   taken: number;
   fenced: number;
   handedOver: number;
+  /** Leases of primaries ended whose process had ended. */
+  evicted: number;
   /** Requests to etcd, or rows of the epoch, that failed. */
   failures: number;
   /** Keys that are not understood, as of now. */
@@ -67,6 +70,7 @@ export class EtcdElection implements Role {
     taken: 0,
     fenced: 0,
     handedOver: 0,
+    evicted: 0,
     failures: 0,
     garbage: 0,
   };
@@ -91,7 +95,7 @@ export class EtcdElection implements Role {
     const { clock, log, random, etcd, keys, gateway, ttlSeconds } = tools;
     const changed = () => this.#look();
     this.#tools = tools;
-    this.#terms = this.#termsOf(tools);
+    this.#terms = electionTerms(tools);
     this.#mirror = new EtcdMirror(etcd, keys.election, { clock, log, random, changed });
     const refresh = () => this.#mirror.refresh();
     this.#ballot = new EtcdBallot({ clock, etcd, keys, gateway, ttlSeconds, refresh });
@@ -149,20 +153,44 @@ export class EtcdElection implements Role {
     this.#rounds = this.#runRounds();
   }
 
-  /** A primary hands over within `handOverMsMax`; then the lease is given back. */
-  async stop(): Promise<void> {
+  /** A primary hands over within `handOverMsMax`. Who is not, or cannot, does nothing. */
+  async depart(): Promise<void> {
     const { clock, timing } = this.#tools;
-    if (this.#election.phase.at === "primary") {
-      const late = new AbortController();
-      const over = this.handOver().then(
-        () => undefined,
-        () => undefined,
-      );
-      this.#track(over);
-      const timeout = clock.sleep(timing.handOverMsMax, late.signal).catch(() => undefined);
-      await Promise.race([over, timeout]);
-      late.abort();
+    if (this.#election.phase.at !== "primary") return;
+    const late = new AbortController();
+    const over = this.handOver().then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#track(over);
+    const timeout = clock.sleep(timing.handOverMsMax, late.signal).catch(() => undefined);
+    await Promise.race([over, timeout]);
+    late.abort();
+  }
+
+  /**
+   * The connection to that gateway broke. What is returned is to be called when its process has ended: the lease that it had as
+   * primary when the connection broke is ended. One that it took later, as another process, is not.
+   */
+  lost(gateway: string): () => void {
+    const { view } = this.#election;
+    const holder = view?.holder ?? null;
+    if (view === null || holder?.gateway !== gateway || !view.standing.has(holder.lease)) {
+      return () => {};
     }
+    return () => {
+      if (this.#isStopping || this.#election.view?.holder?.lease !== holder.lease) return;
+      this.counters.evicted++;
+      this.#tools.log.warn("the primary's process has ended: its lease is ended too", {
+        ...holder,
+      });
+      this.#track(this.#ballot.release(holder.lease));
+    };
+  }
+
+  /** A primary hands over; then the lease is given back. */
+  async stop(): Promise<void> {
+    await this.depart();
     this.#isStopping = true;
     this.bar();
     this.#hurry();
@@ -221,25 +249,6 @@ export class EtcdElection implements Role {
       to: id,
       standing: others.map((other) => other[1]),
     });
-  }
-
-  #termsOf({ gateway, random, timing, ttlSeconds, candidate }: ElectionTools): ElectionTerms {
-    const { skewMs, skewJitterMs, retryMs, stableMs, holdFirstMs, holdMsMax } = timing;
-    const rank = (view: SiteView, isHeld: boolean) => {
-      const others = [...new Set(view.standing.values())].filter((one) => one !== gateway);
-      if (isHeld) return others.length;
-      return ranked([gateway, ...others].map(candidate)).findIndex(({ id }) => id === gateway);
-    };
-    return {
-      ttlMs: ttlSeconds * 1000,
-      skewMs: (view, isHeld) => {
-        const place = rank(view, isHeld);
-        return place === 0 ? 0 : place * skewMs + random() * skewJitterMs;
-      },
-      retryMs,
-      stableMs,
-      holdMs: (flaps) => Math.min(holdMsMax, holdFirstMs * 2 ** Math.min(flaps - 1, 20)),
-    };
   }
 
   #look(): void {

@@ -16,10 +16,7 @@ import type { Role, RoleState } from "./role.ts";
 import { SoloElection } from "./solo-election.ts";
 import { type SiteTiming, timingOf } from "./timing.ts";
 
-export type SiteOptions = ClusterConfig & {
-  /** Whether a fenced primary may go on sending to receivers that refuse outdated epochs. */
-  readonly onEtcdLoss?: "cloud-fenced" | "hold";
-};
+export type SiteOptions = ClusterConfig;
 
 export interface SiteTools {
   readonly clock: Clock;
@@ -71,6 +68,13 @@ export interface Site extends Service {
    * @throws FieldgateError ERR_SITE_HAND_OVER when this is not the primary or the other cannot be, ERR_ETCD
    */
   handOver(id?: string): Promise<HandOver>;
+  /** Before this gateway stops: hands over when it is primary and another one can be. Never rejects. */
+  depart(): Promise<void>;
+  /**
+   * The connection to that gateway broke. What is returned is to be called when its process is known to have ended: if it was
+   * primary, its lease is ended, so that another one need not wait for it to run out.
+   */
+  lost(gateway: string): () => void;
   status(): SiteStatus;
 }
 
@@ -106,6 +110,12 @@ class SoloSite implements Site {
   async handOver(): Promise<HandOver> {
     const message = "this gateway is alone: there is no cluster in its configuration";
     throw new FieldgateError("ERR_SITE_HAND_OVER", message);
+  }
+
+  async depart(): Promise<void> {}
+
+  lost(): () => void {
+    return () => {};
   }
 
   status(): SiteStatus {
@@ -160,7 +170,7 @@ class EtcdSite implements Site {
       timing,
       gateway: identity.gateway,
       ttlSeconds: options.primaryTtlSeconds,
-      onEtcdLoss: options.onEtcdLoss ?? "cloud-fenced",
+      onEtcdLoss: options.onEtcdLoss,
       candidate: (id) => this.#candidate(id),
     });
   }
@@ -196,6 +206,14 @@ class EtcdSite implements Site {
 
   handOver(id?: string): Promise<HandOver> {
     return this.role.handOver(id);
+  }
+
+  depart(): Promise<void> {
+    return this.role.depart();
+  }
+
+  lost(gateway: string): () => void {
+    return this.role.lost(gateway);
   }
 
   status(): SiteStatus {

@@ -8,6 +8,8 @@ import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { startEtcd } from "../support/etcd.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
+import { BookedSite } from "../support/site-books.ts";
+import type { SiteGateway } from "../support/site-gateway.ts";
 import { until } from "../support/until.ts";
 
 it("two gateways of a site elect one primary, and the other takes over when it is killed, with a higher epoch", async () => {
@@ -43,6 +45,32 @@ it("two gateways of a site elect one primary, and the other takes over when it i
     await etcd.end();
     await rm(directory, { recursive: true, force: true });
   }
+});
+
+it("takes over at once when the primary's process has ended, however long its lease is, and hands over by command", async () => {
+  const cluster = { primaryTtlSeconds: 10, registrationTtlSeconds: 30 };
+  const gateways = { "gw-a": { cluster }, "gw-b": { cluster } };
+  await BookedSite.run({ gateways, perSecond: 100 }, async (site) => {
+    const first = await site.primary(site.gateways);
+    const second = site.gateways.find((gateway) => gateway !== first) as SiteGateway;
+    await first.program.kill();
+    await until("the other one is primary", async () => (await second.role()) === "primary");
+    assert.equal((await second.status()).cluster.counters?.evicted, 1);
+
+    await first.start();
+    await site.inSync(site.gateways);
+    const refused = await first.command("site", "hand-over");
+    assert.equal(refused.code, 2);
+    assert.match(refused.err, new RegExp(`${second.id} is.*ERR_SITE_HAND_OVER`));
+    const nobody = await second.command("site", "hand-over", "gw-z");
+    assert.match(nobody.err, /gw-z does not stand to be primary/);
+    const { code, out } = await second.command("site", "hand-over", first.id);
+    assert.equal(code, 0);
+    assert.match(out, new RegExp(`^${first.id} is primary now, with epoch \\d+`));
+    await until("handed over", async () => (await first.role()) === "primary");
+    assert.equal((await second.status()).cluster.role, "standby");
+    await site.balance();
+  });
 });
 
 it("a gateway whose etcd does not answer serves its sensors all the same, and says so", async () => {

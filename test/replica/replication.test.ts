@@ -4,6 +4,7 @@ import { FRAME, frameOf, jsonFrame, PROTOCOL_VERSION } from "../../src/replica/f
 import { SafeJournal } from "../../src/replica/safe-journal.ts";
 import { message, NOW } from "../support/journal-samples.ts";
 import { type TestPeer, type TestPeerOptions, TestPeers } from "../support/peers.ts";
+import { FaultyProxy } from "../support/proxy.ts";
 import { until } from "../support/until.ts";
 
 describe("replication over TLS", () => {
@@ -42,6 +43,26 @@ describe("replication over TLS", () => {
           await until("released alone", () => publisher.durableSeq === seq);
         }
       }
+    }));
+
+  it("says that a peer's process has ended when nobody listens there after a broken connection, and never when it fell silent", () =>
+    withPeers(async (peers) => {
+      const [a, b] = await pair(peers);
+      await b.stop();
+      await until("ended", () => a.ended.includes("gw-b"));
+      assert.equal(failures(a, "ERR_PEER_GONE") > 0, true);
+
+      const c = await peers.start("gw-c");
+      const proxy = await FaultyProxy.start(() => Number(c.replication.address.split(":").at(-1)));
+      const address = `127.0.0.1:${proxy.port}`;
+      peers.members.set([{ id: "gw-c", address, journal: c.journal.id }]);
+      await until("in sync", () => a.status.inSync.includes("gw-c"));
+      proxy.way = "blackhole";
+      await until("silent", () => !a.status.inSync.includes("gw-c"));
+      const before = failures(a, "ERR_PEER_GONE");
+      await proxy.stop();
+      await until("nobody listens", () => failures(a, "ERR_PEER_GONE") > before + 1);
+      assert.deepEqual(a.ended, ["gw-b"]);
     }));
 
   it("brings a peer up to date that was away, from where it was", () =>

@@ -54,7 +54,7 @@ export class SimNetwork {
     this.#pipes.add(pipe);
     this.#later(pipe, 0, () => {
       const accept = this.#listening.get(to);
-      if (accept === undefined) return this.#reset(pipe, to);
+      if (accept === undefined) return this.#reset(pipe, to, NOBODY);
       const accepted = accept(this.#end(pipe, 1), from);
       pipe.receivers[1] = accepted;
       accepted.opened();
@@ -90,17 +90,20 @@ export class SimNetwork {
     });
   }
 
-  #reset(pipe: Pipe, by: string | null): void {
+  #reset(pipe: Pipe, by: string | null, why = BROKEN): void {
     if (pipe.isOver) return;
     pipe.isOver = true;
     this.#pipes.delete(pipe);
     const isHeard = !pipe.isDeaf && !pipe.ends.some((id) => this.cutOff.has(id));
     for (const [side, id] of pipe.ends.entries()) {
       if (id === by || !isHeard) continue;
-      pipe.receivers[side]?.closed(new FieldgateError("ERR_PEER_CLOSED", "the connection broke"));
+      pipe.receivers[side]?.closed(why);
     }
   }
 }
+
+const BROKEN = new FieldgateError("ERR_PEER_CLOSED", "the connection broke");
+const NOBODY = new FieldgateError("ERR_PEER_GONE", "nobody listens there");
 
 interface Pipe {
   readonly ends: readonly [string, string];

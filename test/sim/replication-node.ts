@@ -33,7 +33,14 @@ export interface SimSite {
   readonly random: Random;
   readonly network: SimNetwork;
   readonly members: Watched<readonly Peer[]>;
+  /** Which start of each gateway could be primary now: none in its first moments, none when it is down. */
+  readonly leases: Map<string, number>;
+  /** A gateway was given up as ended. */
+  readonly evicted: (gateway: string) => void;
 }
+
+/** From a start until a lease could be taken. */
+const LEASE_MS = 500;
 
 /** One gateway of a simulated site: its journal, its replicas, and replication, with a power switch. */
 export class ReplicaNode {
@@ -42,6 +49,7 @@ export class ReplicaNode {
   safe: number[] = [];
   isUp = false;
   isLost = false;
+  #starts = 0;
   readonly #site: SimSite;
   readonly #journalId: string;
   #journal: MemoryJournal;
@@ -87,7 +95,13 @@ export class ReplicaNode {
         },
         network: network.of(this.id),
         codec: plainCodec,
-        site: { members, epoch: () => 1, outdated: () => undefined, acts: () => false },
+        site: {
+          members,
+          epoch: () => 1,
+          outdated: () => undefined,
+          lost: (one) => this.#suspects(one),
+          acts: () => false,
+        },
         found: () => undefined,
       },
     );
@@ -96,6 +110,10 @@ export class ReplicaNode {
     await this.#replication.start();
     publisher.onCommit((releasedSeq) => this.#released(releasedSeq));
     this.isUp = true;
+    const start = ++this.#starts;
+    void clock.sleep(LEASE_MS).then(() => {
+      if (this.isUp && this.#starts === start) this.#site.leases.set(this.id, start);
+    });
   }
 
   /** A publisher's message. False when it was refused: there is no peer in sync. */
@@ -122,6 +140,7 @@ export class ReplicaNode {
   /** The power is cut: what was not synced is gone. */
   async crash(): Promise<void> {
     this.isUp = false;
+    this.#site.leases.delete(this.id);
     this.#waiting = [];
     this.#site.network.kill(this.id);
     const replication = this.#replication;
@@ -160,6 +179,17 @@ export class ReplicaNode {
 
   trimmedCopy(journalId: string): number {
     return this.#replicas.get(journalId)?.copies.trimmedSeq ?? 0;
+  }
+
+  /** As the election would: what is ended is the lease that was there when the connection broke. */
+  #suspects(gateway: string): () => void {
+    const { leases, evicted } = this.#site;
+    const lease = leases.get(gateway);
+    return () => {
+      const isAlive = lease !== undefined && leases.get(gateway) === lease;
+      if (isAlive) throw new Error(`${this.id} ends the lease of ${gateway}, which is alive`);
+      evicted(gateway);
+    };
   }
 
   #released(releasedSeq: number): void {

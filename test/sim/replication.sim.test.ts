@@ -34,7 +34,9 @@ async function simulate(seed: number): Promise<Record<string, number>> {
   const clock = new SimClock();
   const network = new SimNetwork(clock, random);
   const members = new Watched<readonly Peer[]>([]);
-  const site: SimSite = { clock, random, network, members };
+  const leases = new Map<string, number>();
+  const evicted = () => run.evicted++;
+  const site: SimSite = { clock, random, network, members, leases, evicted };
   const nodes = Array.from(
     { length: 2 + Math.floor(random() * 2) },
     (_, i) => new ReplicaNode(site, i),
@@ -51,6 +53,7 @@ async function simulate(seed: number): Promise<Record<string, number>> {
     checked: 0,
     trimmed: 0,
     relayed: 0,
+    evicted: 0,
   };
 
   const stormMs = STORM_MS_MAX * random();

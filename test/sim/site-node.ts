@@ -155,6 +155,7 @@ export class SimNode {
         registrationTtlSeconds: 10,
         primaryTtlSeconds: 3,
         priority: this.#priority,
+        onEtcdLoss: "cloud-fenced",
       },
       {
         clock,

@@ -208,6 +208,15 @@ class Storm {
     void this.#clock.sleep(ms).then(task);
   }
 
+  /** Some of the others hear that its process has ended, over their connections to it. */
+  told(dead: SimNode, ms: number): void {
+    for (const node of this.#nodes.filter(({ isUp }) => isUp)) {
+      if (node === dead || this.upTo(2) < 1) continue;
+      const ended = node.site.lost(dead.id);
+      this.after(ms, () => void node.process.awake().then(ended));
+    }
+  }
+
   etcdDown(ms: number, before: () => void = () => {}): void {
     if (!this.#etcd.isUp) return;
     this.#etcd.stop();
@@ -263,6 +272,7 @@ const STRIKES: Record<string, Strike> = {
   kills: (storm) => {
     const node = storm.primary;
     if (!node.isUp) return;
+    storm.told(node, storm.upTo(200));
     node.kill();
     storm.after(storm.upTo(5000), () => void node.start());
   },

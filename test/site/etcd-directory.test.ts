@@ -26,6 +26,7 @@ describe("what a real etcd has below a prefix", () => {
       endpoints: [endpoint],
       registrationTtlSeconds: 10,
       primaryTtlSeconds: 3,
+      onEtcdLoss: "hold" as const,
       priority: 100,
     };
     const tools = { clock: systemClock, log: silentLog, random: Math.random };

@@ -72,6 +72,8 @@ export class TestPeer {
   readonly replicas = new Map<string, MemoryJournal>();
   readonly replication: Replication;
   readonly network: PeerNetwork;
+  /** Peers whose process was said to have ended. */
+  readonly ended: string[] = [];
   readonly #members: Watched<readonly Peer[]>;
 
   constructor(
@@ -120,7 +122,13 @@ export class TestPeer {
         },
         network,
         codec: zlibCodec,
-        site: { members, epoch: () => 1, outdated: () => undefined, acts: () => false },
+        site: {
+          members,
+          epoch: () => 1,
+          outdated: () => undefined,
+          lost: (id) => () => this.ended.push(id),
+          acts: () => false,
+        },
         found: () => undefined,
       },
     );

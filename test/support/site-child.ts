@@ -40,6 +40,7 @@ async function main(options: ChildOptions): Promise<void> {
       registrationTtlSeconds: options.registrationTtlSeconds,
       primaryTtlSeconds: options.primaryTtlSeconds,
       priority: options.priority,
+      onEtcdLoss: "cloud-fenced",
     },
     {
       clock: systemClock,

@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/system-clock.ts";
@@ -16,6 +17,12 @@ export interface SiteOptions {
   readonly cluster?: Readonly<Record<string, unknown>>;
   readonly peer?: Readonly<Record<string, unknown>>;
   readonly uplink?: Readonly<Record<string, unknown>>;
+}
+
+interface Said {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
 }
 
 /** A real gateway of a site, with a certificate of the site's authority, which is made when it is not there. */
@@ -69,6 +76,16 @@ export class SiteGateway {
 
   async role(): Promise<string> {
     return (await this.status()).cluster.role;
+  }
+
+  /** `fieldgate …` about this gateway, in a process of its own. */
+  command(...words: readonly string[]): Promise<Said> {
+    const argv = ["dist/fieldgate.js", ...words, "--socket", this.#socket];
+    return new Promise((resolve) => {
+      execFile(process.execPath, argv, (error, out, err) => {
+        resolve({ code: error === null ? 0 : Number(error.code), out, err });
+      });
+    });
   }
 
   /** SIGKILL, and its disk is gone for ever. */

@@ -16,6 +16,8 @@ const PROGRAMS = {
   socat: "socat",
   openssl: "openssl",
   "rabbitmq-server": "rabbitmq-server",
+  zsh: "zsh",
+  fish: "fish",
 };
 /** For tests that are skipped without: they also need root, /dev/fuse, loop devices, or leave to trace. */
 const WISHED = { ...POWERCUT_NEEDS, strace: "strace" };

@@ -1,87 +1,80 @@
 import { parseArgs } from "node:util";
 import { FieldgateError } from "./base/errors.ts";
-import type { Command } from "./cli/command.ts";
+import { CATALOGUE } from "./cli/catalogue.ts";
+import type { Command, Option } from "./cli/command.ts";
+import { CONFIG_PATH } from "./cli/socket.ts";
 
-/** Every subcommand; its file is loaded only when it is asked for. */
-const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
-  run: () => import("./cli/run.ts"),
-  status: () => import("./cli/status.ts"),
-  doctor: () => import("./cli/doctor.ts"),
-  site: () => import("./cli/site.ts"),
-  uplink: () => import("./cli/uplink.ts"),
-  ledger: () => import("./cli/ledger.ts"),
-  config: () => import("./cli/config.ts"),
-};
+const EXIT = { fine: 0, critical: 2, unknown: 3 } as const;
 
-const EXIT = { fine: 0, warning: 1, critical: 2, unknown: 3 } as const;
-const CONFIG_PATH = "/etc/fieldgate/fieldgate.yaml";
+/** Options of every command. */
+const OPTIONS = {
+  config: { type: "string", short: "c" },
+  socket: { type: "string" },
+  json: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" },
+} as const satisfies Readonly<Record<string, Option>>;
 
 /** The command line: `fieldgate COMMAND [ARGUMENTS] [--config FILE] [--socket PATH] [--json]`. */
 async function main(argv: readonly string[]): Promise<number> {
-  const { values, positionals } = parse(argv);
-  const [name, ...rest] = positionals;
+  const name = commandOf(argv);
+  const entry = name !== undefined && Object.hasOwn(CATALOGUE, name) ? CATALOGUE[name] : undefined;
+  if (entry === undefined) return withoutCommand(argv, name);
+  const { command } = await entry.load();
+  const { values, positionals } = parse(argv, command.options ?? {});
+  if (values.help) {
+    process.stdout.write(command.help);
+    return EXIT.fine;
+  }
+  const { config, socket, json, help: _, version: __, ...options } = values;
+  return command.run({
+    configPath: config ?? CONFIG_PATH,
+    socket: socket ?? null,
+    json: json ?? false,
+    options,
+    rest: positionals.slice(1),
+  });
+}
+
+/** The first word that is no option. What the options of a command are is known only once it is. */
+function commandOf(argv: readonly string[]): string | undefined {
+  return parseArgs({ args: [...argv], allowPositionals: true, strict: false, options: OPTIONS })
+    .positionals[0];
+}
+
+async function withoutCommand(argv: readonly string[], name: string | undefined): Promise<number> {
+  const { values } = parse(argv, {});
   if (values.version) {
     const { version } = await import("./cli/version.ts");
     process.stdout.write(`fieldgate ${version}\n`);
     return EXIT.fine;
   }
-  if (name === undefined || (values.help && !Object.hasOwn(COMMANDS, name))) {
-    const { helpText } = await import("./cli/help.ts");
-    (values.help ? process.stdout : process.stderr).write(helpText());
-    return values.help ? EXIT.fine : EXIT.critical;
-  }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (load === undefined) {
+  if (name !== undefined && !values.help) {
     throw new FieldgateError("ERR_USAGE", `there is no command ${name}; see fieldgate --help`);
   }
-  const { command } = await load();
-  if (values.help) {
-    process.stdout.write(command.help);
-    return EXIT.fine;
-  }
-  for (const option of ["only", "fix"] as const) {
-    if (values[option] === undefined || command.options?.includes(option)) continue;
-    throw new FieldgateError("ERR_USAGE", `${name} has no option --${option}`);
-  }
-  const configPath = values.config ?? CONFIG_PATH;
-  return command.run({
-    configPath,
-    socket: values.socket ?? null,
-    json: values.json ?? false,
-    only: values.only ?? null,
-    fix: values.fix ?? false,
-    rest,
-  });
+  const { helpText } = await import("./cli/help.ts");
+  (values.help ? process.stdout : process.stderr).write(helpText());
+  return values.help ? EXIT.fine : EXIT.critical;
 }
 
-function parse(argv: readonly string[]) {
+function parse(argv: readonly string[], own: NonNullable<Command["options"]>) {
   try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        config: { type: "string", short: "c" },
-        socket: { type: "string" },
-        json: { type: "boolean" },
-        only: { type: "string" },
-        fix: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean" },
-      },
-    });
+    const options = { ...own, ...OPTIONS };
+    return parseArgs({ args: [...argv], allowPositionals: true, options });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new FieldgateError("ERR_USAGE", `${why}; see fieldgate --help`);
   }
 }
 
-main(process.argv.slice(2)).then(
+const argv = process.argv.slice(2);
+main(argv).then(
   (code) => {
     process.exitCode = code;
   },
   async (error) => {
-    const { explain } = await import("./cli/explain.ts");
+    const { exitCodeOf, explain } = await import("./cli/explain.ts");
     process.stderr.write(explain(error));
-    process.exitCode = EXIT.critical;
+    process.exitCode = exitCodeOf(error, commandOf(argv));
   },
 );

@@ -3,10 +3,16 @@ import { redact } from "../config/redact.ts";
 import { loadConfig } from "../config/yaml-load.ts";
 import { toYaml } from "../config/yaml-write.ts";
 import type { Command, Invocation } from "./command.ts";
+import { say } from "./terminal.ts";
 
 export const command: Command = {
+  actions: ["check", "show"],
   help: `fieldgate config check [--config FILE]   say every mistake of a configuration, with its line
 fieldgate config show [--config FILE]    show it with all defaults, without secrets
+
+Examples:
+  fieldgate config check --config ./new.yaml
+  fieldgate config show --json | jq .uplink
 
 Exit codes: 0 the configuration is valid, 2 it is not
 `,
@@ -19,9 +25,9 @@ Exit codes: 0 the configuration is valid, 2 it is not
     const config = await loadConfig(configPath);
     if (action === "show") {
       const shown = redact(config);
-      process.stdout.write(json ? `${JSON.stringify(shown)}\n` : toYaml(shown));
+      say(json, shown, () => toYaml(shown));
     } else {
-      process.stdout.write(json ? `{"valid":true}\n` : `${configPath} is valid\n`);
+      say(json, { valid: true }, () => `${configPath} is valid\n`);
     }
     return 0;
   },

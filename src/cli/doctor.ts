@@ -20,11 +20,12 @@ import type { GatewayStatus } from "../gateway-status.ts";
 import { hostSynchronised, SYSTEM_TIME_PLACES } from "../health/host-time-sources.ts";
 import { findCandidates, isLookedUp, lookupSrv } from "../uplink/dns-endpoints.ts";
 import { parseEndpoint, shownEndpoint } from "../uplink/endpoints.ts";
-import type { Command } from "./command.ts";
+import { type Command, isGiven, textOf } from "./command.ts";
 import { judge } from "./status.ts";
+import { isColourful, say } from "./terminal.ts";
 
 export const command: Command = {
-  options: ["only", "fix"],
+  options: { only: { type: "string" }, fix: { type: "boolean" } },
   help: `fieldgate doctor [--only ID] [--fix] [--config FILE] [--socket PATH] [--json]   what is wrong, why, and what to do
 
 Looks at the configuration, the running gateway, the clock, the store, serial ports, certificates, the way to the cloud step by
@@ -43,7 +44,9 @@ Examples:
 Exit codes: 0 all fine, 1 something to look at, 2 critical, 3 nothing could be told
 `,
 
-  async run({ configPath, socket, json, only, fix }) {
+  async run(invocation) {
+    const { configPath, socket, json } = invocation;
+    const only = textOf(invocation, "only");
     const { config, finding } = await configuration(configPath);
     const checks = config === null ? [] : await checksOf(config, socket);
     const isConfigMeant = only === null || only === "config";
@@ -55,14 +58,10 @@ Exit codes: 0 all fine, 1 something to look at, 2 critical, 3 nothing could be t
       const known = ["config", ...checks.map(({ id }) => id)].join(", ");
       throw new FieldgateError("ERR_USAGE", `no check is called ${only}; there are: ${known}`);
     }
-    const findings = fix ? await fixed(found) : found;
+    const findings = isGiven(invocation, "fix") ? await fixed(found) : found;
     const exit = exitCodeOf(findings);
-    if (json) {
-      const shown = findings.map(({ fix: _, ...each }) => each);
-      process.stdout.write(`${JSON.stringify({ exit, findings: shown })}\n`);
-    } else {
-      process.stdout.write(screen(findings, process.stdout.isTTY && !process.env["NO_COLOR"]));
-    }
+    const shown = findings.map(({ fix: _, ...each }) => each);
+    say(json, { exit, findings: shown }, () => screen(findings, isColourful()));
     return exit;
   },
 };

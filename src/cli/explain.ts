@@ -9,3 +9,9 @@ export function explain(error: unknown): string {
   }
   return `fieldgate: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
 }
+
+/** 3 where no gateway answers: then nothing is known of it. 2 for everything else that goes wrong. */
+export function exitCodeOf(error: unknown, command: string | undefined): 2 | 3 {
+  const silent = error instanceof FieldgateError && error.code === "ERR_CONTROL";
+  return silent && command !== "run" ? 3 : 2;
+}

@@ -12,6 +12,9 @@ export const command: Command = {
 Log lines go to standard error, one JSON object each. SIGTERM or SIGINT ends it: what was accepted is written, messages
 in flight to the cloud are waited for, then it exits with 0. A second signal ends it at once.
 
+Examples:
+  fieldgate run --config ./fieldgate.yaml
+
 Exit codes: 0 ended by a signal, 2 it could not start
 `,
 

@@ -1,30 +1,40 @@
 import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
-import { ask, tell } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
 import type { HandOver } from "../site/etcd-election.ts";
 import type { Command, Invocation } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
-import { socketOf } from "./socket.ts";
+import { askGateway, tellGateway } from "./socket.ts";
+import { say } from "./terminal.ts";
 
 export const command: Command = {
-  help: `fieldgate site [--config FILE | --socket PATH] [--json]   the gateways of the site, and who is primary
+  actions: ["status", "hand-over", "init", "enroll"],
+  help: `fieldgate site [status] [--config FILE | --socket PATH] [--json]   the gateways of the site, and who is primary
 fieldgate site hand-over [GATEWAY]         make another gateway primary: that one, or the best
 fieldgate site init SITE [DIRECTORY]       make the site's certificate authority
 fieldgate site enroll GATEWAY [DIRECTORY]  make the certificate of a gateway, signed by it
 
-hand-over asks the gateway that is primary. init and enroll write to DIRECTORY (default: this one) and overwrite nothing. The authority's key, site-ca.key, stays where
-enroll is used; a gateway needs site-ca.crt and its own two files: see cluster.peer in docs/config.md.
+hand-over asks the gateway that is primary. init and enroll write to DIRECTORY (default: this one) and overwrite nothing. The
+authority's key, site-ca.key, stays where enroll is used; a gateway needs site-ca.crt and its own two files: see cluster.peer in docs/config.md.
+
+Examples:
+  fieldgate site
+  fieldgate site hand-over gw-b
+  fieldgate site init plant-7 /root/site
+  fieldgate site enroll gw-b /root/site
 
 Exit codes: 0 there is a primary, or it was done, 1 there is no primary, 2 it was not done, 3 no gateway answers
 `,
 
   async run(invocation) {
     const [action, name, directory = "."] = invocation.rest;
-    if (action === undefined) return await show(invocation);
+    if (action === undefined || action === "status") return await show(invocation);
     if (action === "hand-over") return await handOver(invocation, name);
     if (action !== "init" && action !== "enroll") {
-      throw new FieldgateError("ERR_USAGE", `site knows hand-over, init and enroll, not ${action}`);
+      throw new FieldgateError(
+        "ERR_USAGE",
+        `site knows status, hand-over, init and enroll, not ${action}`,
+      );
     }
     if (name === undefined || invocation.rest.length > 3) {
       const wanted = action === "init" ? "the site's name" : "the gateway's id";
@@ -35,23 +45,20 @@ Exit codes: 0 there is a primary, or it was done, 1 there is no primary, 2 it wa
   },
 };
 
-async function show({ configPath, socket, json }: Invocation): Promise<number> {
-  const path = socket ?? (await socketOf(configPath));
-  const { cluster, gateway, replication } = (await ask(path, "status")) as GatewayStatus;
+async function show(invocation: Invocation): Promise<number> {
+  const status = (await askGateway(invocation, "status")) as GatewayStatus;
+  const { cluster, gateway, replication } = status;
   const shown = `${screen(cluster, gateway)}${cluster.etcd === "none" ? "" : copies(replication)}`;
-  process.stdout.write(json ? `${JSON.stringify({ ...cluster, replication })}\n` : shown);
+  say(invocation.json, { ...cluster, replication }, () => shown);
   return cluster.role === "primary" || cluster.primary !== null ? 0 : 1;
 }
 
-async function handOver(
-  { configPath, socket, json, rest }: Invocation,
-  to: string | undefined,
-): Promise<number> {
-  if (rest.length > 2) throw new FieldgateError("ERR_USAGE", "site hand-over wants one gateway");
-  const path = socket ?? (await socketOf(configPath));
-  const done = (await tell(path, "site/hand-over", to === undefined ? {} : { to })) as HandOver;
-  const text = `${done.to} is primary now, with epoch ${done.epoch}.\n`;
-  process.stdout.write(json ? `${JSON.stringify(done)}\n` : text);
+async function handOver(invocation: Invocation, to: string | undefined): Promise<number> {
+  if (invocation.rest.length > 2)
+    throw new FieldgateError("ERR_USAGE", "site hand-over wants one gateway");
+  const told = await tellGateway(invocation, "site/hand-over", to === undefined ? {} : { to });
+  const done = told as HandOver;
+  say(invocation.json, done, () => `${done.to} is primary now, with epoch ${done.epoch}.\n`);
   return 0;
 }
 
@@ -59,7 +66,7 @@ async function init(site: string, directory: string, json: boolean): Promise<voi
   const { initSite } = await import("../replica/file-certificates.ts");
   const files = await initSite(site, directory, systemClock);
   const text = `The authority of ${site}: ${files.cert}, and its key ${files.key}, which signs gateways: keep it safe.\n`;
-  process.stdout.write(json ? `${JSON.stringify(files)}\n` : text);
+  say(json, files, () => text);
 }
 
 async function enroll(gateway: string, directory: string, json: boolean): Promise<void> {
@@ -70,7 +77,7 @@ async function enroll(gateway: string, directory: string, json: boolean): Promis
   certFile  ${files.cert}
   keyFile   ${files.key}
 `;
-  process.stdout.write(json ? `${JSON.stringify(files)}\n` : text);
+  say(json, files, () => text);
 }
 
 function copies(replication: GatewayStatus["replication"]): string {

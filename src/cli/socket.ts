@@ -1,8 +1,36 @@
+import { ask, follow, tell } from "../control/control-client.ts";
+import type { Invocation } from "./command.ts";
+
+/** Where the configuration lies when nothing else is said. */
+export const CONFIG_PATH = "/etc/fieldgate/fieldgate.yaml";
+
+type Asker = Pick<Invocation, "configPath" | "socket">;
+
+/** Asks the gateway that is meant. @throws as `ask`, and what reading its configuration throws */
+export async function askGateway(
+  asker: Asker,
+  name: string,
+  answerMsMax?: number,
+): Promise<unknown> {
+  return ask(await socketOf(asker), name, answerMsMax);
+}
+
+/** Has the gateway that is meant do something. @throws as `askGateway` */
+export async function tellGateway(asker: Asker, name: string, body: object): Promise<unknown> {
+  return tell(await socketOf(asker), name, body);
+}
+
+/** What the gateway that is meant tells from now on. @throws as `askGateway` */
+export async function* followGateway(asker: Asker, name: string): AsyncIterable<unknown> {
+  yield* follow(await socketOf(asker), name);
+}
+
 /**
- * The control socket that a configuration names. Reading one costs more than asking a gateway: only who names no socket
- * pays for it.
+ * The control socket that was given, or that a configuration names. Reading one costs more than asking a gateway: only who
+ * names no socket pays for it.
  */
-export async function socketOf(configPath: string): Promise<string> {
+async function socketOf({ configPath, socket }: Asker): Promise<string> {
+  if (socket !== null) return socket;
   const { loadConfig } = await import("../config/yaml-load.ts");
   return (await loadConfig(configPath)).control.socket;
 }

@@ -1,32 +1,30 @@
 import { totalOf } from "../base/counts.ts";
 import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
-import { ask } from "../control/control-client.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
 import type { Command } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
-import { socketOf } from "./socket.ts";
+import { askGateway } from "./socket.ts";
 import { flashLine, journalRows, storeDamage } from "./status-store.ts";
+import { say } from "./terminal.ts";
 import { count, duration, row, size } from "./words.ts";
 
 export const command: Command = {
   help: `fieldgate status [--config FILE | --socket PATH] [--json]   what a running gateway does, on one screen
 
+First what wants attention, worst first, and why; then what it does.
+
+Examples:
+  fieldgate status
+  fieldgate status --socket /run/fieldgate-line2/control.sock
+  fieldgate status --json | jq .ledger
+
 Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no gateway answers
 `,
 
-  async run({ configPath, socket, json }) {
-    const path = socket ?? (await socketOf(configPath));
-    let status: GatewayStatus;
-    try {
-      status = (await ask(path, "status")) as GatewayStatus;
-    } catch (error) {
-      process.stderr.write(`fieldgate: ${error instanceof Error ? error.message : error}\n`);
-      return 3;
-    }
+  async run(invocation) {
+    const status = (await askGateway(invocation, "status")) as GatewayStatus;
     const verdict = judge(status);
-    process.stdout.write(
-      json ? `${JSON.stringify({ ...status, ...verdict })}\n` : screen(status, verdict),
-    );
+    say(invocation.json, { ...status, ...verdict }, () => screen(status, verdict));
     return verdict.exit;
   },
 };

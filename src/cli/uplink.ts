@@ -3,12 +3,17 @@ import { loadConfig } from "../config/yaml-load.ts";
 import { topicNameError } from "../mqtt/topic.ts";
 import { explainRoute, type RouteExplained } from "../uplink/explain-route.ts";
 import type { Command } from "./command.ts";
+import { say } from "./terminal.ts";
 
 export const command: Command = {
+  actions: ["route"],
   help: `fieldgate uplink route TOPIC [--config FILE] [--json]   what happens to the messages of a topic, and why
 
 Asks the rules of the configuration file, in their order; the gateway need not run. A message that came down from the cloud
 stays, whatever the rules say.
+
+Examples:
+  fieldgate uplink route plant/oven/temperature
 
 Exit codes: 0 they leave for the cloud, 1 they stay here, 2 nobody can publish to that topic
 `,
@@ -28,7 +33,7 @@ Exit codes: 0 they leave for the cloud, 1 they stay here, 2 nobody can publish t
     const { uplink, gateway } = await loadConfig(configPath);
     const identity = { gateway: gateway.id, site: gateway.site };
     const route = explainRoute(topic, uplink, identity);
-    process.stdout.write(json ? `${JSON.stringify(route)}\n` : screen(route));
+    say(json, route, () => screen(route));
     return route.leaves ? 0 : 1;
   },
 };

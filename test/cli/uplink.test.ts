@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it, mock } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { command } from "../../src/cli/uplink.ts";
+import { runCommand } from "../support/run-command.ts";
 
 const CONFIG = {
   gateway: { id: "gw-a", site: "plant-7" },
@@ -87,24 +88,10 @@ describe("fieldgate uplink route", () => {
     return run(["route", topic], how);
   }
 
-  async function run(
+  function run(
     rest: readonly string[],
     { json = false, file = "full.yaml" }: { readonly json?: boolean; readonly file?: string } = {},
   ) {
-    let out = "";
-    const { write } = process.stdout;
-    // The runner's own reports are bytes: they go their way.
-    const told = mock.method(process.stdout, "write", (chunk: string | Uint8Array) => {
-      if (typeof chunk !== "string") return write.call(process.stdout, chunk);
-      out += chunk;
-      return true;
-    });
-    try {
-      const configPath = join(directory, file);
-      const invocation = { configPath, socket: null, json, only: null, fix: false, rest };
-      return { code: await command.run(invocation), out };
-    } finally {
-      told.mock.restore();
-    }
+    return runCommand(command, { configPath: join(directory, file), json, rest });
   }
 });

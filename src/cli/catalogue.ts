@@ -1,0 +1,45 @@
+import type { Catalogue } from "./command.ts";
+
+/** Every command, in the order of the help. */
+export const CATALOGUE: Catalogue = {
+  run: {
+    about: { run: "run the gateway in the foreground" },
+    load: () => import("./run.ts"),
+  },
+  status: {
+    about: { status: "what a running gateway does, on one screen" },
+    load: () => import("./status.ts"),
+  },
+  doctor: {
+    about: { doctor: "what is wrong, why, and what to do" },
+    load: () => import("./doctor.ts"),
+  },
+  uplink: {
+    about: { "uplink route": "what happens to the messages of a topic, and why" },
+    load: () => import("./uplink.ts"),
+  },
+  ledger: {
+    about: { ledger: "prove that nothing has gone missing" },
+    load: () => import("./ledger.ts"),
+  },
+  site: {
+    about: {
+      site: "the gateways of the site, and who is primary",
+      "site hand-over": "make another gateway primary",
+      "site init": "make the certificate authority of a site",
+      "site enroll": "make the certificate of a gateway",
+    },
+    load: () => import("./site.ts"),
+  },
+  config: {
+    about: {
+      "config check": "check a configuration file",
+      "config show": "show a configuration with all defaults, without secrets",
+    },
+    load: () => import("./config.ts"),
+  },
+  completion: {
+    about: { completion: "what a shell needs to complete commands and options" },
+    load: async () => ({ command: (await import("./completion.ts")).completion(CATALOGUE) }),
+  },
+};

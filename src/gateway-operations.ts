@@ -1,5 +1,6 @@
 import type { ControlRoutes } from "./control/protocol.ts";
 import { type GatewayParts, gatewayStatus, ledgerProof } from "./gateway-status.ts";
+import { clients, kick, publish, retained, tail } from "./gateway-technician.ts";
 
 /** What the control socket answers: one line an operation. */
 export function operations(parts: GatewayParts): ControlRoutes {
@@ -8,5 +9,10 @@ export function operations(parts: GatewayParts): ControlRoutes {
     "GET ledger": () => ledgerProof(parts),
     "POST site/hand-over": ({ body: { to } }) =>
       parts.site.handOver(typeof to === "string" ? to : undefined),
+    "GET tail": (question) => tail(parts, question),
+    "POST publish": (question) => publish(parts, question),
+    "GET clients": () => clients(parts),
+    "POST clients/kick": (question) => kick(parts, question),
+    "GET retained": (question) => retained(parts, question),
   };
 }

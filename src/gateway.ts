@@ -100,7 +100,7 @@ export class Gateway {
       ...(parts.downlink === null ? [] : [parts.downlink]),
       parts.host,
       ...observers(parts, tools),
-      new ControlServer(config.control.socket, operations(parts), log.part("control")),
+      new ControlServer(config.control, operations(parts), log.part("control")),
       departure(parts.site),
     ];
   }

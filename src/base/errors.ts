@@ -12,6 +12,7 @@ export type ErrorCode =
   | "ERR_LISTEN"
   | "ERR_CERTIFICATE"
   | "ERR_TOPIC"
+  | "ERR_NOT_THERE"
   | "ERR_DEVICE_OPEN"
   | "ERR_UPLINK_REFUSED"
   | "ERR_UPLINK_LOOKUP"
@@ -31,7 +32,8 @@ export type ErrorCode =
   | "ERR_PEER_NONE"
   | "ERR_START_TIMEOUT"
   | "ERR_STOP_TIMEOUT"
-  | "ERR_CONTROL";
+  | "ERR_CONTROL"
+  | "ERR_CONTROL_BUSY";
 
 /** An operating error: expected, typed, handled. A programmer error is an assertion, not one of these. */
 export class FieldgateError extends Error {

@@ -15,6 +15,7 @@ import {
 } from "./aedes-control.ts";
 import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
 import { Backpressure, type BackpressureLimits } from "./backpressure.ts";
+import { BrokerDesk } from "./broker-desk.ts";
 import { type CertifiedClient, certifiedClients } from "./certified.ts";
 import { Connection, type ConnectionWorld } from "./connection.ts";
 import { Counters } from "./counters.ts";
@@ -26,11 +27,12 @@ import { Turn } from "./outbox.ts";
 import { overdue, type TimeLimits } from "./overdue.ts";
 import type { BrokerJournal, Channel } from "./ports.ts";
 import { Retained } from "./retained.ts";
-import { Router } from "./router.ts";
+import { type Listener, Router } from "./router.ts";
 import type { Session, SessionLimits } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import type { ShareStatus } from "./share-group.ts";
 import { ShareGroups, type SharesOptions } from "./share-groups.ts";
+import type { Talker } from "./talkers.ts";
 
 export interface BrokerOptions
   extends SessionLimits,
@@ -74,6 +76,8 @@ export interface BrokerStatus {
   readonly listeners: readonly ListenerStatus[];
   /** Clients that have shown a certificate, the first hundred of them. */
   readonly certified: readonly CertifiedClient[];
+  /** Who publishes most, over the last seconds: the first five. */
+  readonly talkers: readonly Talker[];
 }
 
 const WATCH_MS = 1000;
@@ -103,6 +107,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #arrivals: Arrivals;
   readonly #connections = new Set<Connection>();
   readonly #backpressure: Backpressure;
+  /** For technicians. */
+  readonly desk: BrokerDesk;
   #stopWatching: () => void = () => {};
   #unfollow: () => void = () => {};
 
@@ -124,6 +130,13 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const parts = { journal, router: this.routes, counters, log };
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
     this.#sessions = new Sessions(options, { ...parts, shares: this.#shares });
+    this.desk = new BrokerDesk({
+      sessions: this.#sessions,
+      connections: this.#connections,
+      router: this.routes,
+      retained: [this.#retained, this.#announced],
+      nowMs: () => clock.monotonicMs(),
+    });
     this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
     this.#persistence = levelPersistence(journal.rows("aedes"));
     this.#control = new AedesControl(this.#persistence, this, log);
@@ -203,7 +216,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   /** Calls `listener` with each message to that very topic once it is kept, until the returned function is called. */
-  listen(topic: string, listener: (message: Message) => void): () => void {
+  listen(topic: string, listener: Listener): () => void {
     return this.routes.listen(topic, listener);
   }
 
@@ -231,6 +244,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       shared: this.#shares.status(),
       listeners: this.#listeners.map(({ status }) => status),
       certified: certifiedClients(this.#connections),
+      talkers: this.desk.talkers,
     };
   }
 
@@ -355,6 +369,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       if (reason !== null) connection.close(reason);
     }
     this.#shares.watch(now);
+    this.desk.watch();
     this.#backpressure.relax();
   }
 

@@ -62,6 +62,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   /** Messages of QoS 1 and 2 that wait for room in the store. Nothing is lost: they are not acknowledged. */
   readonly held = new Held();
   lastSeq = 0;
+  published = 0;
   session: Session | null = null;
   /** 0: none. Set with CONNECT; one and a half times what the client asked for [MQTT-3.1.2-24]. */
   silenceMsMax = 0;

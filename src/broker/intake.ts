@@ -60,6 +60,7 @@ export class Intake {
   ): string | null {
     if (frame.qos === 0 && route.lane === 0 && !frame.retain) {
       this.#counters.accepted++;
+      publisher.published++;
       if (publisher.lastSeq > this.#journal.durableSeq) {
         this.#uncommitted.push({
           seq: publisher.lastSeq,
@@ -106,6 +107,7 @@ export class Intake {
     if (frame.retain) this.#retained.keep(frame, (error) => this.#rowFailed(error));
     this.#counters.accepted++;
     this.#counters.acceptedDurable++;
+    publisher.published++;
     publisher.lastSeq = seq;
     const indexes = targets.length === 0 ? NO_INDEXES : indexesIn(route, queues);
     const shared =
@@ -138,6 +140,8 @@ export interface Publisher {
   readonly clientId: string;
   /** The seq of its last message that went into the journal. */
   lastSeq: number;
+  /** How many of its messages were taken. */
+  published: number;
   /** It holds what is refused, QoS 0 aside, and tries again: a refusal is no loss. */
   readonly holdsRefused: boolean;
   /** A message is kept: acknowledge it. */
@@ -196,7 +200,7 @@ function deliver(
   publisherId: string,
 ): void {
   const { direct, queued, shared } = route;
-  route.listener?.(frame);
+  route.listener?.(frame, publisherId);
   for (const group of shared) {
     if (frame.qos === 0 || group.qosMax === 0) group.deliverNow(frame, publisherId);
   }

@@ -5,6 +5,7 @@ import type { Publisher } from "./intake.ts";
 export class LocalPublisher implements Publisher {
   readonly clientId: string;
   lastSeq = 0;
+  published = 0;
   readonly holdsRefused: boolean;
   #token = 0;
   readonly #waiting = new Map<number, () => void>();

@@ -36,6 +36,9 @@ export interface SharedQueue {
   arrived(index: number, frame: PublishFrame): void;
 }
 
+/** Someone within the gateway who is told of messages, once they are kept, and of who published each. */
+export type Listener = (message: Message, publisherId: string) => void;
+
 /** All that is decided by a message's topic alone. */
 export interface Route<S> {
   readonly topic: string;
@@ -55,7 +58,7 @@ export interface Route<S> {
   /** The others. */
   readonly direct: readonly Target<S>[];
   /** Someone within the gateway who wants it too. */
-  readonly listener: ((message: Message) => void) | null;
+  readonly listener: Listener | null;
   readonly shared: readonly SharedSubscription[];
 }
 
@@ -67,7 +70,8 @@ export class Router<S extends Subscriber> {
   version = 1;
   readonly #tree = new FilterTree<S, Subscription>();
   readonly #shares = new FilterTree<SharedSubscription, true>();
-  readonly #listeners = new Map<string, (message: Message) => void>();
+  readonly #listeners = new Map<string, Listener>();
+  readonly #taps = new FilterTree<Listener, true>();
   readonly #routes = new Map<string, Route<S>>();
   readonly #laneOf: (topic: string) => number;
   readonly #topicLevelsMax: number;
@@ -88,11 +92,21 @@ export class Router<S extends Subscriber> {
   }
 
   /** One listener a topic, in the gateway itself; the returned function takes it away. */
-  listen(topic: string, listener: (message: Message) => void): () => void {
+  listen(topic: string, listener: Listener): () => void {
     this.#listeners.set(topic, listener);
     this.#changed();
     return () => {
       this.#listeners.delete(topic);
+      this.#changed();
+    };
+  }
+
+  /** Tells `listener` of every message that the filter matches; the returned function ends it. */
+  tap(filter: string, listener: Listener): () => void {
+    this.#taps.set(filter, listener, true);
+    this.#changed();
+    return () => {
+      this.#taps.delete(filter, listener);
       this.#changed();
     };
   }
@@ -143,9 +157,20 @@ export class Router<S extends Subscriber> {
     const shared: SharedSubscription[] = [];
     this.#shares.match(topic, (each) => shared.push(each));
     const lane = reserved ? 0 : this.#laneOf(topic);
-    const listener = this.#listeners.get(topic) ?? null;
+    const listener = this.#listenerOf(topic);
     const who = { targets, queued, queues, direct, shared, listener };
     return { topic, version, refusal, reserved, lane, ...who };
+  }
+
+  #listenerOf(topic: string): Listener | null {
+    const all: Listener[] = [];
+    this.#taps.match(topic, (each) => all.push(each));
+    const exact = this.#listeners.get(topic);
+    if (exact !== undefined) all.push(exact);
+    if (all.length < 2) return all[0] ?? null;
+    return (...said) => {
+      for (const each of all) each(...said);
+    };
   }
 
   #refusal(topic: string): string | null {

@@ -107,6 +107,11 @@ export class Session {
     }
   }
 
+  /** Sent to its client and not acknowledged. */
+  get inflight(): number {
+    return this.#inflight.size;
+  }
+
   get persistent(): boolean {
     return this.queue !== null;
   }

@@ -64,6 +64,10 @@ export class Sessions implements SessionWorld {
     return this.#byClient.values();
   }
 
+  of(clientId: string): Session | null {
+    return this.#byClient.get(clientId) ?? null;
+  }
+
   persistentOf(clientId: string): Session | null {
     const session = this.#byClient.get(clientId);
     return session?.persistent ? session : null;

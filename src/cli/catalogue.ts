@@ -14,6 +14,25 @@ export const CATALOGUE: Catalogue = {
     about: { doctor: "what is wrong, why, and what to do" },
     load: () => import("./doctor.ts"),
   },
+  tail: {
+    about: { tail: "messages as they come, decoded" },
+    load: () => import("./tail.ts"),
+  },
+  pub: {
+    about: { pub: "publish a message" },
+    load: () => import("./pub.ts"),
+  },
+  clients: {
+    about: {
+      clients: "who is connected, and what waits for whom",
+      "clients kick": "disconnect a client",
+    },
+    load: () => import("./clients.ts"),
+  },
+  retained: {
+    about: { retained: "the retained messages" },
+    load: () => import("./retained.ts"),
+  },
   uplink: {
     about: { "uplink route": "what happens to the messages of a topic, and why" },
     load: () => import("./uplink.ts"),

@@ -14,8 +14,9 @@ fieldgate site hand-over [GATEWAY]         make another gateway primary: that on
 fieldgate site init SITE [DIRECTORY]       make the site's certificate authority
 fieldgate site enroll GATEWAY [DIRECTORY]  make the certificate of a gateway, signed by it
 
-hand-over asks the gateway that is primary. init and enroll write to DIRECTORY (default: this one) and overwrite nothing. The
-authority's key, site-ca.key, stays where enroll is used; a gateway needs site-ca.crt and its own two files: see cluster.peer in docs/config.md.
+hand-over asks the gateway that is primary. init and enroll write to DIRECTORY (default: this one) and overwrite nothing.
+The authority's key, site-ca.key, stays where enroll is used; a gateway needs site-ca.crt and its own two files:
+see cluster.peer in docs/config.md.
 
 Examples:
   fieldgate site

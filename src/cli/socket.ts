@@ -21,8 +21,12 @@ export async function tellGateway(asker: Asker, name: string, body: object): Pro
 }
 
 /** What the gateway that is meant tells from now on. @throws as `askGateway` */
-export async function* followGateway(asker: Asker, name: string): AsyncIterable<unknown> {
-  yield* follow(await socketOf(asker), name);
+export async function* followGateway(
+  asker: Asker,
+  name: string,
+  opened: () => void,
+): AsyncIterable<unknown> {
+  yield* follow(await socketOf(asker), name, opened);
 }
 
 /**

@@ -116,6 +116,19 @@ const control = section(
       default: "/run/fieldgate/control.sock",
       description: "Unix socket of the command line tool.",
     }),
+    feedMax: whole({
+      default: 1000,
+      minimum: 1,
+      maximum: 100_000,
+      description:
+        "Messages that wait for a `fieldgate tail` that reads slowly; more are left out, and it is told how many.",
+    }),
+    connectionsMax: whole({
+      default: 32,
+      minimum: 1,
+      maximum: 1000,
+      description: "Callers of the socket at a time; one more is refused with ERR_CONTROL_BUSY.",
+    }),
   },
   { default: {}, description: "The local control socket." },
 );

@@ -24,9 +24,18 @@ export async function tell(socket: string, name: string, body: object): Promise<
   return JSON.parse(await textOf(await open(socket, "POST", name, JSON.stringify(body))));
 }
 
-/** What the gateway tells from now on, until the caller stops iterating or the gateway ends. @throws as `ask` */
-export async function* follow(socket: string, name: string): AsyncIterable<unknown> {
+/**
+ * What the gateway tells from now on, until the caller stops iterating or the gateway ends.
+ * @param opened called once nothing is missed any more
+ * @throws as `ask`
+ */
+export async function* follow(
+  socket: string,
+  name: string,
+  opened: () => void = () => {},
+): AsyncIterable<unknown> {
   const response = await open(socket, "GET", name);
+  opened();
   // It may be silent for hours.
   response.socket.setTimeout(0);
   try {

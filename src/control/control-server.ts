@@ -13,10 +13,17 @@ export class ControlServer implements Service {
   readonly #socket: string;
   readonly #routes: ControlRoutes;
   readonly #log: Log;
+  readonly #connectionsMax: number;
   #server: Server | null = null;
+  #answering = 0;
 
-  constructor(socket: string, routes: ControlRoutes, log: Log) {
+  constructor(
+    { socket, connectionsMax }: { readonly socket: string; readonly connectionsMax: number },
+    routes: ControlRoutes,
+    log: Log,
+  ) {
     this.#socket = socket;
+    this.#connectionsMax = connectionsMax;
     this.#routes = routes;
     this.#log = log;
   }
@@ -32,6 +39,8 @@ export class ControlServer implements Service {
     await mkdir(dirname(path), { recursive: true }).catch(() => {}); // listen() says what is wrong
     await unlink(path).catch(() => {}); // what a killed process has left
     const server = createServer((request, response) => {
+      this.#answering++;
+      response.on("close", () => this.#answering--);
       this.#answer(request, response).catch((error) => this.#failed(error, response));
     });
     this.#server = server;
@@ -61,6 +70,10 @@ export class ControlServer implements Service {
     if (route === undefined || !["GET", "POST"].includes(request.method ?? "")) {
       reply(response, 404, { error: `nothing at ${request.method} ${pathname}` });
       return;
+    }
+    if (this.#answering > this.#connectionsMax) {
+      const message = `${this.#connectionsMax} others use the control socket: control.connectionsMax`;
+      throw new FieldgateError("ERR_CONTROL_BUSY", message);
     }
     const gone = new AbortController();
     response.on("close", () => gone.abort(new Error("the caller is gone")));

@@ -304,6 +304,7 @@ function healthy(): GatewayStatus {
         },
       ],
       certified: [],
+      talkers: [],
     },
     devices: [
       {

@@ -104,6 +104,36 @@ describe("the control socket", () => {
     );
   });
 
+  it("refuses one caller more than it may have, and takes the next when one has left", () =>
+    withServer(
+      {
+        "GET forever": async function* ({ signal }) {
+          yield 1;
+          await new Promise<void>((resolve) => {
+            signal.addEventListener("abort", () => resolve());
+          });
+        },
+        "GET it": () => ({ it: 1 }),
+      },
+      async (socket) => {
+        const leave: (() => Promise<unknown>)[] = [];
+        for (let i = 0; i < 4; i++) {
+          const said = follow(socket, "forever")[Symbol.asyncIterator]();
+          await said.next();
+          leave.push(async () => said.return?.());
+        }
+        await assert.rejects(ask(socket, "it"), { code: "ERR_CONTROL_BUSY" });
+        await leave[0]?.();
+        await until("there is room again", () =>
+          ask(socket, "it").then(
+            () => true,
+            () => false,
+          ),
+        );
+        for (const each of leave.slice(1)) await each();
+      },
+    ));
+
   it("is for owner and group only, and says when nobody answers", async () => {
     await withServer({}, async (socket) => {
       assert.equal((await stat(socket)).mode & 0o777, 0o660);
@@ -121,7 +151,7 @@ async function withServer(
   const lines: string[] = [];
   const write = (line: string) => lines.push(line);
   const log = jsonLog({ clock: systemClock, level: "info", write });
-  const server = new ControlServer(socket, routes, log);
+  const server = new ControlServer({ socket, connectionsMax: 4 }, routes, log);
   await server.start();
   try {
     await work(socket, lines);

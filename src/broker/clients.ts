@@ -1,0 +1,65 @@
+import type { Connection } from "./connection.ts";
+import type { Session } from "./session.ts";
+import type { Talker } from "./talkers.ts";
+
+/** One session, and the connection of its client when it is here. */
+export interface ClientStatus {
+  readonly clientId: string;
+  readonly connected: boolean;
+  /** Kept while the client is away. */
+  readonly persistent: boolean;
+  /** "10.0.0.5:49152"; null when it is not here. */
+  readonly remote: string | null;
+  readonly connectedMs: number | null;
+  /** Since something came from it; null when it is not here. */
+  readonly silentMs: number | null;
+  readonly subscriptions: readonly { readonly filter: string; readonly qos: number }[];
+  /** Sent and not acknowledged. */
+  readonly inflight: number;
+  /** Messages that wait durably for it, those in flight included. */
+  readonly queued: number;
+  readonly queuedBytes: number;
+  /** Messages that were taken from it, since it connected. */
+  readonly published: number;
+  /** The same a second, over the last seconds. */
+  readonly perSecond: number;
+}
+
+/** All sessions; those that are connected first. */
+export function clientsOf(
+  sessions: Iterable<Session>,
+  connections: Iterable<Connection>,
+  talkers: readonly Talker[],
+  nowMs: number,
+): readonly ClientStatus[] {
+  const here = new Map<Session, Connection>();
+  for (const connection of connections) {
+    const { session } = connection;
+    if (session !== null && session.link === connection) here.set(session, connection);
+  }
+  const rates = new Map(talkers.map(({ clientId, perSecond }) => [clientId, perSecond]));
+  const all = [...sessions].map((session): ClientStatus => {
+    const { clientId, persistent, queue, inflight } = session;
+    const connection = here.get(session);
+    return {
+      clientId,
+      connected: connection !== undefined,
+      persistent,
+      remote: connection?.channel.remote ?? null,
+      connectedMs: connection === undefined ? null : Math.round(nowMs - connection.openedMs),
+      silentMs: connection === undefined ? null : Math.round(nowMs - connection.lastSeenMs),
+      subscriptions: [...session.subscriptions.values()],
+      inflight,
+      queued: queue === null ? 0 : queue.tailIndex - queue.headIndex,
+      queuedBytes: queue?.bytes ?? 0,
+      published: connection?.published ?? 0,
+      perSecond: rates.get(clientId) ?? 0,
+    };
+  });
+  return all.toSorted(
+    (a, b) =>
+      Number(b.connected) - Number(a.connected) ||
+      b.perSecond - a.perSecond ||
+      a.clientId.localeCompare(b.clientId),
+  );
+}

@@ -1,0 +1,123 @@
+import { FieldgateError } from "./base/errors.ts";
+import type { ClientStatus } from "./broker/clients.ts";
+import { LocalPublisher } from "./broker/local-publisher.ts";
+import { Feed } from "./control/feed.ts";
+import type { ControlQuestion } from "./control/protocol.ts";
+import { type ShownPayload, shownPayload } from "./control/shown-payload.ts";
+import type { GatewayParts } from "./gateway-status.ts";
+import type { Message, QoS } from "./mqtt/message.ts";
+import { topicFilterError } from "./mqtt/topic.ts";
+import { LANES } from "./uplink/rules.ts";
+
+/** A message as the control socket tells it. */
+export interface ShownMessage {
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly payload: ShownPayload;
+}
+
+/** A message that has just been taken, and from whom. */
+export interface TailedMessage extends ShownMessage {
+  readonly wallMs: number;
+  readonly from: string;
+}
+
+/** What became of a message that a technician published. */
+export interface Published {
+  readonly topic: string;
+  /** Sessions and shared groups that get it. */
+  readonly subscribers: number;
+  /** The lane that carries it to the cloud; null: it stays here. */
+  readonly lane: string | null;
+  /** It is on disk: QoS 1 and 2, retained, or on a lane. */
+  readonly kept: boolean;
+}
+
+const RETAINED_SHOWN_MAX = 1000;
+
+/** `GET tail?filter=…&bytes=…`: every message that is taken from now on, as fast as the caller reads; what is too fast is skipped and counted. */
+export function tail(
+  { broker, clock, config }: GatewayParts,
+  { query, signal }: ControlQuestion,
+): AsyncIterable<unknown> {
+  const filter = filterOf(query);
+  const bytesMax = bytesOf(query);
+  const feed = new Feed<TailedMessage>(config.control.feedMax, signal);
+  const stop = broker.desk.tap(filter, (message, from) => {
+    feed.push({ wallMs: clock.wallMs(), from, ...shown(message, bytesMax) });
+  });
+  signal.addEventListener("abort", stop, { once: true });
+  return feed;
+}
+
+/** `POST publish`: topic, and text or base64; qos and retain as with any client. */
+export async function publish(
+  { broker }: GatewayParts,
+  { body }: ControlQuestion,
+): Promise<Published> {
+  const { topic, text, base64, qos = 0, retain = false } = body;
+  if (typeof topic !== "string" || (qos !== 0 && qos !== 1 && qos !== 2)) {
+    throw new FieldgateError("ERR_USAGE", "publish wants a topic, and a qos of 0, 1 or 2");
+  }
+  const payload =
+    typeof base64 === "string" ? Buffer.from(base64, "base64") : Buffer.from(String(text ?? ""));
+  const route = broker.routes.route(topic);
+  if (route.reserved) {
+    const details = { topic };
+    throw new FieldgateError("ERR_TOPIC", "below $SYS only the broker speaks", { details });
+  }
+  const message: Message = { topic, payload, qos, retain: retain === true, properties: null };
+  await broker.publish(message, new LocalPublisher("technician"));
+  const lane = Object.entries(LANES).find(([, number]) => number === route.lane)?.[0] ?? null;
+  return {
+    topic,
+    subscribers: route.targets.length + route.shared.length,
+    lane,
+    kept: qos > 0 || message.retain || lane !== null,
+  };
+}
+
+/** `GET clients`: all sessions, connected or not. */
+export function clients({ broker }: GatewayParts): { readonly clients: readonly ClientStatus[] } {
+  return { clients: broker.desk.clients() };
+}
+
+/** `POST clients/kick`: closes the connection of the client `id`. */
+export function kick({ broker }: GatewayParts, { body }: ControlQuestion) {
+  const { id } = body;
+  if (typeof id !== "string") throw new FieldgateError("ERR_USAGE", "kick wants the client's id");
+  if (broker.desk.kick(id)) return { kicked: id };
+  throw new FieldgateError("ERR_NOT_THERE", `no client ${id} is connected`, { details: { id } });
+}
+
+/** `GET retained?filter=…`: by topic, and how many more there are. */
+export function retained({ broker }: GatewayParts, { query }: ControlQuestion) {
+  const bytesMax = bytesOf(query);
+  const found: ShownMessage[] = [];
+  let more = 0;
+  broker.desk.eachRetained(filterOf(query), (message) => {
+    if (found.length < RETAINED_SHOWN_MAX) found.push(shown(message, bytesMax));
+    else more++;
+  });
+  const retained = found.toSorted((a, b) => a.topic.localeCompare(b.topic));
+  return { retained, more };
+}
+
+function filterOf(query: URLSearchParams): string {
+  const filter = query.get("filter") ?? "#";
+  const fault = topicFilterError(filter);
+  if (fault === null) return filter;
+  throw new FieldgateError("ERR_TOPIC", `${JSON.stringify(filter)} is no topic filter: ${fault}`);
+}
+
+const BYTES_USUAL = 256;
+const BYTES_MAX = 65_536;
+
+function bytesOf(query: URLSearchParams): number {
+  return Math.min(Number(query.get("bytes") ?? BYTES_USUAL) || BYTES_USUAL, BYTES_MAX);
+}
+
+function shown({ topic, qos, retain, payload }: Message, bytesMax: number): ShownMessage {
+  return { topic, qos, retain, payload: shownPayload(payload, bytesMax) };
+}

@@ -7,6 +7,10 @@ A file is also refused when
   serial port;
 - a listener of type \`tcp\` or \`ws\` has a \`host\` beyond loopback without \`insecure: true\`, or has \`certFile\`, \`keyFile\` or
   \`clientCaFile\`; one of type \`tls\` or \`wss\` lacks \`certFile\` or \`keyFile\`, or says \`insecure\`;
+- a role in \`access\` is used and not defined, defined twice, or called \`everything\`, which is there already; a filter of a role is
+  not one; \`access.tokens\` has both or none of \`keysFile\` and \`keysUrl\`, or fetches keys over plain HTTP from elsewhere;
+- a listener has a method of \`methods\` that nothing is configured for, or \`anonymous: true\` beyond loopback while
+  \`access.anonymousRoles\` is empty, so that those it lets in could do nothing;
 - \`store.durability\` is \`safe\` without \`cluster.peer\`; \`cluster.peer.frameBytesMax\` is too small for the largest block;
 - \`cluster.primaryTtlSeconds\` is more than \`cluster.registrationTtlSeconds\`;
 - \`control.socket\` is longer than 107 bytes, the most that a Unix socket can have;

@@ -1,6 +1,6 @@
 import type { Clock } from "./base/clock.ts";
 import type { Log } from "./base/log.ts";
-import type { BrokerOptions } from "./broker/broker.ts";
+import type { BrokerOptions } from "./broker/broker-options.ts";
 import type { Config } from "./config/schema.ts";
 import { FlashWear } from "./health/flash-wear.ts";
 import type { LevelJournalOptions } from "./journal/level-journal.ts";

@@ -1,3 +1,4 @@
+import type { Access, AccessStatus } from "./access/access.ts";
 import type { Clock } from "./base/clock.ts";
 import { totalOf } from "./base/counts.ts";
 import type { Broker, BrokerStatus } from "./broker/broker.ts";
@@ -46,6 +47,7 @@ export interface GatewayStatus {
   /** What the journal costs the card; null before the first sample. */
   readonly flash: FlashLife | null;
   readonly broker: BrokerStatus;
+  readonly access: AccessStatus;
   readonly devices: readonly DeviceStatus[];
   readonly uplink: UplinkStatus | null;
   readonly downlink: DownlinkStatus | null;
@@ -85,6 +87,7 @@ export interface GatewayParts {
   readonly timekeeper: Timekeeper;
   readonly journal: StoreJournal;
   readonly flash: FlashWear;
+  readonly access: Access;
   readonly broker: Broker;
   readonly attended: readonly AttendedDevice[];
   readonly uplink: Uplink | null;
@@ -114,6 +117,7 @@ export function gatewayStatus(parts: GatewayParts): GatewayStatus {
     journal: journalStatus(parts),
     flash: parts.flash.life,
     broker: parts.broker.status(),
+    access: parts.access.status(),
     devices: parts.attended.map(deviceStatus),
     uplink: parts.uplink?.status() ?? null,
     downlink: parts.downlink?.status() ?? null,

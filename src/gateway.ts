@@ -1,3 +1,4 @@
+import type { Access } from "./access/access.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Log } from "./base/log.ts";
 import type { Random } from "./base/random.ts";
@@ -10,6 +11,7 @@ import { ControlServer } from "./control/control-server.ts";
 import { Commands, type CommandTools } from "./devices/commands.ts";
 import { type DeviceSink, device } from "./devices/device.ts";
 import { StatusTopic } from "./devices/status-topic.ts";
+import { gatewayAccess } from "./gateway-access.ts";
 import { operations } from "./gateway-operations.ts";
 import { brokerOptions, flashWear, journalOptions } from "./gateway-options.ts";
 import { SiteWiring } from "./gateway-site.ts";
@@ -66,7 +68,10 @@ export class Gateway {
     const wiring = new SiteWiring(config, tools, journal, ours);
     const replication = wiring.replication(journalOptions(config));
     copies.replication = replication;
-    const broker = newBroker(config, tools, journal, replication);
+    const rows = journal.rows("access");
+    const wallIsSure = () => timekeeper.quality() !== "unset";
+    const access = gatewayAccess(config, { ...tools, rows, wallIsSure });
+    const broker = newBroker(config, tools, access, journal, replication);
     const attended = config.devices.map((each) => attend(each, config, tools, broker, ours));
     const parts: GatewayParts = {
       config,
@@ -75,6 +80,7 @@ export class Gateway {
       timekeeper,
       journal,
       flash: flashWear(config, tools, journal),
+      access,
       broker,
       attended,
       uplink: wiring.uplink(journal, config.gateway.id),
@@ -95,6 +101,7 @@ export class Gateway {
       parts.site,
       ...(replication === null ? [] : [wiring.uplinks, replication]),
       ...(parts.uplink === null ? [] : [parts.uplink]),
+      parts.access,
       parts.broker,
       ...attended.flatMap((each) => [each.device, each.statusTopic, each.commands]),
       ...(parts.downlink === null ? [] : [parts.downlink]),
@@ -151,6 +158,7 @@ function departure(ours: Site): Service {
 function newBroker(
   config: Config,
   { clock, log }: GatewayTools,
+  access: Access,
   journal: StoreJournal,
   replication: Replication | null,
 ): Broker {
@@ -160,6 +168,7 @@ function newBroker(
   return new Broker(brokerOptions(config), {
     clock,
     log: log.part("broker"),
+    access,
     journal: isSafe ? new SafeJournal(journal, release) : journal,
     laneOf: (topic) => route(topic)?.lane ?? 0,
   });

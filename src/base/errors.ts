@@ -11,6 +11,8 @@ export type ErrorCode =
   | "ERR_STORE_CLOSED"
   | "ERR_LISTEN"
   | "ERR_CERTIFICATE"
+  | "ERR_USERS"
+  | "ERR_TOKEN_KEYS"
   | "ERR_TOPIC"
   | "ERR_NOT_THERE"
   | "ERR_DEVICE_OPEN"

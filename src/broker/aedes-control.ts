@@ -5,26 +5,27 @@ import type { Log } from "../base/log.ts";
 import type { Message, QoS } from "../mqtt/message.ts";
 import { shareOf, subscriptionError } from "../mqtt/share.ts";
 import { topicLevels } from "../mqtt/topic.ts";
+import type { ReturnCode } from "./access.ts";
 import type { Connection } from "./connection.ts";
 import { ControlStream } from "./control-stream.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
 import { keepNoNumbers } from "./mqtt-packet-numbers.ts";
 
-/** CONNACK return codes (MQTT 3.1.1, table 3.1). */
-export type ReturnCode = 0 | 2 | 3 | 4 | 5;
-
 /** What aedes decides or needs to have decided about a connection's life. */
 export interface ControlWorld {
   readonly topicLevelsMax: number;
-  authenticate(connection: Connection, connect: ConnectClaims): ReturnCode;
+  /** Never rejects. */
+  authenticate(connection: Connection, connect: ConnectClaims): ReturnCode | Promise<ReturnCode>;
   /** The client is in, and an earlier connection of it is closed. Returns whether a session was there. */
-  registered(connection: Connection, clientId: string, clean: boolean): boolean;
+  registered(connection: Connection, clean: boolean): boolean;
   /** CONNACK is written: messages may flow. */
   ready(connection: Connection): void;
   /** Whether the session may have one more subscription, and the group one more member. */
   maySubscribe(connection: Connection, filter: string): boolean;
   subscribed(connection: Connection, granted: readonly Granted[]): void;
   unsubscribed(connection: Connection, filters: readonly string[]): void;
+  /** Whether the right is there; of the topic itself publishWill says more. */
+  mayPublishWill(connection: Connection, topic: string): boolean;
   /** A will. Resolves when it is kept, or dropped because nobody may publish there. */
   publishWill(will: Message, clientId: string): Promise<void>;
 }
@@ -32,6 +33,7 @@ export interface ControlWorld {
 export interface ConnectClaims {
   readonly clientId: string;
   readonly clean: boolean;
+  readonly willTopic: string | null;
   readonly username: string | undefined;
   readonly password: Buffer | undefined;
 }
@@ -61,7 +63,7 @@ export class AedesControl {
     broker.on("client", (client) => {
       const connection = connectionOf(client);
       if (connection === null) return;
-      connection.sessionPresent = this.#world.registered(connection, client.id, client.clean);
+      connection.sessionPresent = this.#world.registered(connection, client.clean);
     });
     broker.on("clientReady", (client) => {
       const connection = connectionOf(client);
@@ -121,25 +123,34 @@ export class AedesControl {
         if (connection === null) return done(new Error("gone"), false);
         connection.silenceMsMax = (packet.keepalive ?? 0) * 1500;
         packet.keepalive = 0;
-        const clientId = packet.clientId ?? "";
         claims.set(client, {
-          clientId,
+          given: packet.clientId !== "" && packet.clientId !== undefined,
           clean: packet.clean !== false,
-          username: undefined,
-          password: undefined,
+          willTopic: packet.will?.topic ?? null,
         });
-        if (clientId === "") packet.clientId = `auto-${randomUUID()}`;
+        packet.clientId ||= `auto-${randomUUID()}`;
         done(null, true);
       },
       authenticate: (client, username, password, done) => {
         const connection = connectionOf(client);
         const claim = claims.get(client);
         if (connection === null || claim === undefined) return done(refusal(3), false);
-        const code = world.authenticate(connection, { ...claim, username, password });
-        if (code !== 0) return done(refusal(code), false);
-        done(null, true);
+        if (!claim.given && !claim.clean) return done(refusal(2), false); // [MQTT-3.1.3-8]
+        const { clean, willTopic } = claim;
+        const found = { clientId: client.id, clean, willTopic, username, password };
+        const answer = (code: ReturnCode) => {
+          if (code === 0) done(null, true);
+          else done(refusal(code), false);
+        };
+        const code = world.authenticate(connection, found);
+        if (typeof code === "number") answer(code);
+        else void code.then(answer);
       },
-      authorizePublish: (_client, _will, done) => done(null), // the world says of each will whether it goes out
+      authorizePublish: (client, { topic }, done) => {
+        const connection = client && connectionOf(client);
+        const allowed = connection !== null && world.mayPublishWill(connection, topic);
+        done(allowed ? null : new Error("not allowed"));
+      },
       authorizeSubscribe: (client, subscription, done) => {
         const connection = connectionOf(client);
         const { topic } = subscription;
@@ -181,7 +192,14 @@ export class AedesControl {
 
 const TOPIC_LEVELS_ANY = 65_536;
 
-const claims = new WeakMap<Client, ConnectClaims>();
+/** What is read off CONNECT before aedes asks who it is. */
+const claims = new WeakMap<
+  Client,
+  Pick<ConnectClaims, "clean" | "willTopic"> & {
+    /** The client has given an id of its own. */
+    readonly given: boolean;
+  }
+>();
 
 function connectionOf(client: Client): Connection | null {
   return client.conn instanceof ControlStream ? (client.conn.peer as Connection) : null;

@@ -1,62 +1,39 @@
-import type { Clock } from "../base/clock.ts";
 import { errorFields, FieldgateError } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
 import type { Service } from "../base/service.ts";
 import { lowerQoS, type Message } from "../mqtt/message.ts";
 import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
 import { shareOf } from "../mqtt/share.ts";
 import { TopicTree } from "../mqtt/topic-tree.ts";
+import type { ReturnCode } from "./access.ts";
+import { Admission } from "./admission.ts";
 import {
   AedesControl,
   type ConnectClaims,
   type ControlWorld,
   type Granted,
-  type ReturnCode,
 } from "./aedes-control.ts";
-import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
-import { Backpressure, type BackpressureLimits } from "./backpressure.ts";
+import { Arrivals } from "./arrivals.ts";
+import { Backpressure } from "./backpressure.ts";
 import { BrokerDesk } from "./broker-desk.ts";
+import type { BrokerOptions, BrokerTools } from "./broker-options.ts";
 import { type CertifiedClient, certifiedClients } from "./certified.ts";
-import { Connection, type ConnectionWorld } from "./connection.ts";
+import { Connection } from "./connection.ts";
+import type { ConnectionWorld } from "./connection-world.ts";
 import { Counters } from "./counters.ts";
 import { Intake } from "./intake.ts";
 import { type ControlPersistence, levelPersistence } from "./level-persistence.ts";
 import { LocalPublisher, notTaken, type Offered } from "./local-publisher.ts";
-import { type ListenerOptions, type ListenerStatus, NetListener } from "./net-listener.ts";
+import { type ListenerStatus, NetListener } from "./net-listener.ts";
 import { Turn } from "./outbox.ts";
-import { overdue, type TimeLimits } from "./overdue.ts";
-import type { BrokerJournal, Channel } from "./ports.ts";
+import { overdue } from "./overdue.ts";
+import type { Channel } from "./ports.ts";
 import { Retained } from "./retained.ts";
 import { type Listener, Router } from "./router.ts";
-import type { Session, SessionLimits } from "./session.ts";
+import type { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import type { ShareStatus } from "./share-group.ts";
-import { ShareGroups, type SharesOptions } from "./share-groups.ts";
+import { ShareGroups } from "./share-groups.ts";
 import type { Talker } from "./talkers.ts";
-
-export interface BrokerOptions
-  extends SessionLimits,
-    SharesOptions,
-    ArrivalLimits,
-    TimeLimits,
-    BackpressureLimits {
-  readonly listeners: readonly (ListenerOptions & { readonly anonymous: boolean })[];
-  readonly packetBytesMax: number;
-  readonly connectBytesMax: number;
-  readonly topicLevelsMax: number;
-  readonly inboundInflightMax: number;
-  readonly sessionsMax: number;
-  readonly subscriptionsMax: number;
-  readonly retainedMax: number;
-}
-
-export interface BrokerTools {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly journal: BrokerJournal;
-  /** The lane of the uplink that carries a topic, 0 for none. */
-  readonly laneOf: (topic: string) => number;
-}
 
 /** What the broker looks like now. */
 export interface BrokerStatus {
@@ -99,6 +76,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #retained: Retained;
   readonly #shares: ShareGroups;
   readonly #sessions: Sessions;
+  readonly #admission: Admission;
   readonly #intake: Intake;
   readonly #persistence: ControlPersistence;
   readonly #control: AedesControl;
@@ -113,7 +91,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   #unfollow: () => void = () => {};
 
   constructor(options: BrokerOptions, tools: BrokerTools) {
-    const { journal, clock, log } = tools;
+    const { journal, access, clock, log } = tools;
     const counters = this.#counters;
     this.#options = options;
     this.#tools = tools;
@@ -129,7 +107,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#retained = new Retained(journal.rows("retained"), options.retainedMax, counters);
     const parts = { journal, router: this.routes, counters, log };
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
-    this.#sessions = new Sessions(options, { ...parts, shares: this.#shares });
+    this.#sessions = new Sessions(options, { ...parts, access, shares: this.#shares });
     this.desk = new BrokerDesk({
       sessions: this.#sessions,
       connections: this.#connections,
@@ -137,15 +115,21 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       retained: [this.#retained, this.#announced],
       nowMs: () => clock.monotonicMs(),
     });
+    this.#admission = new Admission(options, { access, counters, sessions: this.#sessions });
     this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
     this.#persistence = levelPersistence(journal.rows("aedes"));
     this.#control = new AedesControl(this.#persistence, this, log);
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { clock, journal } = this.#tools;
+    const { clock, journal, access } = this.#tools;
     this.#intake.open();
-    this.#unfollow = journal.onCommit(() => this.#backpressure.relax());
+    const unfollow = journal.onCommit(() => this.#backpressure.relax());
+    const unheed = access.onChange(() => this.#admission.reconsider(this.#connections));
+    this.#unfollow = () => {
+      unfollow();
+      unheed();
+    };
     await this.#retained.load();
     await this.#sessions.restore(this.#persistence);
     await this.#publishWillsLeft();
@@ -156,7 +140,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       const listener = new NetListener(options, {
         ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
         ...{ connectBytesMax: this.connectBytesMax, packetBytesMax: this.packetBytesMax },
-        accept: (channel) => this.#accept(channel, options.anonymous),
+        accept: (channel) => this.#accept(channel, options.name),
         refused: (reason) => this.refused(reason),
       });
       this.#listeners.push(listener);
@@ -204,9 +188,10 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   /** Takes a message that came down from the cloud, or says at once why not: it never goes up again. */
   takeDown(message: Message, publisher: LocalPublisher): Offered {
     const route = this.routes.route(message.topic);
-    if (route.refusal !== null || route.reserved) {
+    const denied = !this.#tools.access.downlink.mayPublish(message.topic);
+    if (route.refusal !== null || route.reserved || denied) {
       const details = { topic: message.topic };
-      const why = route.refusal ?? "topic is reserved";
+      const why = route.refusal ?? (route.reserved ? "topic is reserved" : "not allowed here");
       return notTaken(new FieldgateError("ERR_TOPIC", why, { details }));
     }
     const staying = route.lane === 0 ? route : { ...route, lane: 0 };
@@ -268,6 +253,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   refused(reason: string): void {
     this.#counters.closed(reason);
   }
+  get closesDenied(): boolean {
+    return this.#tools.access.whenDenied === "disconnect";
+  }
   unexpected(_connection: Connection, reason: string): void {
     this.#counters.dropped(reason);
   }
@@ -296,16 +284,13 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   // ——— what the control plane asks for
 
-  authenticate(connection: Connection, claims: ConnectClaims): ReturnCode {
-    if (claims.clientId === "" && !claims.clean) return 2; // [MQTT-3.1.3-8]
-    const { loopback, identity } = connection.channel;
-    if (!connection.anonymous && !loopback && identity === null) return 5;
-    const isNew = !claims.clean && this.#sessions.persistentOf(claims.clientId) === null;
-    return isNew && this.#sessions.count >= this.#options.sessionsMax ? 3 : 0;
+  authenticate(connection: Connection, claims: ConnectClaims): ReturnCode | Promise<ReturnCode> {
+    return this.#admission.authenticate(connection, claims);
   }
 
-  registered(connection: Connection, clientId: string, clean: boolean): boolean {
-    const { session, present } = this.#sessions.open(clientId, clean, this.#tools.clock.wallMs());
+  registered(connection: Connection, clean: boolean): boolean {
+    const { rights } = connection;
+    const { session, present } = this.#sessions.open(rights, clean, this.#tools.clock.wallMs());
     session.link?.close("taken over");
     connection.session = session;
     return present;
@@ -316,8 +301,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     connection.proceed();
   }
 
-  maySubscribe({ session }: Connection, filter: string): boolean {
-    if (session === null || session.subscriptions.has(filter)) return true; // null: aedes takes up what was granted
+  maySubscribe(connection: Connection, filter: string): boolean {
+    const { session } = connection;
+    if (session === null) return true; // aedes takes up what was granted
+    if (!this.#admission.maySubscribe(connection, filter)) return false;
+    if (session.subscriptions.has(filter)) return true;
     const share = shareOf(filter);
     if (share !== null && !this.#shares.hasRoomFor(share)) return false;
     return session.subscriptions.size < this.subscriptionsMax;
@@ -330,6 +318,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       this.#sessions.subscribe(session, filter, qos);
       if (shareOf(filter) !== null) continue; // no retained messages [MQTT5-4.8.2]
       const send = (frame: PublishFrame) => {
+        if (!session.mayReceive(frame.topic)) return;
         const least = lowerQoS(frame.qos, qos);
         if (least === 0) session.deliverNow(frame, true);
         else session.deliverFromMemory(frame, least, true);
@@ -345,6 +334,10 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     for (const filter of filters) this.#sessions.unsubscribe(session, filter);
   }
 
+  mayPublishWill(connection: Connection, topic: string): boolean {
+    return this.#admission.mayPublishWill(connection, topic);
+  }
+
   async publishWill(will: Message, clientId: string): Promise<void> {
     const { refusal, reserved } = this.routes.route(will.topic);
     if (refusal !== null) this.#counters.dropped(`will ${refusal}`);
@@ -354,8 +347,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   // ——— its own
 
-  #accept(channel: Channel, anonymous: boolean): Connection {
-    const connection = new Connection(channel, anonymous, this);
+  #accept(channel: Channel, listener: string): Connection {
+    const connection = new Connection(channel, listener, this);
     this.#connections.add(connection);
     return connection;
   }
@@ -367,6 +360,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     for (const connection of this.#connections) {
       const reason = overdue(connection, now, this.#options);
       if (reason !== null) connection.close(reason);
+      else if (this.#tools.access.hasEnded(connection.rights)) connection.close("token has ended");
     }
     this.#shares.watch(now);
     this.desk.watch();

@@ -4,44 +4,16 @@ import { FRAME, FrameReader, MALFORMED, MORE } from "../mqtt/frame.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts";
 import { type Asked, repeatedFilters, subackOf } from "../mqtt/subscribe-frame.ts";
+import { NO_RIGHTS, type Rights } from "./access.ts";
+import type { ConnectionWorld } from "./connection-world.ts";
 import type { ControlStream } from "./control-stream.ts";
 import { Held } from "./held.ts";
 import type { Publisher } from "./intake.ts";
 import { LastRoute } from "./last-route.ts";
-import { Outbox, type Turn } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
 import type { Channel, ChannelReceiver } from "./ports.ts";
 import type { Route } from "./router.ts";
 import type { Session, SessionLink } from "./session.ts";
-
-/** What a connection needs of the broker. */
-export interface ConnectionWorld {
-  readonly turn: Turn;
-  readonly packetBytesMax: number;
-  readonly connectBytesMax: number;
-  readonly inboundInflightMax: number;
-  nowMs(): number;
-  readonly routes: { readonly version: number; route(topic: string): Route<Session> };
-  /** Begins the control plane's side for a CONNECT that has come. */
-  control(connection: Connection): ControlStream;
-  admit(
-    frame: PublishFrame,
-    route: Route<Session>,
-    publisher: Publisher,
-    token: number,
-  ): string | null;
-  /** True when no more must be read for now; the broker resumes the connection. */
-  mustPause(connection: Connection): boolean;
-  /** The store has no room: what the connection holds is tried again, with `retry`. */
-  holds(connection: Connection, bytes: number): void;
-  /** What was to be sent has left. */
-  drained(connection: Connection): void;
-  /** Keeps that a QoS 2 message is held for the client, in the commit that gathers now; or forgets it. */
-  keepReceived(session: Session, packetId: number): void;
-  forgetReceived(session: Session, packetId: number): Promise<void>;
-  refused(reason: string): void;
-  unexpected(connection: Connection, reason: string): void;
-  ended(connection: Connection, reason: string): void;
-}
 
 /**
  *   awaiting ──CONNECT──▶ held ──clientReady──▶ open ──SUBSCRIBE, UNSUBSCRIBE──▶ held ──answered──▶ open
@@ -56,7 +28,8 @@ type Phase = "awaiting" | "held" | "open" | "closed";
 /** One client's connection: splits its bytes into control packets, for aedes, and messages, for the data plane. */
 export class Connection implements ChannelReceiver, Publisher, SessionLink {
   readonly channel: Channel;
-  readonly anonymous: boolean;
+  /** The name of the listener that took it. */
+  readonly listener: string;
   readonly outbox: Outbox;
   readonly holdsRefused = true;
   /** Messages of QoS 1 and 2 that wait for room in the store. Nothing is lost: they are not acknowledged. */
@@ -70,6 +43,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   readonly openedMs: number;
   /** For CONNACK: whether a session was there [MQTT-3.2.2-2]. aedes knows only of subscriptions. */
   sessionPresent = false;
+  /** What its client may do: nothing before it is let in. */
+  rights: Rights = NO_RIGHTS;
 
   readonly #world: ConnectionWorld;
   readonly #reader: FrameReader;
@@ -83,10 +58,13 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   #connackBytes: number[] | null = [];
   /** What a SUBSCRIBE with a filter in it twice asks for, while aedes deals with it; its answer leaves such a filter out. */
   #asked: Asked | null = null;
+  /** The last answer about publishing, and to what: a route is made anew when rights change. */
+  #judged: Route<Session> | null = null;
+  #mayPublish = false;
 
-  constructor(channel: Channel, anonymous: boolean, world: ConnectionWorld) {
+  constructor(channel: Channel, listener: string, world: ConnectionWorld) {
     this.channel = channel;
-    this.anonymous = anonymous;
+    this.listener = listener;
     this.#world = world;
     this.outbox = new Outbox(channel, world.turn);
     this.#reader = new FrameReader(world.connectBytesMax);
@@ -310,7 +288,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       return;
     }
     const frame = new PublishFrame(bytes, start, bodyStart + 2, topicEnd, end, route.topic);
-    if (route.reserved) this.#acknowledgeUnkept(frame);
+    if (route !== this.#judged) this.#judge(route);
+    if (!this.#mayPublish) this.#deny(frame, route);
     else if (frame.qos === 0) this.#world.admit(frame, route, this, -1);
     else if (this.held.length > 0 || !this.#take(frame, route)) {
       this.held.push(frame);
@@ -342,9 +321,19 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     return true;
   }
 
+  #judge(route: Route<Session>): void {
+    this.#judged = route;
+    this.#mayPublish = !route.reserved && this.rights.mayPublish(route.topic);
+  }
+
   /** A message that is not authorised is acknowledged all the same, and goes nowhere [MQTT-3.3.5-2]. */
-  #acknowledgeUnkept(frame: PublishFrame): void {
-    this.#world.unexpected(this, "topic is reserved");
+  #deny(frame: PublishFrame, { reserved }: Route<Session>): void {
+    const reason = reserved ? "topic is reserved" : "not allowed to publish";
+    this.#world.unexpected(this, reason);
+    if (!reserved && this.#world.closesDenied) {
+      this.close(reason);
+      return;
+    }
     if (frame.qos === 1) this.outbox.acknowledge(PACKET.puback << 4, frame.packetId);
     if (frame.qos === 2) this.outbox.acknowledge(PACKET.pubrec << 4, frame.packetId);
   }

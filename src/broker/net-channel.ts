@@ -7,6 +7,7 @@ export const LINGER_MS = 2000;
 /** A connection's bytes on a TCP or TLS socket. */
 export class NetChannel implements Channel {
   readonly remote: string;
+  readonly address: string;
   readonly loopback: boolean;
   readonly identity: CertificateIdentity | null;
   readonly #socket: Socket;
@@ -17,6 +18,7 @@ export class NetChannel implements Channel {
     this.#socket = socket;
     this.identity = identity;
     this.remote = remoteOf(socket);
+    this.address = addressOf(socket);
     this.loopback = isLoopback(socket);
   }
 
@@ -88,8 +90,14 @@ export function remoteOf(socket: Socket): string {
   return `${socket.remoteAddress ?? ""}:${socket.remotePort ?? 0}`;
 }
 
-export function isLoopback({ remoteAddress = "" }: Socket): boolean {
-  return remoteAddress === "::1" || remoteAddress.replace("::ffff:", "").startsWith("127.");
+/** An address of IPv4 as such, also where the socket is one of IPv6. */
+export function addressOf({ remoteAddress = "" }: Socket): string {
+  return remoteAddress.replace(/^::ffff:/, "");
+}
+
+export function isLoopback(socket: Socket): boolean {
+  const address = addressOf(socket);
+  return address === "::1" || address.startsWith("127.");
 }
 
 /** Before anybody listens. */

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
-import { isLoopback, NOBODY, remoteOf } from "./net-channel.ts";
+import { addressOf, isLoopback, NOBODY, remoteOf } from "./net-channel.ts";
 import type { CertificateIdentity, Channel, ChannelReceiver } from "./ports.ts";
 
 /** Close codes of RFC 6455, section 7.4.1. */
@@ -12,6 +12,7 @@ const CLOSE = { normal: 1000, unsupportedData: 1003, tooBig: 1009 } as const;
  */
 export class WsChannel implements Channel {
   readonly remote: string;
+  readonly address: string;
   readonly loopback: boolean;
   readonly identity: CertificateIdentity | null;
   readonly #ws: WebSocket;
@@ -33,6 +34,7 @@ export class WsChannel implements Channel {
     this.#socket = socket;
     this.identity = identity;
     this.remote = remoteOf(socket);
+    this.address = addressOf(socket);
     this.loopback = isLoopback(socket);
     this.#bytesMax = connectBytesMax + CHUNK_BYTES_MAX;
   }

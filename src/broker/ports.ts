@@ -64,6 +64,8 @@ export interface CertificateIdentity {
 export interface Channel {
   /** Who is at the other end, for logs: "10.0.0.5:49152". */
   readonly remote: string;
+  /** Where it is: "10.0.0.5". */
+  readonly address: string;
   readonly loopback: boolean;
   /** Null when the client has shown no certificate. */
   readonly identity: CertificateIdentity | null;

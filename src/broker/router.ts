@@ -8,6 +8,8 @@ import type { SessionQueue } from "./ports.ts";
 export interface Subscriber {
   /** Where messages of QoS 1 and 2 wait when the session is persistent; null for a clean session. */
   readonly queue: SessionQueue | null;
+  /** Whether messages to that topic may come to it. Asked when a route is worked out, not for each message. */
+  mayReceive(topic: string): boolean;
 }
 
 export interface Subscription {
@@ -121,6 +123,11 @@ export class Router<S extends Subscriber> {
     this.#changed();
   }
 
+  /** Rights have changed: who gets what is worked out anew. */
+  reconsider(): void {
+    this.#changed();
+  }
+
   route(topic: string): Route<S> {
     const known = this.#routes.get(topic);
     if (known !== undefined) return known;
@@ -150,7 +157,9 @@ export class Router<S extends Subscriber> {
         granted.set(subscriber, subscription.qos);
       }
     });
-    const targets = [...granted].map(([subscriber, qos]) => ({ subscriber, qos }));
+    const targets = [...granted]
+      .filter(([subscriber]) => subscriber.mayReceive(topic))
+      .map(([subscriber, qos]) => ({ subscriber, qos }));
     const queued = targets.filter(({ subscriber, qos }) => subscriber.queue !== null && qos > 0);
     const direct = targets.filter((target) => !queued.includes(target));
     const queues = queued.map(({ subscriber }) => subscriber.queue as SessionQueue);

@@ -1,6 +1,7 @@
 import { Fifo } from "../base/fifo.ts";
 import { lowerQoS, type QoS } from "../mqtt/message.ts";
 import { PACKET, type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
+import type { Rights } from "./access.ts";
 import { Backlog } from "./backlog.ts";
 import type { Counters } from "./counters.ts";
 import { Inflight, MemoryIds, queuePacketId } from "./inflight.ts";
@@ -71,6 +72,8 @@ export class Session {
   /** Packet identifiers of QoS 2 messages that came from the client and wait for PUBREL; true when kept. */
   readonly received = new Map<number, boolean>();
   link: SessionLink | null = null;
+  /** What its client may do: when it was here last, or as changed since. */
+  rights: Rights;
 
   /** What shared groups have lent it, and the groups themselves. */
   readonly loans: Loans;
@@ -93,9 +96,11 @@ export class Session {
     clientId: string,
     queue: SessionQueue | null,
     released: ReadonlySet<number>,
+    rights: Rights,
     world: SessionWorld,
   ) {
     this.clientId = clientId;
+    this.rights = rights;
     this.queue = queue;
     this.#released = new Set(released);
     this.#world = world;
@@ -116,6 +121,10 @@ export class Session {
     return this.queue !== null;
   }
 
+  mayReceive(topic: string): boolean {
+    return this.rights.mayReceive(topic);
+  }
+
   /** Whether its client is here and takes one more message of that QoS. */
   hasRoomNow(qos: QoS): boolean {
     const { inflightMax, outputBytesMax } = this.#world.limits;
@@ -134,7 +143,9 @@ export class Session {
       const { packetId, frame, qos, retain, released } = sent;
       this.#inflight.add(sent);
       if (released) link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
-      else if (frame !== null && !this.loans.isReturned(packetId)) {
+      else if (frame !== null && sent.loan === null && !this.mayReceive(frame.topic)) {
+        this.#withhold(sent);
+      } else if (frame !== null && !this.loans.isReturned(packetId)) {
         link.outbox.publish(frame, qos, retain, true, packetId);
       }
     }
@@ -266,7 +277,8 @@ export class Session {
       const waiting = this.#waiting.shift();
       if (waiting !== undefined) {
         this.#waitingBytes -= waiting.frame.end - waiting.frame.start;
-        this.#sendFromMemory(waiting);
+        if (this.mayReceive(waiting.frame.topic)) this.#sendFromMemory(waiting);
+        else this.#world.counters.dropped("not allowed to receive");
         continue;
       }
       const queued = this.#backlog?.next;
@@ -277,6 +289,12 @@ export class Session {
     }
     if (this.#backlog?.isBehind) this.#readOn(this.#backlog);
     this.loans.roomLeft();
+  }
+
+  /** What waited or was in flight, and may not be received any more, is done with. */
+  #withhold(sent: Sent): void {
+    this.#world.counters.dropped("not allowed to receive");
+    this.#finish(sent);
   }
 
   #sendFromMemory({ frame, qos, retain }: Waiting): void {
@@ -294,6 +312,10 @@ export class Session {
       // The client has it, at QoS 2, whatever its subscription says by now.
       this.#inflight.add({ ...sent, qos: 2, released: true });
       link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
+      return;
+    }
+    if (!this.mayReceive(frame.topic)) {
+      this.#withhold({ ...sent, qos: frame.qos, released: false });
       return;
     }
     const qos = lowerQoS(frame.qos, this.#world.granted(this, frame.topic));

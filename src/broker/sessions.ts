@@ -2,6 +2,7 @@ import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { shareOf } from "../mqtt/share.ts";
+import type { Access, Principal, Rights } from "./access.ts";
 import type { Counters } from "./counters.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
 import type { Loan } from "./loans.ts";
@@ -13,7 +14,7 @@ import { isShareQueue, type ShareGroups } from "./share-groups.ts";
 /**
  * All sessions by client id, and what of them must survive, in four spaces of rows:
  *
- *   session   client id              → JSON { createdMs }
+ *   session   client id              → JSON { createdMs, principal }   whose it is: docs/security.md
  *   received  client id NUL packet   → (empty)   a QoS 2 message came and was not released yet
  *   released  client id NUL index    → (empty)   the client has a QoS 2 message; PUBREL is to be completed
  *   lent      client id NUL packet   → index NUL queue   a QoS 2 message of a shared group is out under that identifier;
@@ -27,6 +28,7 @@ export class Sessions implements SessionWorld {
   readonly #journal: BrokerJournal;
   readonly #router: Router<Session>;
   readonly #shares: ShareGroups;
+  readonly #access: Access;
   readonly #log: Log;
   readonly #rows: Readonly<Record<"session" | "received" | "released" | "lent", Rows>>;
   readonly #byClient = new Map<string, Session>();
@@ -37,6 +39,7 @@ export class Sessions implements SessionWorld {
       readonly journal: BrokerJournal;
       readonly router: Router<Session>;
       readonly shares: ShareGroups;
+      readonly access: Access;
       readonly counters: Counters;
       readonly log: Log;
     },
@@ -46,6 +49,7 @@ export class Sessions implements SessionWorld {
     this.#journal = tools.journal;
     this.#router = tools.router;
     this.#shares = tools.shares;
+    this.#access = tools.access;
     this.#log = tools.log;
     this.#rows = {
       session: tools.journal.rows("session"),
@@ -73,13 +77,33 @@ export class Sessions implements SessionWorld {
     return session?.persistent ? session : null;
   }
 
+  /** Whether a client id is that of a session of someone else, whom the newcomer must not see or throw out. */
+  isAnothers(clientId: string, { user }: Principal): boolean {
+    const owner = this.#byClient.get(clientId)?.rights.principal.user ?? null;
+    return owner !== null && owner !== user;
+  }
+
+  /** Users, roles or rules have changed: who is here is told by its connection, who is not by what was kept. */
+  reconsider(): void {
+    for (const session of this.#byClient.values()) {
+      if (session.link === null) {
+        const { clientId, principal } = session.rights;
+        session.rights = this.#access.rightsOf(principal, clientId);
+      }
+      this.#reconsiderShares(session);
+    }
+    this.#router.reconsider();
+  }
+
   /** Takes up the sessions that an earlier process has left. */
   async restore(persistence: ControlPersistence): Promise<void> {
     await this.#shares.load();
-    const known = new Set<string>();
-    for await (const [clientId] of this.#rows.session.entries({})) known.add(clientId);
-    for (const clientId of known) {
-      const session = await this.#load(clientId);
+    const known = new Map<string, Principal | null>();
+    for await (const [clientId, row] of this.#rows.session.entries({})) {
+      known.set(clientId, principalIn(row));
+    }
+    for (const [clientId, principal] of known) {
+      const session = await this.#load(clientId, this.#access.rightsOf(principal, clientId));
       this.#byClient.set(clientId, session);
       for (const { topic, qos } of await persistence.subscriptionsByClient({ id: clientId })) {
         this.subscribe(session, topic, qos);
@@ -93,18 +117,47 @@ export class Sessions implements SessionWorld {
   }
 
   /** The session of a client that has just connected, and whether it was there [MQTT-3.1.2-4, MQTT-3.1.2-6]. */
-  open(clientId: string, clean: boolean, nowMs: number): { session: Session; present: boolean } {
+  open(
+    rights: Rights,
+    clean: boolean,
+    nowMs: number,
+  ): { readonly session: Session; readonly present: boolean } {
+    const { clientId, principal } = rights;
     const old = this.#byClient.get(clientId);
-    if (old?.persistent && !clean) return { session: old, present: true };
+    if (old?.persistent && !clean && !this.isAnothers(clientId, principal)) {
+      this.#resume(old, rights, nowMs);
+      return { session: old, present: true };
+    }
     if (old !== undefined) this.#discard(old);
     const queue = clean ? null : this.#journal.queue(clientId);
-    const session = new Session(clientId, queue, new Set(), this);
+    const session = new Session(clientId, queue, new Set(), rights, this);
     this.#byClient.set(clientId, session);
-    if (!clean) {
-      const row = Buffer.from(JSON.stringify({ createdMs: nowMs }));
-      this.#rows.session.put(clientId, row).catch((error) => this.failed(session, error));
-    }
+    if (!clean) this.#keep(session, nowMs);
     return { session, present: false };
+  }
+
+  /** What it had subscribed to counts as far as the client may receive it now. */
+  #resume(session: Session, rights: Rights, nowMs: number): void {
+    const before = JSON.stringify(session.rights.principal);
+    session.rights = rights;
+    if (before === JSON.stringify(rights.principal)) return;
+    this.#keep(session, nowMs);
+    this.#reconsiderShares(session);
+    this.#router.reconsider();
+  }
+
+  #keep(session: Session, createdMs: number): void {
+    const row = Buffer.from(JSON.stringify({ createdMs, principal: session.rights.principal }));
+    this.#rows.session.put(session.clientId, row).catch((error) => this.failed(session, error));
+  }
+
+  #reconsiderShares(session: Session): void {
+    for (const { filter, qos } of session.subscriptions.values()) {
+      const share = shareOf(filter);
+      if (share === null) continue;
+      if (session.rights.maySubscribe(filter)) this.#shares.join(session, share, qos);
+      else this.#shares.leave(session, share);
+    }
   }
 
   /** The connection is gone: so is a clean session. */
@@ -122,7 +175,7 @@ export class Sessions implements SessionWorld {
     session.subscriptions.set(filter, subscription);
     const share = shareOf(filter);
     if (share === null) this.#router.subscribe(session, subscription);
-    else this.#shares.join(session, share, qos);
+    else if (session.rights.maySubscribe(filter)) this.#shares.join(session, share, qos);
   }
 
   unsubscribe(session: Session, filter: string): void {
@@ -171,9 +224,9 @@ export class Sessions implements SessionWorld {
     return this.#rows.received.del(rowKey(session.clientId, packetId));
   }
 
-  async #load(clientId: string): Promise<Session> {
+  async #load(clientId: string, rights: Rights): Promise<Session> {
     const released = new Set(await this.#numbers(this.#rows.released, clientId));
-    const session = new Session(clientId, this.#journal.queue(clientId), released, this);
+    const session = new Session(clientId, this.#journal.queue(clientId), released, rights, this);
     for (const packetId of await this.#numbers(this.#rows.received, clientId)) {
       session.received.set(packetId, true);
     }
@@ -223,6 +276,12 @@ export class Sessions implements SessionWorld {
       this.#rows.lent.clear(range),
     ]).catch((error) => this.failed(session, error));
   }
+}
+
+/** A row that an older version has written says nothing of whom it belongs to. */
+function principalIn(row: Uint8Array): Principal | null {
+  const { principal } = JSON.parse(Buffer.from(row).toString()) as { principal?: Principal };
+  return principal ?? null;
 }
 
 const EMPTY = new Uint8Array(0);

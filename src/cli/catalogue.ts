@@ -50,6 +50,10 @@ export const CATALOGUE: Catalogue = {
     },
     load: () => import("./site.ts"),
   },
+  user: {
+    about: { user: "users and their passwords: list, add, passwd, roles, remove" },
+    load: () => import("./user.ts"),
+  },
   config: {
     about: {
       "config check": "check a configuration file",

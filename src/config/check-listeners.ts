@@ -61,7 +61,8 @@ function usesTls(type: ListenerConfig["type"]): boolean {
   return type === "tls" || type === "wss";
 }
 
-function isLoopback(host: string): boolean {
+/** Whether a host to listen on is reached from this machine only. */
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 

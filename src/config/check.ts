@@ -1,3 +1,4 @@
+import { checkAccess } from "./check-access.ts";
 import { checkDevices } from "./check-devices.ts";
 import { checkDown } from "./check-down.ts";
 import { checkListeners } from "./check-listeners.ts";
@@ -14,6 +15,7 @@ export function check(config: Config): Finding[] {
   return [
     ...checkSite(config),
     ...checkListeners(config),
+    ...checkAccess(config),
     ...checkDevices(config),
     ...checkUplink(config),
     ...checkDown(config),

@@ -1,4 +1,5 @@
 import * as Type from "typebox";
+import { METHODS } from "./schema-access.ts";
 import { choice, flag, name, section, text, whole } from "./schema-kinds.ts";
 
 export const listener = section({
@@ -30,6 +31,14 @@ export const listener = section({
     description:
       "Accept clients without credentials beyond loopback. On loopback they are always accepted.",
   }),
+  methods: Type.Optional(
+    Type.Array(choice(METHODS, { description: "A way to prove who one is." }), {
+      maxItems: 3,
+      description:
+        "How clients may prove who they are, tried in this order: the first one that a client offers anything for decides. Without it all that are configured: certificate, token, password.",
+      examples: [["token", "password"]],
+    }),
+  ),
   path: text({
     default: "/mqtt",
     pattern: "^/[^?#\\s]*$",

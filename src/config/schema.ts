@@ -1,4 +1,5 @@
 import * as Type from "typebox";
+import { access } from "./schema-access.ts";
 import { mqtt, store } from "./schema-broker.ts";
 import { type decode, device, type framing } from "./schema-devices.ts";
 import type { down, downSubscription } from "./schema-down.ts";
@@ -152,6 +153,7 @@ export const configSchema = section({
     description:
       "Where MQTT clients connect. Without this key: loopback, port 1883. An empty list: nowhere.",
   }),
+  access,
   mqtt,
   devices: Type.Array(device, {
     maxItems: 256,

@@ -43,6 +43,16 @@ export class FilterTree<Key, Value> {
     const hidden = topic.startsWith("$"); // no wildcard stands for a first level that begins with $ [MQTT-4.7.2-1]
     walk(this.#root, levels, 0, hidden, found);
   }
+
+  /** Calls `found` for every value whose filter matches each topic that `filter` matches. */
+  containing(filter: string, found: (key: Key, value: Value) => void): void {
+    contain(this.#root, filter.split("/"), 0, !filter.startsWith("$"), found);
+  }
+
+  /** Calls `found` for every value whose filter matches a topic that `filter` matches too. */
+  meeting(filter: string, found: (key: Key, value: Value) => void): void {
+    meet(this.#root, filter.split("/"), 0, !filter.startsWith("$"), found);
+  }
 }
 
 class Node<Key, Value> {
@@ -72,6 +82,43 @@ function walk<Key, Value>(
   if (exact !== undefined) walk(exact, levels, depth + 1, false, found);
   const any = wildcards ? node.children?.get("+") : undefined;
   if (any !== undefined) walk(any, levels, depth + 1, false, found);
+}
+
+/** @param open whether a wildcard of the tree may stand for this level [MQTT-4.7.2-1] */
+function contain<Key, Value>(
+  node: Node<Key, Value>,
+  levels: readonly string[],
+  depth: number,
+  open: boolean,
+  found: (key: Key, value: Value) => void,
+): void {
+  const level = levels[depth];
+  if (open) tell(node.children?.get("#"), found);
+  if (level === undefined) tell(node, found);
+  if (level === undefined || level === "#") return; // only # contains #
+  const any = open ? node.children?.get("+") : undefined;
+  if (any !== undefined) contain(any, levels, depth + 1, true, found);
+  const exact = level === "+" ? undefined : node.children?.get(level);
+  if (exact !== undefined) contain(exact, levels, depth + 1, true, found);
+}
+
+function meet<Key, Value>(
+  node: Node<Key, Value>,
+  levels: readonly string[],
+  depth: number,
+  open: boolean,
+  found: (key: Key, value: Value) => void,
+): void {
+  const level = levels[depth];
+  if (open) tell(node.children?.get("#"), found);
+  if (level === undefined || level === "#") tell(node, found); // "a/#" matches "a" too
+  if (level === undefined || node.children === null) return;
+  const all = level === "#" || level === "+";
+  for (const [name, child] of node.children) {
+    if (name === "#" || (depth === 0 && all && name.startsWith("$"))) continue;
+    if (!all && name !== level && !(open && name === "+")) continue;
+    meet(child, levels, level === "#" ? depth : depth + 1, true, found);
+  }
 }
 
 function tell<Key, Value>(

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { describe, it } from "node:test";
 import packet from "mqtt-packet";
 import { WebSocket } from "ws";
-import type { BrokerOptions } from "../../src/broker/broker.ts";
+import type { BrokerOptions } from "../../src/broker/broker-options.ts";
 import { type TestSite, testListener, withBroker } from "../support/broker.ts";
 import { payloads, publish, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";

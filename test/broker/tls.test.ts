@@ -5,7 +5,7 @@ import { copyFile, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { FieldgateError } from "../../src/base/errors.ts";
-import type { BrokerOptions } from "../../src/broker/broker.ts";
+import type { BrokerOptions } from "../../src/broker/broker-options.ts";
 import { type TestSite, testListener, withBroker } from "../support/broker.ts";
 import { certificate, type KeyPair } from "../support/certificates.ts";
 import { RawClient } from "../support/raw-client.ts";

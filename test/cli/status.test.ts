@@ -230,6 +230,7 @@ function healthy(): GatewayStatus {
     gateway: "gw-a",
     site: "plant-7",
     uptimeMs: 11_000_000,
+    access: { roles: 0, users: null, tokenKeys: null, slowedAddresses: 0 },
     replication: null,
     replicaUplinks: {},
     time: {

@@ -1,6 +1,8 @@
+import { Access, type AccessOptions, type AccessTools } from "../../src/access/access.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { Broker, type BrokerOptions } from "../../src/broker/broker.ts";
+import { Broker } from "../../src/broker/broker.ts";
+import type { BrokerOptions } from "../../src/broker/broker-options.ts";
 import { type MemoryJournal, memoryJournal } from "../../src/journal/memory-journal.ts";
 
 /** A listener on a free port of loopback. */
@@ -8,7 +10,7 @@ export function testListener(
   options: Partial<BrokerOptions["listeners"][number]> = {},
 ): BrokerOptions["listeners"][number] {
   return {
-    ...{ name: "test", type: "tcp", host: "127.0.0.1", port: 0, anonymous: false, path: "/mqtt" },
+    ...{ name: "test", type: "tcp", host: "127.0.0.1", port: 0, path: "/mqtt" },
     ...{ clientCertificate: "required", certificateCheckSeconds: 60, handshakeTimeoutMs: 10_000 },
     ...options,
   };
@@ -43,14 +45,42 @@ const OPTIONS: BrokerOptions = {
   sharedAckTimeoutMs: 60_000,
 };
 
+/** What the configuration says of access when it says nothing. */
+const ACCESS: AccessOptions = {
+  listeners: [],
+  roles: [],
+  loopbackRoles: ["everything"],
+  anonymousRoles: [],
+  downlinkRoles: ["everything"],
+  certificates: { userFrom: "common-name", roles: [] },
+  whenDenied: "drop",
+  clientIds: "any",
+  usersCheckSeconds: 1,
+  tokenBytesMax: 8192,
+  attempts: {
+    ...{ failuresFree: 5, pauseFirstMs: 500, pauseMaxMs: 60_000, waitMsMax: 5000 },
+    ...{ addressesMax: 100, checksMax: 64 },
+  },
+};
+
 /** A broker on a journal in memory. */
 export class TestSite {
   broker: Broker;
   readonly #options: BrokerOptions;
+  readonly access: Access;
   #journal: MemoryJournal;
 
-  constructor(options: Partial<BrokerOptions>) {
+  constructor(
+    options: Partial<BrokerOptions>,
+    access: Partial<AccessOptions> = {},
+    accessTools: Partial<AccessTools> = {},
+  ) {
     this.#options = { ...OPTIONS, ...options };
+    const nobody = { users: null, keys: null, wallIsSure: () => true };
+    this.access = new Access(
+      { ...ACCESS, ...access },
+      { clock: systemClock, log: silentLog, ...nobody, ...accessTools },
+    );
     const tools = { clock: systemClock, log: silentLog, random: Math.random };
     const small = { tailBytesMax: 65_536, trimBytesMin: 65_536 };
     const quick = { ...small, retry: { firstMs: 1, maxMs: 5 } };
@@ -78,11 +108,13 @@ export class TestSite {
 
   async start(): Promise<void> {
     await this.#journal.start(new AbortController().signal);
+    await this.access.start();
     await this.broker.start(new AbortController().signal);
   }
 
   async stop(): Promise<void> {
     await this.broker.stop();
+    await this.access.stop();
     await this.#journal.stop();
   }
 
@@ -108,6 +140,7 @@ export class TestSite {
     return new Broker(this.#options, {
       clock: systemClock,
       log: silentLog,
+      access: this.access,
       journal,
       laneOf: () => 0,
     });

@@ -1,0 +1,146 @@
+import type { Clock } from "../base/clock.ts";
+import { type AttemptLimits, Attempts } from "./attempts.ts";
+import { certificateUser } from "./certificates.ts";
+import type { KeyBook } from "./key-book.ts";
+import { type ConnectAttempt, type Found, type Refused, refused } from "./methods.ts";
+import { PasswordCheck } from "./password-check.ts";
+import { looksLikeToken, TokenCheck, type TokenOptions } from "./token-check.ts";
+import type { UserBook } from "./user-book.ts";
+
+type MethodName = "certificate" | "token" | "password";
+
+export interface AuthenticationOptions {
+  readonly listeners: readonly {
+    readonly name: string;
+    readonly anonymous: boolean;
+    /** Without it all that are configured. */
+    readonly methods?: readonly MethodName[];
+  }[];
+  readonly tokens?: TokenOptions;
+  readonly tokenBytesMax: number;
+  readonly certificates: { readonly userFrom: "common-name" | "alt-name" };
+  readonly clientIds: "any" | "own";
+  readonly attempts: AttemptLimits & {
+    /** An attempt that would have to wait longer is refused at once. */
+    readonly waitMsMax: number;
+    /** Passwords that wait to be checked. */
+    readonly checksMax: number;
+  };
+}
+
+const ALL: readonly MethodName[] = ["certificate", "token", "password"];
+
+/**
+ * Finds out who a client is. The methods of its listener are tried in order: the first one that the client offers something
+ * for decides, so that a wrong password is not made good by something else.
+ */
+export class Authenticator {
+  readonly #options: AuthenticationOptions;
+  readonly #clock: Clock;
+  readonly #users: UserBook | null;
+  readonly #tokens: TokenCheck | null;
+  readonly #passwords: PasswordCheck;
+  readonly #attempts: Attempts;
+  readonly #stopped = new AbortController();
+
+  constructor(
+    options: AuthenticationOptions,
+    tools: {
+      readonly clock: Clock;
+      readonly wallIsSure: () => boolean;
+      readonly users: UserBook | null;
+      readonly keys: KeyBook | null;
+    },
+  ) {
+    const { tokens, attempts } = options;
+    const { keys } = tools;
+    this.#options = options;
+    this.#clock = tools.clock;
+    this.#users = tools.users;
+    this.#tokens = tokens && keys ? new TokenCheck(tokens, { ...tools, keys }) : null;
+    this.#passwords = new PasswordCheck(attempts.checksMax);
+    this.#attempts = new Attempts(attempts);
+  }
+
+  get slowedAddresses(): number {
+    return this.#attempts.size;
+  }
+
+  /** Those who wait for their turn are refused. */
+  stop(): void {
+    this.#stopped.abort();
+  }
+
+  /** Never rejects. */
+  authenticate(attempt: ConnectAttempt): Found | Promise<Found> {
+    const { listeners } = this.#options;
+    const listener = listeners.find(({ name }) => name === attempt.listener);
+    for (const method of listener?.methods ?? ALL) {
+      if (!this.#isOffered(method, attempt)) continue;
+      if (method === "certificate") return this.#own(attempt, this.#certified(attempt));
+      return this.#slowly(attempt, () =>
+        method === "token" ? this.#byToken(attempt) : this.#byPassword(attempt),
+      );
+    }
+    const nobody = { user: null, roles: [], claims: {} };
+    if (attempt.loopback) return { principal: { ...nobody, method: "local" } };
+    if (listener?.anonymous) return { principal: { ...nobody, method: "anonymous" } };
+    return refused("no credentials", 5);
+  }
+
+  #isOffered(method: MethodName, { certificate, username, password }: ConnectAttempt): boolean {
+    if (method === "certificate") return certificate !== null;
+    if (method === "token") {
+      return this.#tokens !== null && password !== undefined && looksLikeToken(password);
+    }
+    return this.#users !== null && (username !== undefined || password !== undefined);
+  }
+
+  #certified({ certificate }: ConnectAttempt): Found {
+    const { userFrom } = this.#options.certificates;
+    const user = certificate && certificateUser(certificate, userFrom);
+    if (user === null) return refused("certificate names nobody", 5);
+    return { principal: { user, method: "certificate", roles: [], claims: {} } };
+  }
+
+  /** Behind earlier attempts of the same address that failed; and a failure counts for those to come. */
+  async #slowly(attempt: ConnectAttempt, check: () => Promise<Found>): Promise<Found> {
+    const { waitMsMax } = this.#options.attempts;
+    const waitMs = this.#attempts.waitMs(attempt.address, this.#clock.monotonicMs());
+    if (waitMs > waitMsMax) return refused("too many failed attempts", 3);
+    if (waitMs > 0) {
+      this.#attempts.reserve(attempt.address, this.#clock.monotonicMs());
+      await this.#clock.sleep(waitMs, this.#stopped.signal).catch(() => {});
+      if (this.#stopped.signal.aborted) return refused("stopping", 3);
+    }
+    const found = this.#own(attempt, await check());
+    if (found.principal === null && found.code === 4) {
+      this.#attempts.failed(attempt.address, this.#clock.monotonicMs());
+    }
+    return found;
+  }
+
+  async #byToken({ password = Buffer.alloc(0) }: ConnectAttempt): Promise<Found> {
+    if (this.#tokens === null) return refused("no credentials", 5);
+    if (password.length > this.#options.tokenBytesMax) return refused("token too long");
+    return this.#tokens.check(password.toString("latin1"));
+  }
+
+  async #byPassword({ username = "", password }: ConnectAttempt): Promise<Found> {
+    if (password === undefined || password.length === 0) return refused("no password");
+    const user = this.#users?.get(username);
+    const isRight = await this.#passwords.isRight(user, password);
+    if (isRight === null) return refused("too many passwords to check", 3);
+    if (!isRight || user === undefined) return refused("wrong user or password");
+    const principal = { user: user.name, method: "password", roles: user.roles, claims: {} };
+    return { principal, stamp: user.secret };
+  }
+
+  /** Whether the client id is one that the user may have. */
+  #own({ clientId }: ConnectAttempt, found: Found): Found {
+    if (found.principal === null || this.#options.clientIds === "any") return found;
+    const { user } = found.principal;
+    if (clientId === user || clientId.startsWith(`${user}-`)) return found;
+    return refused("client id not the user's own", 5) satisfies Refused;
+  }
+}

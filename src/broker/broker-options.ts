@@ -1,0 +1,35 @@
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Access } from "./access.ts";
+import type { ArrivalLimits } from "./arrivals.ts";
+import type { BackpressureLimits } from "./backpressure.ts";
+import type { ListenerOptions } from "./net-listener.ts";
+import type { TimeLimits } from "./overdue.ts";
+import type { BrokerJournal } from "./ports.ts";
+import type { SessionLimits } from "./session.ts";
+import type { SharesOptions } from "./share-groups.ts";
+
+export interface BrokerOptions
+  extends SessionLimits,
+    SharesOptions,
+    ArrivalLimits,
+    TimeLimits,
+    BackpressureLimits {
+  readonly listeners: readonly ListenerOptions[];
+  readonly packetBytesMax: number;
+  readonly connectBytesMax: number;
+  readonly topicLevelsMax: number;
+  readonly inboundInflightMax: number;
+  readonly sessionsMax: number;
+  readonly subscriptionsMax: number;
+  readonly retainedMax: number;
+}
+
+export interface BrokerTools {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly journal: BrokerJournal;
+  readonly access: Access;
+  /** The lane of the uplink that carries a topic, 0 for none. */
+  readonly laneOf: (topic: string) => number;
+}

@@ -14,6 +14,23 @@ export const chosen = {
     },
     { name: "local", port: 1883 },
   ],
+  access: {
+    usersFile: "/etc/fieldgate/users",
+    tokens: {
+      keysUrl: "https://id.example/.well-known/jwks.json",
+      issuer: "https://id.example",
+      audience: "fieldgate",
+    },
+    certificates: { roles: [{ match: "sensor-*", roles: ["sensor"] }] },
+    roles: [
+      {
+        name: "sensor",
+        publish: { allow: ["plant/{user}/#"], deny: ["plant/{user}/command"] },
+        subscribe: { allow: ["plant/{user}/command"] },
+      },
+      { name: "screen", subscribe: { allow: ["plant/#", "$SYS/#"], deny: ["plant/+/secret"] } },
+    ],
+  },
   devices: [
     {
       name: "boiler",

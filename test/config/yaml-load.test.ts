@@ -118,7 +118,7 @@ describe("mistakes of values", () => {
   it("lists the known keys where none is near", () => {
     check("log: { colour: red }\n", ["1:8 log.colour: unknown key, known here: level"]);
     check("<<: { log: {} }\n", [
-      '1:1 ["<<"]: unknown key, known here: gateway, store, listeners, mqtt, devices, uplink, cluster, health, control, log',
+      '1:1 ["<<"]: unknown key, known here: gateway, store, listeners, access, mqtt, devices, uplink, cluster, health, control, log',
     ]);
   });
 
@@ -216,7 +216,7 @@ describe("mistakes of values", () => {
 
   it("shows keys of the file with their control characters escaped, and cut", () => {
     check('"\\e[31m": 1\n', [
-      '1:1 ["\\u001b[31m"]: unknown key, known here: gateway, store, listeners, mqtt, devices, uplink, cluster, health, control, log',
+      '1:1 ["\\u001b[31m"]: unknown key, known here: gateway, store, listeners, access, mqtt, devices, uplink, cluster, health, control, log',
     ]);
     const [line = ""] = mistakesOf(`${"k".repeat(900)}: 1\n`);
     assert.ok(line.length < 250 && line.includes("unknown key"));

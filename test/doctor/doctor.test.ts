@@ -86,6 +86,7 @@ describe("the doctor", () => {
         { name: "here", port: 1883 },
         { name: "there", host: "0.0.0.0", insecure: true, port: 1884, anonymous: true },
       ],
+      access: { anonymousRoles: ["everything"] },
     });
     const found = await examine(listenerChecks(config), null, systemClock);
     assert.deepEqual(verdicts(found), { "listeners.here": "fine", "listeners.there": "warning" });

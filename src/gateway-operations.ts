@@ -1,4 +1,5 @@
 import type { ControlRoutes } from "./control/protocol.ts";
+import { drop, pause, peek, resume } from "./gateway-queue.ts";
 import { type GatewayParts, gatewayStatus, ledgerProof } from "./gateway-status.ts";
 import { clients, kick, publish, retained, tail } from "./gateway-technician.ts";
 
@@ -13,6 +14,10 @@ export function operations(parts: GatewayParts): ControlRoutes {
     "POST publish": (question) => publish(parts, question),
     "GET clients": () => clients(parts),
     "POST clients/kick": (question) => kick(parts, question),
+    "GET queue/peek": (question) => peek(parts, question),
+    "POST queue/pause": (question) => pause(parts, question),
+    "POST queue/resume": (question) => resume(parts, question),
+    "POST queue/drop": (question) => drop(parts, question),
     "GET retained": (question) => retained(parts, question),
   };
 }

@@ -17,6 +17,7 @@ import type { StoreJournal } from "./journal/store-journal.ts";
 import type { Replication, ReplicationStatus } from "./replica/replication.ts";
 import type { Site, SiteStatus } from "./site/site.ts";
 import type { Downlink, DownlinkStatus } from "./uplink/downlink.ts";
+import type { Progress, ProgressStatus } from "./uplink/progress.ts";
 import { cursorName, LANES, type LaneName } from "./uplink/rules.ts";
 import type { Uplink, UplinkStatus } from "./uplink/uplink.ts";
 import type { Uplinks } from "./uplink/uplinks.ts";
@@ -50,6 +51,8 @@ export interface GatewayStatus {
   readonly access: AccessStatus;
   readonly devices: readonly DeviceStatus[];
   readonly uplink: UplinkStatus | null;
+  /** Null without an uplink. */
+  readonly progress: ProgressStatus | null;
   readonly downlink: DownlinkStatus | null;
   readonly cluster: SiteStatus;
   /** Null without `cluster.peer`: then nothing is copied, and each gateway of a site carries its own messages to the cloud. */
@@ -91,6 +94,7 @@ export interface GatewayParts {
   readonly broker: Broker;
   readonly attended: readonly AttendedDevice[];
   readonly uplink: Uplink | null;
+  readonly progress: Progress | null;
   readonly downlink: Downlink | null;
   readonly site: Site;
   readonly replication: Replication | null;
@@ -120,6 +124,7 @@ export function gatewayStatus(parts: GatewayParts): GatewayStatus {
     access: parts.access.status(),
     devices: parts.attended.map(deviceStatus),
     uplink: parts.uplink?.status() ?? null,
+    progress: parts.progress?.status() ?? null,
     downlink: parts.downlink?.status() ?? null,
     cluster: parts.site.status(),
     replication: parts.replication?.status() ?? null,

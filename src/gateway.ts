@@ -32,6 +32,7 @@ import { SafeJournal } from "./replica/safe-journal.ts";
 import { type Site, site } from "./site/site.ts";
 import { type Downlink, downlink } from "./uplink/downlink.ts";
 import { mqttCommandCloud } from "./uplink/mqtt-command-cloud.ts";
+import { Progress } from "./uplink/progress.ts";
 import { compileRules, type GatewayIdentity } from "./uplink/rules.ts";
 
 export interface GatewayTools {
@@ -73,6 +74,8 @@ export class Gateway {
     const access = gatewayAccess(config, { ...tools, rows, wallIsSure });
     const broker = newBroker(config, tools, access, journal, replication);
     const attended = config.devices.map((each) => attend(each, config, tools, broker, ours));
+    const uplink = wiring.uplink(journal, config.gateway.id);
+    const laneTotals = () => journal.laneTotals;
     const parts: GatewayParts = {
       config,
       clock,
@@ -83,7 +86,8 @@ export class Gateway {
       access,
       broker,
       attended,
-      uplink: wiring.uplink(journal, config.gateway.id),
+      uplink,
+      progress: uplink === null ? null : new Progress({ clock, uplink, laneTotals }),
       downlink: newDownlink(config, tools, journal, broker, wiring, timekeeper),
       site: ours,
       replication,
@@ -102,6 +106,7 @@ export class Gateway {
       ...(replication === null ? [] : [wiring.uplinks, replication]),
       ...(parts.uplink === null ? [] : [parts.uplink]),
       parts.access,
+      ...(parts.progress === null ? [] : [parts.progress]),
       parts.broker,
       ...attended.flatMap((each) => [each.device, each.statusTopic, each.commands]),
       ...(parts.downlink === null ? [] : [parts.downlink]),

@@ -33,6 +33,15 @@ export const CATALOGUE: Catalogue = {
     about: { retained: "the retained messages" },
     load: () => import("./retained.ts"),
   },
+  queue: {
+    about: {
+      "queue show": "what waits for the cloud, lane by lane",
+      "queue peek": "the oldest messages of a lane",
+      "queue pause": "send nothing of a lane until it is resumed",
+      "queue drop": "give up what waits in a lane",
+    },
+    load: () => import("./queue.ts"),
+  },
   uplink: {
     about: { "uplink route": "what happens to the messages of a topic, and why" },
     load: () => import("./uplink.ts"),

@@ -4,13 +4,41 @@ import { count, row, size } from "./words.ts";
 
 type Journal = GatewayStatus["journal"];
 
+/** A card in good health is ten times faster. */
+const COMMIT_MS_SLOW = 200;
+
+/** What is wrong with the store. */
+export function storeReasons(journal: Journal): {
+  readonly critical: readonly string[];
+  readonly warning: readonly string[];
+} {
+  const { state, error, room, figures } = journal;
+  const critical = state === "open" ? [] : [`store ${state}: ${error ?? "not open"}`];
+  const warning: string[] = [];
+  const short = shortOfRoom(journal);
+  if (short !== null) (room === "tight" ? warning : critical).push(short);
+  warning.push(...storeDamage(journal));
+  const { commitMsMedian } = figures;
+  if (commitMsMedian !== null && commitMsMedian > COMMIT_MS_SLOW) {
+    warning.push(`store slow: a commit takes ${commitMsMedian.toFixed(0)} ms`);
+  }
+  return { critical, warning };
+}
+
 /** What was lost or set aside, each a line of its own; none for a sound store. */
-export function storeDamage({ figures, quarantine }: Journal): string[] {
+function storeDamage({ figures, quarantine }: Journal): string[] {
   const damage = damageOf(figures);
   return [
     ...(quarantine === null ? [] : [`a damaged store was set aside: ${quarantine}`]),
     ...(damage === "none" ? [] : [`damage to the store: ${damage}`]),
   ];
+}
+
+function shortOfRoom({ room, storeBytes, bytesMax, freeBytes }: Journal) {
+  if (room === "free") return null;
+  if (room === "disk-full") return `disk full: ${size(freeBytes)} free; publishers wait`;
+  const used = `${size(storeBytes)} of ${size(bytesMax)}`;
+  return room === "tight" ? `store nearly full: ${used}` : `store full: ${used}; publishers wait`;
 }
 
 /** What the journal counts since the start: its work, what it refused at its bounds, what it found damaged. */

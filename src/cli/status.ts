@@ -4,8 +4,9 @@ import type { GatewayStatus } from "../gateway-status.ts";
 import type { Command } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
 import { askGateway } from "./socket.ts";
-import { flashLine, journalRows, storeDamage } from "./status-store.ts";
-import { say } from "./terminal.ts";
+import { flashLine, journalRows, storeReasons } from "./status-store.ts";
+import { progressWarnings, uplinkRows } from "./status-uplink.ts";
+import { paint, say } from "./terminal.ts";
 import { count, duration, row, size } from "./words.ts";
 
 export const command: Command = {
@@ -41,15 +42,17 @@ export function judge(status: GatewayStatus): Verdict {
   const { broker, journal, uplink, downlink, devices, ledger, cluster, replication } = status;
   const critical: string[] = [];
   const warning: string[] = [];
-  if (journal.state !== "open")
-    critical.push(`store ${journal.state}: ${journal.error ?? "not open"}`);
-  const short = shortOfRoom(journal);
-  if (short !== null) (journal.room === "tight" ? warning : critical).push(short);
-  warning.push(...storeDamage(journal));
+  const store = storeReasons(journal);
+  critical.push(...store.critical);
+  warning.push(...store.warning);
   warning.push(
     ...linkWarnings("uplink", rests(status) ? null : uplink),
     ...linkWarnings("downlink", downlink),
   );
+  warning.push(...progressWarnings(status));
+  if (status.time.quality === "unset") {
+    warning.push("clock never set: stamps of messages are not right yet");
+  }
   for (const filter of downlink?.filtersRefused ?? []) {
     warning.push(`no commands: the cloud refuses the subscription to ${filter}`);
   }
@@ -89,13 +92,6 @@ function linkWarnings(name: string, link: LinkStatus | null): string[] {
 
 type LinkStatus = Pick<NonNullable<GatewayStatus["downlink"]>, "state" | "lastError" | "endpoints">;
 
-function shortOfRoom({ room, storeBytes, bytesMax, freeBytes }: GatewayStatus["journal"]) {
-  if (room === "free") return null;
-  if (room === "disk-full") return `disk full: ${size(freeBytes)} free; publishers wait`;
-  const used = `${size(storeBytes)} of ${size(bytesMax)}`;
-  return room === "tight" ? `store nearly full: ${used}` : `store full: ${used}; publishers wait`;
-}
-
 function certificateWarnings({ name, certificate }: Listener): string[] {
   if (certificate === null) return [];
   const { daysLeft, error } = certificate;
@@ -113,10 +109,10 @@ function clockLine({ quality, steps, lastStepMs }: GatewayStatus["time"]): strin
 
 /** The screen of `fieldgate status`. */
 export function screen(status: GatewayStatus, { reasons }: Verdict): string {
-  const { broker, journal, flash, uplink, ledger, devices, host, cluster } = status;
+  const { broker, journal, flash, devices, host, cluster } = status;
   const lines = [
     `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
-    ...reasons.map((reason) => `  ! ${reason}`),
+    ...reasons.map((reason) => paint("yellow", `  ! ${reason}`)),
     row("role", roleLine(cluster)),
     row("clock", clockLine(status.time)),
     ...(cluster.etcd === "none" ? [] : [row("copies", copiesLine(status.replication))]),
@@ -135,23 +131,8 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
     ),
     ...journalRows(journal),
     row("flash", flashLine(flash)),
-    row(
-      "uplink",
-      uplink === null
-        ? "none"
-        : `${uplink.state}, ${uplink.endpoint}, MQTT ${uplink.protocol ?? "?"}, ${uplink.inflight} in flight`,
-    ),
+    ...uplinkRows(status),
   ];
-  for (const [lane, { accepted, delivered, dropped, queued }] of Object.entries(ledger)) {
-    if (accepted === 0) continue;
-    const drops = Object.entries(dropped).map(
-      ([reason, each]) => ` + ${count(each)} dropped (${reason})`,
-    );
-    const sum = `${count(delivered)} delivered${drops.join("")} + ${count(queued)} queued`;
-    const held = uplink?.pace?.held[lane as keyof typeof ledger] ?? null;
-    const waits = held === null ? "" : `, held by ${held}`;
-    lines.push(row(`  ${lane}`, `${count(accepted)} accepted = ${sum}${waits}`));
-  }
   const { downlink } = status;
   if (downlink !== null) lines.push(row("commands", commandsLine(downlink)));
   for (const { name, state, counters } of devices) {
@@ -163,8 +144,14 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
     );
   }
   lines.push(...sharedRows(broker.shared));
+  lines.push(...talkerRows(broker.talkers));
   if (host !== null) lines.push(row("machine", machine(host)));
   return `${lines.join("\n")}\n`;
+}
+
+function talkerRows(talkers: GatewayStatus["broker"]["talkers"]): string[] {
+  const shown = talkers.map(({ clientId, perSecond }) => `${clientId} ${perSecond.toFixed(1)}/s`);
+  return shown.length === 0 ? [] : [row("top talkers", shown.join(", "))];
 }
 
 /** The shared subscriptions that have most to do. */

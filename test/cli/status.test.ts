@@ -26,9 +26,11 @@ describe("fieldgate status", () => {
     damage             none
   flash                1.0 GiB written since 2026-01-02, 312 bytes a message, amplification 2.6, 4.0 GiB a day, 12.3 years left of 30 TB
   uplink               connected, mqtts://cloud:8883, MQTT 5, 7 in flight
+    progress           12/s acknowledged of 10/s accepted, 100 wait, oldest for 1 min, drained in 47 s
     telemetry          1,000 accepted = 890 delivered + 10 dropped (full) + 100 queued, held by rate
   device boiler        open, 70 frames, 69 accepted
   shared workers       plant/#: 2 of 3 members here, 1,200 queued, 30 of them in flight
+  top talkers          meter-3 41.5/s, meter-1 2.0/s
   machine              CPU 12 %, memory 300.0 MiB free of 1.0 GiB, disk 5.0 GiB free, 51 °C
 `,
     );
@@ -94,6 +96,58 @@ describe("fieldgate status", () => {
     ]);
   });
 });
+
+describe("an uplink that is connected", () => {
+  const connected = () => {
+    const { uplink, progress, ...status } = healthy();
+    assert.ok(uplink && progress);
+    return { ...status, uplink, progress };
+  };
+
+  it("is judged by what the cloud acknowledges", () => {
+    const status = connected();
+    const { uplink, progress } = status;
+    const silent = { ...progress, silentMs: 180_000 };
+    assert.deepEqual(judge({ ...status, progress: silent }), {
+      exit: 1,
+      reasons: ["uplink connected, but nothing was acknowledged for 3 min"],
+    });
+    const idle = { ...status, progress: silent, uplink: { ...uplink, inflight: 0 } };
+    assert.equal(judge(idle).exit, 0, "nothing was sent that could be acknowledged");
+  });
+
+  it("tells of a lane that an operator holds, while something waits in it", () => {
+    const status = connected();
+    const { uplink } = status;
+    const held = (queued: number) => {
+      const lanes = { ...uplink.lanes, telemetry: { cursor: 9, queued, paused: true } };
+      return judge({ ...status, uplink: { ...uplink, lanes } }).reasons;
+    };
+    assert.deepEqual(held(0), []);
+    assert.deepEqual(held(1200), ["lane telemetry is paused by an operator: 1,200 wait"]);
+  });
+
+  it("tells of a queue that does not get less, and before there are figures", () => {
+    const status = connected();
+    const { progress } = status;
+    const shown = (change: object) =>
+      screen({ ...status, progress: { ...progress, ...change } }, FINE);
+    assert.match(shown({ drainSeconds: null }), /oldest for 1 min, not getting less\n/);
+    assert.match(shown({ queued: 0, deliveredPerSecond: null }), /progress +nothing waits\n/);
+  });
+});
+
+describe("the clock in fieldgate status", () => {
+  it("wants attention when it was never set, and none when it runs free", () => {
+    const { time, ...status } = healthy();
+    const judged = (quality: "unset" | "free-running") =>
+      judge({ ...status, time: { ...time, quality } }).reasons;
+    assert.deepEqual(judged("unset"), ["clock never set: stamps of messages are not right yet"]);
+    assert.deepEqual(judged("free-running"), []);
+  });
+});
+
+const FINE = { exit: 0, reasons: [] } as const;
 
 describe("commands from the cloud", () => {
   it("have a line of their own, and say when they cannot come", () => {
@@ -305,7 +359,10 @@ function healthy(): GatewayStatus {
         },
       ],
       certified: [],
-      talkers: [],
+      talkers: [
+        { clientId: "meter-3", perSecond: 41.5 },
+        { clientId: "meter-1", perSecond: 2 },
+      ],
     },
     devices: [
       {
@@ -358,6 +415,14 @@ function healthy(): GatewayStatus {
         telemetry: { cursor: 900, queued: 100, paused: false },
         bulk: { cursor: 0, queued: 0, paused: false },
       },
+    },
+    progress: {
+      deliveredPerSecond: 12.34,
+      acceptedPerSecond: 10.2,
+      queued: 100,
+      oldestMs: 61_000,
+      drainSeconds: 46.7,
+      silentMs: 20,
     },
     downlink: null,
     cluster: {

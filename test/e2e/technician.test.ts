@@ -97,6 +97,51 @@ describe("a technician at a running gateway", () => {
     assert.match((await asked("tail", "--count", "0")).err, /ERR_USAGE/);
   });
 
+  it("looks into the queue, holds a lane, and gives up what waits only when it is confirmed", async () => {
+    for (const degrees of [179, 180, 181]) await asked("pub", "plant/oven", String(degrees));
+    assertScreen("queue", settled((await asked("queue")).out));
+    const peeked = await asked("queue", "peek", "telemetry", "--count", "2");
+    assert.equal(peeked.code, 0);
+    assertScreen("queue-peek", peeked.out);
+    assert.equal((await asked("queue", "peek", "alarm")).out, "nothing waits\n");
+    assertScreen("queue-pause", (await asked("queue", "pause", "telemetry")).out);
+    assert.match(
+      (await asked("status")).out,
+      /! lane telemetry is paused by an operator: \d+ wait/,
+    );
+    assert.match((await asked("queue", "resume", "telemetry")).out, /is sent again/);
+    const unsure = await asked("queue", "drop", "telemetry", "--count", "2");
+    assert.deepEqual(
+      [unsure.code, /^lane telemetry: 2 messages would be/.test(unsure.out)],
+      [1, true],
+    );
+    const sure = await asked("queue", "drop", "telemetry", "--count", "2", "--confirm");
+    assert.equal(sure.code, 0);
+    assertScreen("queue-drop", sure.out);
+    const { ledger } = JSON.parse((await asked("status", "--json")).out);
+    assert.ok(ledger.telemetry.dropped.operator >= 2);
+    assert.equal((await asked("ledger")).code, 0, "the books balance");
+  });
+
+  it("is told of lanes that do not exist", async () => {
+    for (const action of ["peek", "pause", "resume"]) {
+      assert.match((await asked("queue", action, "fast")).err, /ERR_NOT_THERE/);
+    }
+    assert.match((await asked("queue", "drop", "fast", "--confirm")).err, /ERR_NOT_THERE/);
+    assert.match((await asked("queue", "fly", "bulk")).err, /ERR_USAGE/);
+  });
+
+  it("has on one screen what the gateway does", async () => {
+    const client = await RawClient.connected(port, { clientId: "sensor-1" });
+    const { code, out } = await asked("status");
+    client.drop();
+    assert.equal(code, 1, "the cloud is not there");
+    assert.match(out, /^ {2}! uplink (waiting|connecting)/m);
+    assertScreen("status", settled(out));
+    assertScreen("ledger", (await asked("ledger")).out);
+    assertScreen("site", (await asked("site")).out);
+  });
+
   it("sees clients, and disconnects one", async () => {
     const client = await RawClient.connected(port, { clientId: "sensor-1", clean: false });
     await client.settled();
@@ -110,3 +155,12 @@ describe("a technician at a running gateway", () => {
     assert.match((await asked("clients")).out, /^0 connected, 1 away\n/);
   });
 });
+
+/** Without what depends on how long the gateway runs, and on the machine. */
+function settled(screen: string): string {
+  return screen
+    .replace(/^ {2}! uplink .*\n/gm, "")
+    .replace(/^( *(?:flash|machine|clock|progress|top talkers)) .*$/gm, "$1")
+    .replace(/^ {2}(?:machine|top talkers)\n/gm, "")
+    .replace(/^( {2}uplink +)(?:waiting|connecting)/gm, "$1waiting");
+}

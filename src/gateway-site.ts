@@ -12,9 +12,9 @@ import { tlsNetwork } from "./replica/tls-network.ts";
 import { zlibCodec } from "./replica/zlib-codec.ts";
 import { EtcdDirectory } from "./site/etcd-directory.ts";
 import type { Site } from "./site/site.ts";
+import { LiveRoutes } from "./uplink/live-routes.ts";
 import { mqttCloud } from "./uplink/mqtt-cloud.ts";
 import type { Permit } from "./uplink/permit.ts";
-import { compileRules } from "./uplink/rules.ts";
 import type { Source } from "./uplink/source.ts";
 import { type Uplink, uplink } from "./uplink/uplink.ts";
 import { Uplinks } from "./uplink/uplinks.ts";
@@ -31,6 +31,8 @@ export class SiteWiring {
   readonly uplinks = new Uplinks();
   /** Endpoints of the cloud that the cluster's etcd names; null when none are looked for there. */
   readonly directory: EtcdDirectory | null;
+  /** Of the uplink's rules as they are now. */
+  readonly routes: LiveRoutes;
   readonly #config: Config;
   readonly #tools: Tools;
   readonly #journal: StoreJournal;
@@ -42,6 +44,7 @@ export class SiteWiring {
     this.#tools = tools;
     this.#journal = journal;
     this.#site = site;
+    this.routes = new LiveRoutes(config.uplink?.rules ?? []);
     const { cluster, uplink: { endpointsPrefix: prefix } = {} } = config;
     const isNeeded = cluster !== undefined && prefix !== undefined;
     this.directory = isNeeded ? new EtcdDirectory(cluster, prefix, tools) : null;
@@ -109,7 +112,7 @@ export class SiteWiring {
       random,
       journal: isOwn ? journal : sourceOf(journal, this.#journal),
       cloud: mqttCloud(options, { clock, identity, journal, epoch }),
-      route: compileRules(options.rules, identity),
+      route: this.routes.of(identity),
       identity,
       moreEndpoints: this.moreEndpoints,
       ...(permit === undefined ? {} : { permit }),

@@ -15,6 +15,7 @@ import type { JournalFigures } from "./journal/counters.ts";
 import type { JournalRoom, JournalState } from "./journal/journal.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
 import type { Replication, ReplicationStatus } from "./replica/replication.ts";
+import type { EtcdSettings, SettingsStatus } from "./site/etcd-settings.ts";
 import type { Site, SiteStatus } from "./site/site.ts";
 import type { Downlink, DownlinkStatus } from "./uplink/downlink.ts";
 import type { Progress, ProgressStatus } from "./uplink/progress.ts";
@@ -55,6 +56,8 @@ export interface GatewayStatus {
   readonly progress: ProgressStatus | null;
   readonly downlink: DownlinkStatus | null;
   readonly cluster: SiteStatus;
+  /** What etcd lays over the configuration's file; null where it may not. */
+  readonly settings: SettingsStatus | null;
   /** Null without `cluster.peer`: then nothing is copied, and each gateway of a site carries its own messages to the cloud. */
   readonly replication: ReplicationStatus | null;
   /** The uplinks of the copies of other gateways' journals, by journal. They send while this gateway is primary. */
@@ -97,6 +100,7 @@ export interface GatewayParts {
   readonly progress: Progress | null;
   readonly downlink: Downlink | null;
   readonly site: Site;
+  readonly settings: EtcdSettings | null;
   readonly replication: Replication | null;
   /** Of the copies of other gateways' journals. */
   readonly uplinks: Uplinks;
@@ -127,6 +131,7 @@ export function gatewayStatus(parts: GatewayParts): GatewayStatus {
     progress: parts.progress?.status() ?? null,
     downlink: parts.downlink?.status() ?? null,
     cluster: parts.site.status(),
+    settings: parts.settings?.status() ?? null,
     replication: parts.replication?.status() ?? null,
     replicaUplinks: Object.fromEntries(parts.uplinks.status()),
     host: parts.host.last,

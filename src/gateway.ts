@@ -6,6 +6,7 @@ import { type Service, startAll, stopAll } from "./base/service.ts";
 import { Broker } from "./broker/broker.ts";
 import { LocalPublisher } from "./broker/local-publisher.ts";
 import { version } from "./cli/version.ts";
+import type { ConfigLayers } from "./config/file-layers.ts";
 import type { Config, DeviceConfig } from "./config/schema.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { Commands, type CommandTools } from "./devices/commands.ts";
@@ -29,17 +30,21 @@ import { levelJournal } from "./journal/level-journal.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
 import type { Replication } from "./replica/replication.ts";
 import { SafeJournal } from "./replica/safe-journal.ts";
+import { EtcdSettings } from "./site/etcd-settings.ts";
 import { type Site, site } from "./site/site.ts";
 import { type Downlink, downlink } from "./uplink/downlink.ts";
+import type { LiveRoutes } from "./uplink/live-routes.ts";
 import { mqttCommandCloud } from "./uplink/mqtt-command-cloud.ts";
 import { Progress } from "./uplink/progress.ts";
-import { compileRules, type GatewayIdentity } from "./uplink/rules.ts";
+import type { GatewayIdentity } from "./uplink/rules.ts";
 
 export interface GatewayTools {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
   readonly timeSources: TimeSources;
+  /** Where the configuration comes from, when etcd may lay something over it. */
+  readonly layers?: ConfigLayers;
 }
 
 const DEADLINES = { startMs: 30_000, stopMs: 3000 };
@@ -72,7 +77,8 @@ export class Gateway {
     const rows = journal.rows("access");
     const wallIsSure = () => timekeeper.quality() !== "unset";
     const access = gatewayAccess(config, { ...tools, rows, wallIsSure });
-    const broker = newBroker(config, tools, access, journal, replication);
+    const broker = newBroker(config, tools, access, journal, replication, wiring.routes);
+    const settings = newSettings(config, tools, broker, wiring.routes);
     const attended = config.devices.map((each) => attend(each, config, tools, broker, ours));
     const uplink = wiring.uplink(journal, config.gateway.id);
     const laneTotals = () => journal.laneTotals;
@@ -90,6 +96,7 @@ export class Gateway {
       progress: uplink === null ? null : new Progress({ clock, uplink, laneTotals }),
       downlink: newDownlink(config, tools, journal, broker, wiring, timekeeper),
       site: ours,
+      settings,
       replication,
       uplinks: wiring.uplinks,
       host: new HostStatistics(
@@ -111,6 +118,7 @@ export class Gateway {
       ...attended.flatMap((each) => [each.device, each.statusTopic, each.commands]),
       ...(parts.downlink === null ? [] : [parts.downlink]),
       parts.host,
+      ...(settings === null ? [] : [settings]),
       ...observers(parts, tools),
       new ControlServer(config.control, operations(parts), log.part("control")),
       departure(parts.site),
@@ -155,6 +163,29 @@ function newSite(
   });
 }
 
+/** What etcd lays over the file; null without a cluster, and where the configuration comes from no file. */
+function newSettings(
+  config: Config,
+  { layers, ...tools }: GatewayTools,
+  broker: Broker,
+  routes: LiveRoutes,
+): EtcdSettings | null {
+  if (config.cluster === undefined || layers === undefined) return null;
+  return new EtcdSettings(config.cluster, {
+    ...tools,
+    identity: identityOf(config),
+    lastGood: layers.overlay,
+    lay: async (settings) => {
+      const effect = await layers.lay(settings);
+      if (effect.applied.includes("uplink.rules")) {
+        routes.set(layers.live.uplink?.rules ?? []);
+        broker.routes.rerouted();
+      }
+      return effect;
+    },
+  });
+}
+
 /** Stops first: another gateway is primary before this one takes its time to stop. */
 function departure(ours: Site): Service {
   return { name: "departure", start: async () => {}, stop: () => ours.depart() };
@@ -166,8 +197,9 @@ function newBroker(
   access: Access,
   journal: StoreJournal,
   replication: Replication | null,
+  routes: LiveRoutes,
 ): Broker {
-  const route = compileRules(config.uplink?.rules ?? [], identityOf(config));
+  const route = routes.of(identityOf(config));
   const { release } = replication ?? {};
   const isSafe = release !== undefined && config.store.durability === "safe";
   return new Broker(brokerOptions(config), {

@@ -19,14 +19,16 @@ const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 /** Writes one JSON object a line to `write`, from `level` upwards. */
 export function jsonLog(options: {
   readonly clock: Clock;
-  readonly level: LogLevel;
+  /** A function where it may change. */
+  readonly level: LogLevel | (() => LogLevel);
   readonly write: (line: string) => void;
   readonly part?: string;
 }): Log {
   const at =
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}) => {
-      if (RANK[level] < RANK[options.level]) return;
+      const least = typeof options.level === "string" ? options.level : options.level();
+      if (RANK[level] < RANK[least]) return;
       const time = isoTime(options.clock.wallMs());
       const part = options.part === undefined ? {} : { part: options.part };
       options.write(`${JSON.stringify({ time, level, ...part, message, ...fields })}\n`);

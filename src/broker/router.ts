@@ -137,6 +137,11 @@ export class Router<S extends Subscriber> {
     return route;
   }
 
+  /** The lanes of topics have changed. */
+  rerouted(): void {
+    this.#changed();
+  }
+
   #changed(): void {
     this.version++;
     this.#routes.clear();

@@ -25,6 +25,20 @@ export function replicationReasons(replication: Replication): {
   return { critical, warning };
 }
 
+/** What is wrong with the configuration that etcd lays over the file. */
+export function settingsReasons(settings: GatewayStatus["settings"]): readonly string[] {
+  if (settings === null) return [];
+  const { error, waiting, isOrphaned } = settings;
+  const said = text(error);
+  const lost = "etcd has lost the site's configuration: what it was stays in force";
+  const restart = `the site's configuration waits for a restart: ${waiting.join(", ")}`;
+  return [
+    ...(said === "" ? [] : [said]),
+    ...(isOrphaned ? [lost] : []),
+    ...(waiting.length > 0 ? [restart] : []),
+  ];
+}
+
 /** One line: who copies our journal, and whose journals are copied here. */
 export function copiesLine(replication: Replication): string {
   if (replication === null) {

@@ -1,7 +1,7 @@
 import { errorFields } from "../base/errors.ts";
 import { jsonLog } from "../base/log.ts";
 import { systemBootMs, systemClock } from "../base/system-clock.ts";
-import { loadConfig } from "../config/yaml-load.ts";
+import { ConfigLayers } from "../config/file-layers.ts";
 import { Gateway } from "../gateway.ts";
 import { hostTimeSources } from "../health/host-time-sources.ts";
 import type { Command } from "./command.ts";
@@ -19,13 +19,16 @@ Exit codes: 0 ended by a signal, 2 it could not start
 `,
 
   async run({ configPath }) {
-    const config = await loadConfig(configPath);
+    const layers = await ConfigLayers.load(configPath);
+    const { config } = layers;
     const clock = systemClock;
     const write = (line: string) => process.stderr.write(line);
-    const log = jsonLog({ clock, level: config.log.level, write });
+    const log = jsonLog({ clock, level: () => layers.live.log.level, write });
+    if (layers.fault !== null)
+      log.error("what etcd said last is not used", errorFields(layers.fault));
     const stop = new AbortController();
     const timeSources = hostTimeSources(systemBootMs, process.env);
-    const gateway = new Gateway(config, { clock, log, random: Math.random, timeSources });
+    const gateway = new Gateway(config, { layers, clock, log, random: Math.random, timeSources });
     const ended = new Promise<NodeJS.Signals>((resolve) => {
       for (const signal of ["SIGTERM", "SIGINT"] as const) {
         process.on(signal, () => {

@@ -2,7 +2,7 @@ import { totalOf } from "../base/counts.ts";
 import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
 import type { Command } from "./command.ts";
-import { copiesLine, replicationReasons } from "./copies.ts";
+import { copiesLine, replicationReasons, settingsReasons } from "./copies.ts";
 import { askGateway } from "./socket.ts";
 import { flashLine, journalRows, storeReasons } from "./status-store.ts";
 import { progressWarnings, uplinkRows } from "./status-uplink.ts";
@@ -63,6 +63,7 @@ export function judge(status: GatewayStatus): Verdict {
   const copies = replicationReasons(replication);
   critical.push(...copies.critical);
   warning.push(...copies.warning);
+  warning.push(...settingsReasons(status.settings));
   if (cluster.etcd === "silent") warning.push("etcd does not answer: no primary can be elected");
   const ended = broker.listeners.filter((each) => (each.certificate?.daysLeft ?? 0) < 0);
   critical.push(...ended.map(({ name }) => `certificate of listener ${name} has expired`));

@@ -2,8 +2,10 @@ import { type FileHandle, open } from "node:fs/promises";
 import { FieldgateError } from "../base/errors.ts";
 import { formatByteSize } from "./byte-size.ts";
 import { check } from "./check.ts";
+import type { ConfigNode } from "./config-node.ts";
 import { deepFreeze, withDefaults } from "./defaults.ts";
 import { type Finding, type Mistake, type Place, parentPath } from "./mistake.ts";
+import { blame, type Overlay, overlaid } from "./overlay.ts";
 import { type Config, configShape } from "./schema.ts";
 import { validate } from "./validate.ts";
 import { type YamlLimits, yamlTree } from "./yaml-tree.ts";
@@ -31,6 +33,11 @@ export async function loadConfig(
   path: string,
   limits: Partial<ConfigLimits> = {},
 ): Promise<Config> {
+  return parseConfig(await loadText(path, limits), path, limits);
+}
+
+/** The text of the file at `path`. Throws as loadConfig, but for what the text says. */
+export async function loadText(path: string, limits: Partial<ConfigLimits> = {}): Promise<string> {
   const bytesMax = limits.bytesMax ?? usualLimits.bytesMax;
   const bytes = await readStart(path, bytesMax + 1).catch((cause: unknown) => {
     throw unreadable(path, cause);
@@ -39,7 +46,7 @@ export async function loadConfig(
     const message = `the file is larger than ${formatByteSize(bytesMax)}: it was not read`;
     throw invalid(path, [{ line: 1, column: 1, path: "", code: "limit", message }], limits);
   }
-  return parseConfig(utf8(bytes, path, limits), path, limits);
+  return utf8(bytes, path, limits);
 }
 
 /**
@@ -52,15 +59,36 @@ export function parseConfig(
   limits: Partial<ConfigLimits> = {},
 ): Config {
   const tree = yamlTree(text, { ...usualLimits, ...limits });
-  const { value, mistakes, places } = validate(tree.root, configShape);
+  const { config, mistakes } = configOf(tree.root);
+  const all = [...tree.mistakes, ...afterSyntax(mistakes, tree.mistakes)];
+  if (all.length > 0) throw invalid(fileName, all, limits);
+  return deepFreeze(config);
+}
+
+/**
+ * The configuration of a text with something laid over it, frozen; what is wrong is told by the keys that are to blame.
+ * @param text is valid by itself
+ * @throws FieldgateError ERR_CONFIG_INVALID with `details.refused`: every Refusal there is
+ */
+export function parseOverlaid(text: string, overlay: Overlay): Config {
+  const { root, refused } = overlaid(yamlTree(text, usualLimits).root, overlay, usualLimits);
+  const { config, mistakes } = configOf(root);
+  const all = refused.length > 0 ? refused : blame(overlay, mistakes);
+  if (all.length === 0) return deepFreeze(config);
+  const told = all.slice(0, usualLimits.mistakesMax);
+  const message = `the configuration in etcd is refused: ${told[0]?.key ?? ""} ${told[0]?.message}`;
+  throw new FieldgateError("ERR_CONFIG_INVALID", message, { details: { refused: told } });
+}
+
+/** The configuration that a tree states, defaults filled in, as far as it is right; and all that is wrong. */
+function configOf(root: ConfigNode): { readonly config: Config; readonly mistakes: Mistake[] } {
+  const { value, mistakes, places } = validate(root, configShape);
   const config = withDefaults(configShape, value) as Config;
   const wrong = new Set(mistakes.map((mistake) => mistake.path));
   for (const finding of check(config)) {
     if (isNews(finding, wrong)) mistakes.push(placed(finding, places));
   }
-  const all = [...tree.mistakes, ...afterSyntax(mistakes, tree.mistakes)];
-  if (all.length > 0) throw invalid(fileName, all, limits);
-  return deepFreeze(config);
+  return { config, mistakes };
 }
 
 /** Whether a finding says more than that a value it relies on is wrong. */

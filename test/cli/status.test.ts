@@ -425,6 +425,7 @@ function healthy(): GatewayStatus {
       silentMs: 20,
     },
     downlink: null,
+    settings: null,
     cluster: {
       role: "standby",
       epoch: null,

@@ -3,13 +3,16 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
+import { systemClock } from "../../src/base/system-clock.ts";
 import { ask } from "../../src/control/control-client.ts";
 import type { GatewayStatus } from "../../src/gateway-status.ts";
+import { etcdClient } from "../../src/site/etcd-client.ts";
 import { startEtcd } from "../support/etcd.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
+import { Sender } from "../support/sender.ts";
 import { BookedSite } from "../support/site-books.ts";
-import type { SiteGateway } from "../support/site-gateway.ts";
+import { SiteGateway } from "../support/site-gateway.ts";
 import { until } from "../support/until.ts";
 
 it("two gateways of a site elect one primary, and the other takes over when it is killed, with a higher epoch", async () => {
@@ -71,6 +74,46 @@ it("takes over at once when the primary's process has ended, however long its le
     assert.equal((await second.status()).cluster.role, "standby");
     await site.balance();
   });
+});
+
+it("rules of the uplink that etcd lays over the file take effect at once, and stay after a restart without etcd", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "fieldgate-site-"));
+  const etcd = await startEtcd();
+  const writer = etcdClient(etcd.endpoints[0] as string, systemClock, 2000);
+  const uplink = { rules: [{ match: "nothing", lane: "bulk" }] };
+  const options = { directory, endpoints: etcd.endpoints, cloudPort: 1, uplink };
+  const gateway = new SiteGateway(options, "gw-a");
+  const put = (path: string, value: string) =>
+    writer.commit([], [{ key: `fieldgate/plant-7/config/${path}`, value }]);
+  const alarms = async () => (await gateway.status()).ledger.alarm.accepted;
+  let publisher: Sender | null = null;
+  try {
+    await gateway.start();
+    const sender = new Sender({ id: "s", port: gateway.port, windowMax: 5, perSecond: 100 });
+    publisher = sender;
+    sender.start();
+    await until("taken", () => sender.acked >= 10);
+    assert.equal(await alarms(), 0);
+    await put("uplink.rules", '[{ match: "plant/#", lane: alarm }]');
+    await until("they are alarms now", async () => (await alarms()) > 10);
+
+    await put("log.level", "loud");
+    await until("refused", async () => (await gateway.status()).settings?.error !== null);
+    assert.match((await gateway.command("status")).out, /log\.level must be one of/);
+
+    await gateway.program.kill();
+    await etcd.nodes[0]?.kill();
+    await gateway.start();
+    const before = await alarms();
+    await until("still alarms", async () => (await alarms()) > before + 10);
+    assert.deepEqual((await gateway.status()).settings?.keys, ["uplink.rules"]);
+  } finally {
+    publisher?.stop();
+    await gateway.program.kill();
+    writer.close();
+    await etcd.end();
+    await rm(directory, { recursive: true, force: true });
+  }
 });
 
 it("a gateway whose etcd does not answer serves its sensors all the same, and says so", async () => {

@@ -28,6 +28,7 @@ export interface GatewayStatus {
   readonly gateway: string;
   readonly site: string;
   readonly uptimeMs: number;
+  readonly pid: number;
   /** What the wall clock is worth. */
   readonly time: TimeStatus;
   readonly journal: {
@@ -121,6 +122,7 @@ export function gatewayStatus(parts: GatewayParts): GatewayStatus {
     gateway: config.gateway.id,
     site: config.gateway.site,
     uptimeMs: Math.round(clock.monotonicMs() - startedMs),
+    pid: process.pid,
     time: parts.timekeeper.status(),
     journal: journalStatus(parts),
     flash: parts.flash.life,

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
-import { access, readdir, readlink, realpath, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { access, readdir, readFile, readlink, realpath, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { Config } from "../config/schema.ts";
 import type { Check, Finding } from "./finding.ts";
 
@@ -17,16 +17,56 @@ export interface SerialPlaces {
 
 export const SYSTEM_SERIAL_PLACES: SerialPlaces = { byId: BY_ID, processes: "/proc" };
 
-/** Whether each device's port is there, stays the same, and may be used. Those on a serial server are not looked at. */
-export function serialChecks({ devices }: Config, places: SerialPlaces): readonly Check[] {
+/**
+ * Whether each device's port is there, stays the same, may be used, and is nobody else's. Those on a serial server are not
+ * looked at.
+ * @param gatewayPid the running gateway, which may hold its ports; null: none runs
+ */
+export function serialChecks(
+  { devices }: Config,
+  places: SerialPlaces,
+  gatewayPid: number | null,
+): readonly Check[] {
   const local = devices.filter(({ port }) => port.startsWith("/"));
   return local.map(({ name, port }) => ({
     id: `serial.${name}`,
-    run: async () => [await portFinding(`serial.${name}`, port, places)],
+    run: async () => {
+      const id = `serial.${name}`;
+      const others = local.filter((other) => other.name !== name);
+      return [
+        (await shared(id, port, others)) ?? (await portFinding(id, port, places, gatewayPid)),
+      ];
+    },
   }));
 }
 
-async function portFinding(id: string, port: string, places: SerialPlaces): Promise<Finding> {
+/** Two names of one port: the second to open it finds it busy. */
+async function shared(
+  id: string,
+  port: string,
+  others: readonly { readonly name: string; readonly port: string }[],
+): Promise<Finding | null> {
+  const target = await realpath(port).catch(() => null);
+  if (target === null) return null;
+  for (const other of others) {
+    if ((await realpath(other.port).catch(() => null)) !== target) continue;
+    return {
+      id,
+      verdict: "critical",
+      what: `${port} is the port of device ${other.name}, too`,
+      why: `both lead to ${target}, and only one can have it`,
+      todo: "correct one of the two: `port` of each device is a line of its own",
+    };
+  }
+  return null;
+}
+
+async function portFinding(
+  id: string,
+  port: string,
+  places: SerialPlaces,
+  gatewayPid: number | null,
+): Promise<Finding> {
   const target = await realpath(port).catch(() => null);
   if (target === null) return absent(id, port, places);
   try {
@@ -54,8 +94,18 @@ async function portFinding(id: string, port: string, places: SerialPlaces): Prom
       todo: same === null ? `name it by ${places.byId} or by-path` : `port: ${same}`,
     };
   }
-  const holder = await holderOf(target, places.processes);
-  const held = holder === null ? "" : `, held by ${holder}`;
+  const holders = await holdersOf(target, places.processes);
+  const foreign = holders.find(({ pid }) => pid !== gatewayPid && pid !== process.pid);
+  if (foreign !== undefined) {
+    return {
+      id,
+      verdict: "critical",
+      what: `${port} is held by process ${foreign.pid} (${foreign.command})`,
+      why: "two that read one line get half of each frame",
+      todo: `stop it: kill ${foreign.pid}; is it a getty? systemctl disable --now serial-getty@${basename(target)}`,
+    };
+  }
+  const held = holders.length === 0 ? "" : ", held by the gateway";
   return { id, verdict: "fine", what: `${port} is there${held}` };
 }
 
@@ -75,14 +125,22 @@ async function linkTo(directory: string, target: string): Promise<string | null>
   return null;
 }
 
-/** The process that has the file open, as far as this user may see: `PID NAME`. */
-async function holderOf(target: string, processes: string): Promise<string | null> {
+interface Holder {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** The processes that have the file open, as far as this user may see. */
+async function holdersOf(target: string, processes: string): Promise<readonly Holder[]> {
   const pids = (await readdir(processes).catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const holders: Holder[] = [];
   for (const pid of pids) {
     const folder = join(processes, pid, "fd");
-    for (const fd of await readdir(folder).catch(() => [])) {
-      if ((await readlink(join(folder, fd)).catch(() => null)) === target) return `process ${pid}`;
-    }
+    const files = await readdir(folder).catch(() => []);
+    const links = await Promise.all(files.map((fd) => readlink(join(folder, fd)).catch(() => "")));
+    if (!links.includes(target)) continue;
+    const command = await readFile(join(processes, pid, "comm"), "utf8").catch(() => "?");
+    holders.push({ pid: Number(pid), command: command.trim() });
   }
-  return null;
+  return holders;
 }

@@ -26,7 +26,14 @@ export function machineChecks(places: MachinePlaces): readonly Check[] {
   return [
     { id: "machine.memory", run: async () => [await memoryFinding(places.memory)] },
     { id: "machine.temperature", run: async () => [await heatFinding(places.thermalZones)] },
-    { id: "machine.supply", run: async () => [await supplyFinding(places.throttled)] },
+    {
+      id: "machine.supply",
+      run: async () => [supplyFinding(await firmwareBits(places.throttled))],
+    },
+    {
+      id: "machine.throttling",
+      run: async () => [throttlingFinding(await firmwareBits(places.throttled))],
+    },
   ];
 }
 
@@ -70,14 +77,18 @@ async function heatFinding(folder: string): Promise<Finding> {
 }
 
 /** https://www.raspberrypi.com/documentation/computers/os.html#get_throttled: bits 0 to 3 now, 16 to 19 since the start. */
-async function supplyFinding(path: string): Promise<Finding> {
-  const id = "machine.supply";
+async function firmwareBits(path: string): Promise<number | null> {
   const text = await readFile(path, "utf8").catch(() => null);
-  if (text === null) {
-    const why = "only the firmware of a Raspberry Pi tells";
-    return { id, verdict: "unknown", what: "undervoltage cannot be told", why };
+  return text === null ? null : Number.parseInt(text, 16);
+}
+
+const FIRMWARE_ONLY = "only the firmware of a Raspberry Pi tells";
+
+function supplyFinding(bits: number | null): Finding {
+  const id = "machine.supply";
+  if (bits === null) {
+    return { id, verdict: "unknown", what: "undervoltage cannot be told", why: FIRMWARE_ONLY };
   }
-  const bits = Number.parseInt(text, 16);
   const todo = "use the supply of the maker, and a short cable; take USB devices to a powered hub";
   const why = "undervoltage corrupts cards and resets USB adapters";
   if ((bits & 0x1) !== 0) {
@@ -86,9 +97,22 @@ async function supplyFinding(path: string): Promise<Finding> {
   if ((bits & 0x10000) !== 0) {
     return { id, verdict: "warning", what: "undervoltage since the start", why, todo };
   }
-  if ((bits & 0xe) !== 0) {
-    const slow = "the processor is slowed down now";
-    return { id, verdict: "warning", what: slow, why: "too hot, or too little current", todo };
-  }
   return { id, verdict: "fine", what: "enough voltage since the start" };
+}
+
+function throttlingFinding(bits: number | null): Finding {
+  const id = "machine.throttling";
+  if (bits === null) {
+    return { id, verdict: "unknown", what: "throttling cannot be told", why: FIRMWARE_ONLY };
+  }
+  const why = "too hot, or too little current";
+  const todo = "is the cabinet ventilated, is the supply that of the maker?";
+  if ((bits & 0xe) !== 0) {
+    return { id, verdict: "warning", what: "the processor is slowed down now", why, todo };
+  }
+  if ((bits & 0xe0000) !== 0) {
+    const what = "the processor was slowed down since the start";
+    return { id, verdict: "warning", what, why, todo };
+  }
+  return { id, verdict: "fine", what: "the processor was never slowed down since the start" };
 }

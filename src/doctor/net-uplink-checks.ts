@@ -87,14 +87,19 @@ async function walk(
   if (tls) {
     const files = await Promise.all([caFile, certFile, keyFile].map(contents));
     const [ca, cert, key] = files;
-    const shaken = await timed(
-      "tls",
-      handshake(opened, { host, ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }),
-      (socket) => `${socket.getProtocol()}, certificate of ${subjectOf(socket)} is trusted`,
-      "is the clock right, is uplink.caFile that of this cloud, does the certificate name this host?",
-    );
-    shaken?.destroy();
-    if (shaken === null) return findings;
+    const began = clock.monotonicMs();
+    const shaken = await handshake(opened, {
+      host,
+      ...(ca && { ca }),
+      ...(cert && { cert }),
+      ...(key && { key }),
+    }).catch((error: Error) => error);
+    const ms = clock.monotonicMs() - began;
+    const judged =
+      shaken instanceof Error ? refusedTls(id, shown, shaken) : trusted(id, shaken, ms);
+    findings.push(...judged);
+    if (shaken instanceof Error) return findings;
+    shaken.destroy();
   }
   opened.destroy();
   if (mqtt === null) return findings;
@@ -114,13 +119,45 @@ async function walk(
   return findings;
 }
 
+/** What the certificate's time says of the clock is a step of its own: whose clock is wrong is not for TLS to say. */
+function refusedTls(id: string, shown: string, error: Error & { code?: string }): Finding[] {
+  const why = `${shown}: ${error.message}`;
+  if (error.code === "CERT_NOT_YET_VALID" || error.code === "CERT_HAS_EXPIRED") {
+    const early = error.code === "CERT_NOT_YET_VALID";
+    return [
+      {
+        id: `${id}.clock`,
+        verdict: "critical",
+        what: `by our clock the cloud's certificate ${early ? "is not valid yet" : "has expired"}`,
+        why,
+        todo: "fieldgate time; when the clock is right, the cloud has to renew its certificate",
+      },
+    ];
+  }
+  const todo = "is uplink.caFile that of this cloud, does the certificate name this host?";
+  return [{ id: `${id}.tls`, verdict: "critical", what: "tls fails", why, todo }];
+}
+
+function trusted(id: string, socket: TLSSocket, ms: number): Finding[] {
+  const { valid_to } = socket.getPeerCertificate();
+  const what = `${socket.getProtocol()}, certificate of ${subjectOf(socket)} is trusted`;
+  const clock = `fits the cloud's certificate, which ends on ${valid_to}`;
+  return [
+    { id: `${id}.tls`, verdict: "fine", what, ms },
+    { id: `${id}.clock`, verdict: "fine", what: clock },
+  ];
+}
+
 const WELL: Readonly<Record<string, string>> = {
   authentication: "the cloud lets us in",
-  publish: "the cloud acknowledges a message",
+  publish: "a message has left",
+  acknowledgement: "the cloud acknowledges it",
 };
 const REMEDIES: Readonly<Record<string, string>> = {
   authentication: "are user, password file, client certificate and client id those of the cloud?",
-  publish: "may this client publish to the remote topics of uplink.rules?",
+  publish: "does the connection break under load? look at the modem, the VPN, the firewall",
+  acknowledgement:
+    "may this client publish to the remote topics of uplink.rules? is the cloud overloaded?",
 };
 
 function dial(host: string, port: number): Promise<Socket> {

@@ -7,7 +7,7 @@ import { readCredentials } from "./file-credentials.ts";
 
 /** One step of a probe, and why it failed. */
 export interface ProbeStep {
-  readonly step: "authentication" | "publish";
+  readonly step: "authentication" | "publish" | "acknowledgement";
   readonly ms: number;
   readonly error?: string;
 }
@@ -51,9 +51,11 @@ export async function probeEndpoint(
     ...(key === null ? {} : { key }),
   });
   const steps: ProbeStep[] = [];
+  const gone = closed(client);
+  gone.catch(() => {});
   const timed = async (step: ProbeStep["step"], work: Promise<unknown>): Promise<boolean> => {
     const began = clock.monotonicMs();
-    const error = await work.then(
+    const error = await Promise.race([work, gone]).then(
       () => null,
       (failure: Error) => failure.message,
     );
@@ -62,15 +64,19 @@ export async function probeEndpoint(
     return error === null;
   };
   try {
-    if (await timed("authentication", connected(client))) {
-      const over = new AbortController();
-      const late = clock.sleep(TIMEOUT_MS, over.signal).then(() => {
-        throw new Error(`no acknowledgement within ${TIMEOUT_MS} ms`);
-      });
-      await timed("publish", Promise.race([client.publishAsync(topic, "", { qos: 1 }), late]));
-      late.catch(() => {});
-      over.abort(new Error("acknowledged"));
+    if (!(await timed("authentication", connected(client)))) return steps;
+    const left = written(client);
+    const acknowledged = client.publishAsync(topic, "", { qos: 1 });
+    acknowledged.catch(() => {}); // said below, unless it was never sent
+    const over = new AbortController();
+    const late = clock.sleep(TIMEOUT_MS, over.signal).then(() => {
+      throw new Error(`no acknowledgement within ${TIMEOUT_MS} ms`);
+    });
+    late.catch(() => {});
+    if (await timed("publish", Promise.race([left, late]))) {
+      await timed("acknowledgement", Promise.race([acknowledged, late]));
     }
+    over.abort(new Error("ended"));
   } finally {
     client.end(true);
   }
@@ -81,6 +87,21 @@ function connected(client: MqttClient): Promise<void> {
   return new Promise((resolve, reject) => {
     client.once("connect", () => resolve());
     client.on("error", reject);
+  });
+}
+
+function closed(client: MqttClient): Promise<never> {
+  return new Promise((_, reject) => {
+    client.on("error", reject);
     client.once("close", () => reject(new Error("the cloud closes the connection")));
+  });
+}
+
+/** Resolves when a PUBLISH has left. */
+function written(client: MqttClient): Promise<void> {
+  return new Promise((resolve) => {
+    client.on("packetsend", ({ cmd }) => {
+      if (cmd === "publish") resolve();
+    });
   });
 }

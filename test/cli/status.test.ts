@@ -285,6 +285,7 @@ function healthy(): GatewayStatus {
     site: "plant-7",
     uptimeMs: 11_000_000,
     access: { roles: 0, users: null, tokenKeys: null, slowedAddresses: 0 },
+    pid: 4711,
     replication: null,
     replicaUplinks: {},
     time: {

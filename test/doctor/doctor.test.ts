@@ -1,14 +1,24 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { systemClock } from "../../src/base/system-clock.ts";
+import { credentialChecks } from "../../src/doctor/credential-checks.ts";
 import { examine } from "../../src/doctor/doctor.ts";
 import { type Check, exitCodeOf, type Finding, isMeant } from "../../src/doctor/finding.ts";
-import { gatewayChecks } from "../../src/doctor/gateway-checks.ts";
+import { type GatewayAnswer, gatewayChecks } from "../../src/doctor/gateway-checks.ts";
 import { listenerChecks } from "../../src/doctor/listener-checks.ts";
 import { screen } from "../../src/doctor/screen.ts";
 import { configOf } from "../support/config.ts";
 import { verdicts } from "../support/verdicts.ts";
 
+const RUNNING = {
+  exit: 0,
+  reasons: [],
+  uptimeMs: 60_000,
+  pid: 1,
+  steps: 0,
+  lastStepMs: null,
+  peers: null,
+} as const;
 const FINE: Finding = { id: "a.b", verdict: "fine", what: "well" };
 
 describe("the doctor", () => {
@@ -72,12 +82,61 @@ describe("the doctor", () => {
   });
 
   it("says that no gateway answers, and what a running one complains of", async () => {
-    const asked = async (...answer: Parameters<typeof gatewayChecks>) =>
-      (await examine(gatewayChecks(...answer), null, systemClock))[0];
+    const asked = async (answer: GatewayAnswer) =>
+      (await examine(gatewayChecks(answer, false), "gateway", systemClock))[0];
     assert.equal((await asked({ error: "ENOENT" }))?.verdict, "critical");
-    const complains = await asked({ exit: 1, reasons: ["uplink waiting"], uptimeMs: 60_000 });
+    const complains = await asked({ ...RUNNING, exit: 1, reasons: ["uplink waiting"] });
     assert.deepEqual([complains?.verdict, complains?.why], ["warning", "uplink waiting"]);
-    assert.equal((await asked({ exit: 0, reasons: [], uptimeMs: 0 }))?.verdict, "fine");
+    assert.equal((await asked(RUNNING))?.verdict, "fine");
+  });
+
+  it("warns of a clock that was set more than once, and cannot tell without a gateway", async () => {
+    const asked = async (answer: GatewayAnswer) =>
+      verdicts(await examine(gatewayChecks(answer, false), "clock", systemClock));
+    assert.deepEqual(await asked(RUNNING), { "clock.jump": "fine" });
+    const once = { ...RUNNING, steps: 1, lastStepMs: 1e9 };
+    assert.deepEqual(await asked(once), { "clock.jump": "fine" }, "by NTP, after the start");
+    assert.deepEqual(await asked({ ...once, steps: 2 }), { "clock.jump": "warning" });
+    assert.deepEqual(await asked({ error: "ENOENT" }), { "clock.jump": "unknown" });
+  });
+
+  it("tells of each peer whether it is in sync, and why not", async () => {
+    const peer = {
+      id: "gw-b",
+      address: "10.0.0.12:7883",
+      state: "connected",
+      inSync: true,
+      lagMs: 0,
+      lastError: null,
+    };
+    const asked = async (answer: GatewayAnswer) =>
+      examine(gatewayChecks(answer, true), "peers", systemClock);
+    const found = await asked({
+      ...RUNNING,
+      peers: [peer, { ...peer, id: "gw-c", inSync: false, lastError: { error: "is silent" } }],
+    });
+    assert.deepEqual(verdicts(found), { "peers.gw-b": "fine", "peers.gw-c": "warning" });
+    assert.equal(found[1]?.why, "is silent");
+    assert.deepEqual(verdicts(await asked({ ...RUNNING, peers: [] })), { peers: "warning" });
+    assert.deepEqual(verdicts(await asked({ error: "ENOENT" })), { peers: "unknown" });
+  });
+
+  it("warns of a password that everybody tries first, and does not show it", async () => {
+    const asked = async (...endpoints: string[]) => {
+      const checks = credentialChecks(configOf({ uplink: { endpoints } }));
+      return examine(checks, null, systemClock);
+    };
+    for (const [endpoint, verdict] of [
+      ["mqtt://admin:Admin@cloud", "warning"],
+      ["mqtt://gw:gw@cloud", "warning"],
+      ["mqtt://gw:nooPh4ee@cloud", "fine"],
+      ["mqtt://gw@cloud", "fine"],
+      ["mqtt://cloud", "fine"],
+    ] as const) {
+      const found = await asked("mqtt://other", endpoint);
+      assert.deepEqual(verdicts(found), { "credentials.uplink": verdict }, endpoint);
+      assert.doesNotMatch(JSON.stringify(found), /Admin|gw@/);
+    }
   });
 
   it("warns of a listener beyond loopback that takes anybody", async () => {

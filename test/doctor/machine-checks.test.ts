@@ -20,6 +20,7 @@ describe("the doctor, asked about the machine", () => {
         "machine.memory": "fine",
         "machine.temperature": "fine",
         "machine.supply": "fine",
+        "machine.throttling": "fine",
       });
       await says("meminfo", "MemTotal: 500000 kB\nMemAvailable: 20000 kB\n");
       await says("thermal/thermal_zone0/temp", "78000\n");
@@ -28,6 +29,7 @@ describe("the doctor, asked about the machine", () => {
         "machine.memory": "warning",
         "machine.temperature": "warning",
         "machine.supply": "warning",
+        "machine.throttling": "warning",
       });
       await says("thermal/thermal_zone0/temp", "86000\n");
       await says("throttled", "50005\n");
@@ -42,6 +44,7 @@ describe("the doctor, asked about the machine", () => {
         "machine.memory": "unknown",
         "machine.temperature": "unknown",
         "machine.supply": "unknown",
+        "machine.throttling": "unknown",
       });
     }));
 });

@@ -12,11 +12,12 @@ import { etcdChecks } from "../../src/doctor/net-etcd-checks.ts";
 import { uplinkChecks } from "../../src/doctor/net-uplink-checks.ts";
 import { parseEndpoint } from "../../src/uplink/endpoints.ts";
 import { probeEndpoint } from "../../src/uplink/mqtt-probe.ts";
-import { authority, certificate } from "../support/certificates.ts";
+import { authority, certificate, expiredCertificate } from "../support/certificates.ts";
 import { configOf } from "../support/config.ts";
 import { startEtcd } from "../support/etcd.ts";
 import { freePort } from "../support/free-port.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
+import { ScriptedBroker } from "../support/scripted-broker.ts";
 import { uplinkOptions } from "../support/uplink-options.ts";
 import { verdicts } from "../support/verdicts.ts";
 
@@ -33,6 +34,7 @@ describe("the doctor, asked about the way to the cloud", () => {
         "uplink.tcp": "fine",
         "uplink.authentication": "fine",
         "uplink.publish": "fine",
+        "uplink.acknowledgement": "fine",
       });
       assert.ok(
         found.every(({ ms }) => ms !== undefined),
@@ -58,7 +60,34 @@ describe("the doctor, asked about the way to the cloud", () => {
         assert.equal(verdicts(found)["uplink.authentication"], "critical");
         assert.doesNotMatch(JSON.stringify(found), /hunter2/);
         const right = await walked(`mqtt://gw:secret@127.0.0.1:${port}`);
-        assert.equal(verdicts(right)["uplink.publish"], "fine");
+        assert.equal(verdicts(right)["uplink.acknowledgement"], "fine");
+      });
+    }));
+
+  it("says that the cloud takes a message and does not acknowledge it", async () => {
+    const cloud = await ScriptedBroker.start({ published: ({ hangUp }) => hangUp() });
+    try {
+      const found = await walked(cloud.endpoint);
+      const { "uplink.publish": publish, "uplink.acknowledgement": last } = verdicts(found);
+      assert.deepEqual([publish, last], ["fine", "critical"]);
+      assert.match(found.at(-1)?.why ?? "", /closes the connection/);
+    } finally {
+      await cloud.stop();
+    }
+  });
+
+  it("asks for the clock when a certificate is out of its time, and not for another certificate", () =>
+    withDirectory(async (directory) => {
+      const ca = authority(directory, "ca");
+      const server = expiredCertificate(directory, ca, "cloud", "subjectAltName=DNS:localhost");
+      const config = [`cafile ${ca.cert}`, `certfile ${server.cert}`, `keyfile ${server.key}`];
+      await withCloud(config, async (port) => {
+        const found = await walked(`mqtts://localhost:${port}`, { caFile: ca.cert });
+        assert.deepEqual(verdicts(found), {
+          "uplink.dns": "fine",
+          "uplink.tcp": "fine",
+          "uplink.clock": "critical",
+        });
       });
     }));
 

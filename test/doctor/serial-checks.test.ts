@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { execFileSync, spawn } from "node:child_process";
+import { openSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -37,10 +39,81 @@ describe("the doctor, asked about serial ports", () => {
       assert.match(found?.what ?? "", /is no serial port/);
     }));
 
+  it("says that two devices have the same port under two names", () =>
+    withDirectory(async (directory) => {
+      const [one, other] = [join(directory, "one"), join(directory, "other")];
+      await symlink("/dev/null", one);
+      await symlink("/dev/null", other);
+      const found = await examined(directory, { boiler: one, meter: other });
+      assert.deepEqual(verdicts(found), {
+        "serial.boiler": "critical",
+        "serial.meter": "critical",
+      });
+      assert.match(found[0]?.what ?? "", /is the port of device meter, too/);
+    }));
+
+  it("names the process that holds a port, unless it is the gateway", () =>
+    withDirectory(async (directory) => {
+      const port = join(directory, "tty");
+      execFileSync("mknod", [port, "c", "1", "3"]);
+      const holder = spawn("sleep", ["60"], { stdio: [openSync(port, "r"), "ignore", "ignore"] });
+      try {
+        const [held] = await examined(directory, { boiler: port }, { processes: "/proc" });
+        assert.equal(held?.verdict, "critical");
+        assert.match(held?.what ?? "", new RegExp(`held by process ${holder.pid} \\(sleep\\)`));
+        const gatewayPid = holder.pid ?? 0;
+        const known = { processes: "/proc", gatewayPid };
+        const [ours] = await examined(directory, { boiler: port }, known);
+        assert.deepEqual([ours?.verdict, /by the gateway/.test(ours?.what ?? "")], ["fine", true]);
+      } finally {
+        holder.kill();
+      }
+    }));
+
+  it("warns of a name that the kernel gives anew at each start, and knows a better one", () =>
+    withDirectory(async (directory) => {
+      const byId = join(directory, "by-id");
+      await mkdir(byId);
+      const node = "/dev/ttyUSB97"; // beyond any that a machine has
+      execFileSync("mknod", [node, "c", "1", "3"]);
+      try {
+        await symlink(node, join(byId, "usb-FTDI_Cable"));
+        const [found] = await examined(directory, { boiler: node });
+        assert.equal(found?.verdict, "warning");
+        assert.equal(found?.todo, `port: ${join(byId, "usb-FTDI_Cable")}`);
+      } finally {
+        await rm(node);
+      }
+    }));
+
+  it("says that the user may not use the port", () =>
+    withDirectory(async (directory) => {
+      const port = join(directory, "tty");
+      const plug = ptyPlug(port);
+      await plug.plugIn();
+      try {
+        await chmod(await realpath(port), 0o600);
+        await chmod(directory, 0o755);
+        const code = `
+          import { serialChecks } from "./src/doctor/file-serial-checks.ts";
+          const places = { byId: "/nowhere", processes: "/nowhere" };
+          const devices = [{ name: "boiler", port: ${JSON.stringify(port)} }];
+          const [check] = serialChecks({ devices }, places, null);
+          process.setuid(65534);
+          console.log(JSON.stringify((await check.run(new AbortController().signal))[0]));`;
+        const argv = ["--import", "tsx", "--input-type=module", "-e", code];
+        const found = JSON.parse(execFileSync(process.execPath, argv, { encoding: "utf8" }));
+        assert.equal(found.verdict, "critical");
+        assert.match(found.what, /permission denied/);
+      } finally {
+        await plug.pull();
+      }
+    }));
+
   it("follows links, and does not look at serial servers", () =>
     withDirectory(async (directory) => {
       const link = join(directory, "link");
-      await symlink("/dev/null", link);
+      await symlink("/dev/full", link);
       const found = await examined(directory, { boiler: link, far: "tcp://10.0.0.1:4001" });
       assert.deepEqual(verdicts(found), { "serial.boiler": "fine" });
     }));
@@ -49,10 +122,12 @@ describe("the doctor, asked about serial ports", () => {
 function examined(
   directory: string,
   ports: Readonly<Record<string, string>>,
+  // What makes a pseudo terminal holds both of its ends: it is looked for only where that is the point.
+  { processes = "/nowhere", gatewayPid = null as number | null } = {},
 ): Promise<readonly Finding[]> {
   const devices = Object.entries(ports).map(([name, port]) => ({ name, port }));
-  const places = { byId: join(directory, "by-id"), processes: "/proc" };
-  return examine(serialChecks(configOf({ devices }), places), null, systemClock);
+  const places = { byId: join(directory, "by-id"), processes };
+  return examine(serialChecks(configOf({ devices }), places, gatewayPid), null, systemClock);
 }
 
 async function withDirectory(work: (directory: string) => Promise<void>): Promise<void> {

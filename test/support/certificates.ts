@@ -32,6 +32,23 @@ export function certificate(
   return pair;
 }
 
+/** As `certificate`, but its time ended a day ago. */
+export function expiredCertificate(
+  directory: string,
+  by: KeyPair,
+  name: string,
+  altName: string,
+): KeyPair {
+  const pair = { cert: join(directory, `${name}.pem`), key: join(directory, `${name}.key`) };
+  const request = join(directory, `${name}.csr`);
+  const files = ["-keyout", pair.key, "-out", request];
+  openssl("req", "-new", "-subj", `/CN=${name}`, "-addext", altName, ...files);
+  const signing = ["-CA", by.cert, "-CAkey", by.key, "-CAcreateserial", "-days", "-1"];
+  const argv = ["x509", "-req", "-in", request, ...signing, "-copy_extensions", "copy"];
+  execFileSync("openssl", [...argv, "-out", pair.cert], { stdio: "pipe" });
+  return pair;
+}
+
 function openssl(...args: string[]): void {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   execFileSync("openssl", [...args, ...key], { stdio: "pipe" });

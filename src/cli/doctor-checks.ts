@@ -1,0 +1,134 @@
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import { systemClock } from "../base/system-clock.ts";
+import { formatMistakes } from "../config/format-mistakes.ts";
+import type { Config } from "../config/schema.ts";
+import { loadConfig } from "../config/yaml-load.ts";
+import { ask } from "../control/control-client.ts";
+import { credentialChecks } from "../doctor/credential-checks.ts";
+import { certificateChecks } from "../doctor/file-certificate-checks.ts";
+import { SYSTEM_SERIAL_PLACES, serialChecks } from "../doctor/file-serial-checks.ts";
+import { storeChecks } from "../doctor/file-store-checks.ts";
+import type { Check, Finding } from "../doctor/finding.ts";
+import { type GatewayAnswer, gatewayChecks } from "../doctor/gateway-checks.ts";
+import { clockChecks } from "../doctor/host-clock-checks.ts";
+import { machineChecks, SYSTEM_MACHINE_PLACES } from "../doctor/host-machine-checks.ts";
+import { listenerChecks } from "../doctor/listener-checks.ts";
+import { etcdChecks } from "../doctor/net-etcd-checks.ts";
+import { type UplinkAddress, uplinkChecks } from "../doctor/net-uplink-checks.ts";
+import type { GatewayStatus } from "../gateway-status.ts";
+import { hostSynchronised, SYSTEM_TIME_PLACES } from "../health/host-time-sources.ts";
+import { findCandidates, isLookedUp, lookupSrv } from "../uplink/dns-endpoints.ts";
+import { parseEndpoint, shownEndpoint } from "../uplink/endpoints.ts";
+import { judge } from "./status.ts";
+
+/** The configuration, and what is to be said of its file. */
+export async function configuration(
+  path: string,
+): Promise<{ config: Config | null; finding: Finding }> {
+  const id = "config";
+  try {
+    const config = await loadConfig(path);
+    return { config, finding: { id, verdict: "fine", what: `${path} is valid` } };
+  } catch (error) {
+    if (!(error instanceof FieldgateError)) throw error;
+    const isInvalid = error.code === "ERR_CONFIG_INVALID";
+    const finding: Finding = {
+      id,
+      verdict: "critical",
+      what: isInvalid ? `${path} has mistakes` : `${path} cannot be read`,
+      why: isInvalid ? formatMistakes(error) : error.message,
+      todo: `fieldgate config check --config ${path}`,
+    };
+    return { config: null, finding };
+  }
+}
+
+/** Every check that this configuration calls for. */
+export async function checksOf(config: Config, socket: string | null): Promise<readonly Check[]> {
+  const clock = systemClock;
+  const status = await ask(socket ?? config.control.socket, "status").then(
+    (answer) => answer as GatewayStatus,
+    (error: unknown) => String(errorFields(error)["error"]),
+  );
+  const answer = typeof status === "string" ? { error: status } : answerOf(status);
+  const isConnected = typeof status !== "string" && status.uplink?.state === "connected";
+  return [
+    ...gatewayChecks(answer, config.cluster?.peer !== undefined),
+    ...clockChecks(clock, {
+      synchronised: () => hostSynchronised(SYSTEM_TIME_PLACES),
+      rtcDirectory: SYSTEM_TIME_PLACES.rtcDirectory,
+    }),
+    ...storeChecks(config, clock),
+    ...serialChecks(config, SYSTEM_SERIAL_PLACES, "error" in answer ? null : answer.pid),
+    ...certificateChecks(config, clock.wallMs()),
+    ...(await uplinkChecksOf(config, isConnected)),
+    ...(config.cluster ? etcdChecks(config.cluster, clock) : []),
+    ...machineChecks(SYSTEM_MACHINE_PLACES),
+    ...listenerChecks(config),
+    ...credentialChecks(config),
+  ];
+}
+
+function answerOf(status: GatewayStatus): Exclude<GatewayAnswer, { error: string }> {
+  const { uptimeMs, pid, time, replication } = status;
+  return {
+    ...judge(status),
+    uptimeMs,
+    pid,
+    lastStepMs: time.lastStepMs,
+    steps: time.steps,
+    peers: replication?.peers ?? null,
+  };
+}
+
+/**
+ * The way to each broker of the cloud.
+ * @param isConnected the gateway is: the doctor does not connect beside it
+ */
+async function uplinkChecksOf(
+  { uplink, gateway }: Config,
+  isConnected: boolean,
+): Promise<readonly Check[]> {
+  if (uplink === undefined) return [];
+  const clock = systemClock;
+  const found = await Promise.all(uplink.endpoints.map(brokersBehind));
+  const addresses = found.flatMap(({ endpoints }) =>
+    endpoints.flatMap((endpoint): UplinkAddress[] => {
+      const address = parseEndpoint(endpoint);
+      return address === null ? [] : [{ ...address, endpoint, shown: shownEndpoint(endpoint) }];
+    }),
+  );
+  const lookups = found.flatMap(({ finding }): Check[] =>
+    finding === null ? [] : [{ id: "uplink.srv", run: async () => [finding] }],
+  );
+  const clientId = `${uplink.clientId ?? `${gateway.site}-${gateway.id}`}-doctor`;
+  const mqtt = isConnected
+    ? null
+    : async (address: UplinkAddress) => {
+        // The package is large: who asks for other checks does not wait for it.
+        const { probeEndpoint } = await import("../uplink/mqtt-probe.ts");
+        const tools = { clock, clientId, topic: "fieldgate/doctor" };
+        return probeEndpoint(address.endpoint, uplink, tools);
+      };
+  return [...lookups, ...uplinkChecks(uplink, addresses, { clock, mqtt })];
+}
+
+/** The endpoint itself, or what its SRV records say now. */
+async function brokersBehind(
+  endpoint: string,
+): Promise<{ endpoints: readonly string[]; finding: Finding | null }> {
+  if (!isLookedUp(endpoint)) return { endpoints: [endpoint], finding: null };
+  const id = "uplink.srv";
+  const shown = shownEndpoint(endpoint);
+  try {
+    const endpoints = (await findCandidates([endpoint], lookupSrv)).map((one) => one.endpoint);
+    const what = `${shown} names ${endpoints.map(shownEndpoint).join(", ")}`;
+    return { endpoints, finding: { id, verdict: "fine", what } };
+  } catch (error) {
+    if (!(error instanceof FieldgateError)) throw error;
+    const what = `${shown} names no broker that can be used`;
+    const todo = `dig SRV ${new URL(endpoint).hostname}`;
+    const finding: Finding = { id, verdict: "critical", what, why: error.message, todo };
+    return { endpoints: [], finding };
+  }
+}

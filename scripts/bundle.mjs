@@ -3,7 +3,7 @@
  * src/main.ts; what that imports lazily lies in chunks/.
  *
  * What stays outside and is loaded from node_modules:
- * - classic-level and @serialport/bindings-cpp: native;
+ * - classic-level, @serialport/bindings-cpp and koffi: native;
  * - etcd3: reads its .proto files from its own folder.
  * So dist/ runs in the checkout, or wherever these packages are installed beside or above it.
  */
@@ -13,7 +13,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { fail, root } from "./node-modules.mjs";
 
-const EXTERNAL = ["classic-level", "@serialport/bindings-cpp", "etcd3"];
+const EXTERNAL = ["classic-level", "@serialport/bindings-cpp", "koffi", "etcd3"];
 const DIST = join(root, "dist");
 const STAMP = join(DIST, "built-from");
 

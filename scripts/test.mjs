@@ -15,6 +15,7 @@ const PROGRAMS = {
   etcd: "etcd-server",
   socat: "socat",
   openssl: "openssl",
+  "systemd-analyze": "systemd",
   "rabbitmq-server": "rabbitmq-server",
   zsh: "zsh",
   fish: "fish",

@@ -4,15 +4,19 @@ import { configShape } from "../src/config/schema.ts";
 import { configExample } from "./config-example.ts";
 import { configReference } from "./config-reference.ts";
 import { jsonText } from "./json-text.ts";
+import { templateUnit } from "./template-unit.ts";
 
 /**
- * Writes what is generated from the schema of the configuration: docs/config.md, deploy/fieldgate.schema.json and
- * deploy/fieldgate.example.yaml. With --check it writes nothing and exits with 1 when one of them is not as it would be.
+ * Writes what is generated: from the schema of the configuration docs/config.md, deploy/fieldgate.schema.json and
+ * deploy/fieldgate.example.yaml; from the unit its template. With --check it writes nothing and exits with 1 when one of
+ * them is not as it would be.
  */
+const unit = await readFile(new URL("../systemd/fieldgate.service", import.meta.url), "utf8");
 const generated: Readonly<Record<string, string>> = {
   "docs/config.md": configReference(configShape),
   "deploy/fieldgate.schema.json": jsonText(jsonSchema(configShape)),
   "deploy/fieldgate.example.yaml": configExample(configShape),
+  "systemd/fieldgate@.service": templateUnit(unit),
 };
 
 const onlyCheck = process.argv.includes("--check");

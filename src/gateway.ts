@@ -19,12 +19,14 @@ import { SiteWiring } from "./gateway-site.ts";
 import {
   type AttendedDevice,
   type GatewayParts,
+  type GatewayStatus,
   gatewayStatus,
   unready,
 } from "./gateway-status.ts";
 import { Figures } from "./health/figures.ts";
 import { HostStatistics } from "./health/host-statistics.ts";
 import { HealthServer } from "./health/net-health-server.ts";
+import type { Heart } from "./health/supervision.ts";
 import { Timekeeper, type TimeSources } from "./health/timekeeper.ts";
 import { levelJournal } from "./journal/level-journal.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
@@ -55,6 +57,7 @@ const DEADLINES = { startMs: 30_000, stopMs: 3000 };
  */
 export class Gateway {
   readonly #tools: GatewayTools;
+  readonly #parts: GatewayParts;
   readonly #services: readonly Service[];
 
   constructor(config: Config, tools: GatewayTools) {
@@ -104,6 +107,7 @@ export class Gateway {
         { clock, log: log.part("health") },
       ),
     };
+    this.#parts = parts;
     this.#services = [
       parts.timekeeper,
       parts.journal,
@@ -132,6 +136,24 @@ export class Gateway {
 
   async stop(): Promise<void> {
     await stopAll(this.#services, this.#tooling());
+  }
+
+  status(): GatewayStatus {
+    return gatewayStatus(this.#parts);
+  }
+
+  /** By which systemd sees that the journal gets on. */
+  get heart(): Heart {
+    const { journal } = this.#parts;
+    const rows = journal.rows("health");
+    return {
+      onCommit: (listener) => journal.onCommit(listener),
+      commit: () => rows.put("beat", new Uint8Array()),
+      get retryAtMs() {
+        const state = journal.state.get();
+        return state.at === "failed" ? state.retryAtMs : null;
+      },
+    };
   }
 
   #tooling() {

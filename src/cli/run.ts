@@ -2,8 +2,11 @@ import { errorFields } from "../base/errors.ts";
 import { jsonLog } from "../base/log.ts";
 import { systemBootMs, systemClock } from "../base/system-clock.ts";
 import { ConfigLayers } from "../config/file-layers.ts";
-import { Gateway } from "../gateway.ts";
+import { Gateway, type GatewayTools } from "../gateway.ts";
 import { hostTimeSources } from "../health/host-time-sources.ts";
+import { openNotifySocket } from "../health/koffi-notify.ts";
+import { statusLine } from "../health/status-line.ts";
+import { Supervision, supervisionOptions } from "../health/supervision.ts";
 import type { Command } from "./command.ts";
 
 export const command: Command = {
@@ -45,10 +48,25 @@ Exit codes: 0 ended by a signal, 2 it could not start
       log.error("gateway did not start", errorFields(error));
       throw error;
     }
+    const supervision = supervisionOf(gateway, { clock, log: log.part("health") });
+    await supervision?.start();
     log.info("ready", { gateway: config.gateway.id, site: config.gateway.site });
     log.info("stopping", { signal: await ended });
+    await supervision?.stop();
     await gateway.stop();
     log.info("stopped");
     return 0;
   },
 };
+
+/** Null when no systemd watches. */
+function supervisionOf(gateway: Gateway, tools: Pick<GatewayTools, "clock" | "log">) {
+  const options = supervisionOptions(process.env, process.pid);
+  if (options === null) return null;
+  return new Supervision(options, {
+    ...tools,
+    open: openNotifySocket,
+    heart: gateway.heart,
+    status: () => statusLine(gateway.status()),
+  });
+}

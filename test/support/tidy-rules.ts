@@ -32,6 +32,7 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   serialport: /^src\/devices\/serial-/,
   etcd3: /^src\/site\/etcd-/,
   systeminformation: /^src\/health\/host-/,
+  koffi: /^src\/health\/koffi-/,
   "prom-client": /^src\/health\/prom-/,
   "classic-level": /^src\/journal\/level-/,
   ws: /^src\/broker\/net-ws-/,

@@ -1,4 +1,5 @@
-import type { SensorSpec } from "./sensor.ts";
+import { NO_FAULTS } from "./faults.ts";
+import type { NetworkFault, SensorSpec } from "./sensor.ts";
 
 type KeyType = "string" | "number" | "boolean" | "object";
 
@@ -30,11 +31,14 @@ const KEYS: Readonly<Record<string, Readonly<Record<string, KeyType>>>> = {
     units: "number",
     silent: "object",
     baudRate: "number",
+    bootMs: "number",
     transport: "string",
     faults: "object",
   },
   mqtt: {
     ...COMMON,
+    bootMs: "number",
+    faults: "object",
     host: "string",
     port: "number",
     topic: "string",
@@ -44,6 +48,19 @@ const KEYS: Readonly<Record<string, Readonly<Record<string, KeyType>>>> = {
     backoffFirstMs: "number",
   },
 };
+/** TCP carries no noise, loses no bytes, and knows no rate. */
+const NETWORK_FAULTS: readonly NetworkFault[] = [
+  "half",
+  "stuck",
+  "stuckMs",
+  "brownOut",
+  "hang",
+  "watchdogMs",
+  "rebootLoop",
+  "disconnect",
+  "outageMs",
+  "driftPpm",
+];
 const NEEDED: Readonly<Record<string, readonly string[]>> = { mqtt: ["name", "port"] };
 
 /** The sensors of a fleet file: a JSON list, or an object with `sensors`. Throws with the place of the first mistake. */
@@ -65,8 +82,19 @@ function specOf(entry: unknown, where: string): SensorSpec {
     if (!Object.hasOwn(keys, key)) throw new Error(`${where}: a ${kind} has no key ${key}`);
     if (typeof value !== keys[key]) throw new Error(`${where}: ${key} must be a ${keys[key]}`);
   }
+  checkFaults(kind, spec["faults"], where);
   for (const key of NEEDED[kind] ?? ["name"]) {
     if (!(key in spec)) throw new Error(`${where}: ${key} is missing`);
   }
   return spec as unknown as SensorSpec;
+}
+
+function checkFaults(kind: string, faults: unknown, where: string): void {
+  const known: readonly string[] = kind === "mqtt" ? NETWORK_FAULTS : Object.keys(NO_FAULTS);
+  for (const [fault, value] of Object.entries(faults ?? {})) {
+    if (!known.includes(fault)) throw new Error(`${where}: a ${kind} has no fault ${fault}`);
+    if (typeof value !== "number" || value < 0) {
+      throw new Error(`${where}: faults.${fault} must be a number from 0`);
+    }
+  }
 }

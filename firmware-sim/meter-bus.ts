@@ -1,19 +1,24 @@
+import { type Board, type BoardEvent, nextBoard } from "./board.ts";
 import { crc16Modbus, type Meter, mbapFrame, meterAnswer, rtuFrame } from "./encode/modbus.ts";
-import { type Faults, NO_FAULTS, onTheCable } from "./faults.ts";
+import { Cable, type Damage, type Faults, NO_FAULTS, type Sent } from "./faults.ts";
 import type { Plug } from "./plug.ts";
 import type { Random } from "./random.ts";
 import {
+  countsOf,
   type MeterSpec,
   NO_COUNTS,
   type Observed,
   type Sensor,
   type SensorCounts,
 } from "./sensor.ts";
-import { Uart } from "./uart.ts";
+import { paceOf } from "./serial-sensor.ts";
+import { type Left, Uart } from "./uart.ts";
 
 /** While bytes leave, the UART is run this often. */
 const PACE_MS = 1;
 const RECEIVED_BYTES_MAX = 512;
+const UNPLUGGED: Damage = "unplugged";
+const BROWN_OUT: Damage = "brown-out";
 
 /**
  * Energy meters on one line: Modbus slaves, each with its own address. A request is over when the line has been silent for
@@ -28,6 +33,7 @@ export class MeterBus implements Sensor {
   readonly #random: Random;
   readonly #observe: (seen: Observed) => void;
   readonly #faults: Faults;
+  readonly #cable: Cable;
   readonly #byteMs: number;
   readonly #uart: Uart;
   readonly #meters = new Map<number, Meter & { n: number }>();
@@ -35,8 +41,13 @@ export class MeterBus implements Sensor {
   #arrivedAtMs = 0;
   #timer: NodeJS.Timeout | null = null;
   #sending: NodeJS.Timeout | null = null;
-  #powered = false;
+  #board: Board = { at: "off" };
+  #outage: NodeJS.Timeout | null = null;
+  #stopped = false;
+  /** Pulling and plugging in, one after the other. */
+  #handling: Promise<void> = Promise.resolve();
   #counts = { ...NO_COUNTS };
+  readonly #damages = new Map<Damage, number>();
 
   constructor(spec: MeterSpec, plug: Plug, random: Random, observe: (seen: Observed) => void) {
     this.name = spec.name;
@@ -45,7 +56,8 @@ export class MeterBus implements Sensor {
     this.#random = random;
     this.#observe = observe;
     this.#faults = { ...NO_FAULTS, ...spec.faults };
-    const baudRate = spec.baudRate ?? 9600;
+    this.#cable = new Cable(this.#faults, random);
+    const baudRate = (spec.baudRate ?? 9600) * paceOf(this.#faults, random);
     this.#byteMs = 10_000 / baudRate;
     this.#uart = new Uart(baudRate, performance.now(), (bytes) => plug.write(bytes));
     for (let i = 0; i < (spec.units ?? 1); i++) {
@@ -67,41 +79,68 @@ export class MeterBus implements Sensor {
 
   async start(): Promise<void> {
     await this.#plug.plugIn();
-    this.#powered = this.#spec.powered ?? true;
+    if (this.#spec.powered ?? true) this.power(true);
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#outage !== null) clearTimeout(this.#outage);
     this.power(false);
-    await this.#plug.pull();
+    if (this.#sending !== null) clearTimeout(this.#sending);
+    await this.pull();
   }
 
   power(on: boolean): void {
-    this.#powered = on;
-    if (on) return;
+    this.#step(on ? "power-on" : "power-off");
+  }
+
+  pull(): Promise<void> {
+    this.#handling = this.#handling.then(() => this.#plug.pull());
+    return this.#handling;
+  }
+
+  plugIn(): Promise<void> {
+    this.#handling = this.#handling.then(async () => {
+      if (this.#stopped) return;
+      await this.#plug.plugIn();
+      this.#counts.reconnects += 1;
+    });
+    return this.#handling;
+  }
+
+  counts(): SensorCounts {
+    return countsOf(this.#counts, this.#uart, this.#damages);
+  }
+
+  #step(event: BoardEvent, failures = 0): void {
+    const { bootMs = 200 } = this.#spec;
+    const { watchdogMs } = this.#faults;
+    // A meter speaks when it is asked: there is nothing that it does at an interval.
+    const timing = { bootMs, intervalMs: Number.POSITIVE_INFINITY, watchdogMs, failures };
+    const [board, action] = nextBoard(this.#board, event, performance.now(), timing);
+    this.#board = board;
+    if (action === "cut") this.#cut(event === "power-off");
+  }
+
+  #cut(isOff: boolean): void {
+    this.#counts.resets += isOff ? 0 : 1;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#sending !== null) clearTimeout(this.#sending);
     this.#timer = null;
-    this.#sending = null;
     this.#received = new Uint8Array(0);
     this.#uart.cut();
   }
 
-  async pull(): Promise<void> {
-    await this.#plug.pull();
-  }
-
-  async plugIn(): Promise<void> {
-    await this.#plug.plugIn();
-    this.#counts.reconnects += 1;
-  }
-
-  counts(): SensorCounts {
-    const { sentBytes: bytes, lostBytes } = this.#uart;
-    return { ...this.#counts, bytes, lostBytes };
+  /** Whatever time has made of the board since it was looked at last. */
+  #isRunning(): boolean {
+    for (let before: Board | null = null; before !== this.#board; ) {
+      before = this.#board;
+      this.#step("tick");
+    }
+    return this.#board.at === "running";
   }
 
   #hear(bytes: Uint8Array): void {
-    if (!this.#powered) return;
+    if (!this.#isRunning()) return;
     this.#received = Buffer.concat([this.#received, bytes]).subarray(-RECEIVED_BYTES_MAX);
     if (this.#spec.transport === "modbus-tcp") {
       this.#takeTcp();
@@ -143,18 +182,52 @@ export class MeterBus implements Sensor {
     const meter = this.#meters.get(unit);
     if (meter === undefined || (this.#spec.silent ?? []).includes(unit)) return;
     sample(meter, this.#random);
-    const sent = onTheCable(framed(meterAnswer(meter, request)), this.#faults, this.#random);
+    const sent = this.#cable.carry(framed(meterAnswer(meter, request)), performance.now());
     this.#counts.sampled += 1;
     this.#counts.sent += 1;
-    this.#counts.damaged += sent.damaged ? 1 : 0;
     this.#counts.noisy += sent.noisy ? 1 : 0;
-    this.#observe({ sensor: this.name, n: this.#counts.sampled, damaged: sent.damaged });
-    if (this.#spec.transport === "modbus-tcp") this.#plug.write(sent.bytes);
-    else {
-      this.#uart.run(performance.now());
-      this.#uart.send(sent.bytes);
-      this.#pace();
+    this.#send(this.#counts.sampled, sent);
+    if (this.#happens(this.#faults.hang)) this.#step("hang");
+    if (this.#happens(this.#faults.disconnect)) this.#fallOut();
+  }
+
+  #send(n: number, sent: Sent): void {
+    const left = ({ end }: Left) => {
+      this.#end(n, sent.damage ?? { taken: null, untaken: UNPLUGGED, cut: BROWN_OUT }[end]);
+    };
+    if (this.#spec.transport === "modbus-tcp") {
+      left({ end: this.#plug.write(sent.bytes) ? "taken" : "untaken", before: null });
+      return;
     }
+    this.#uart.run(performance.now());
+    const loops = this.#happens(this.#faults.rebootLoop);
+    if (loops || this.#happens(this.#faults.brownOut)) {
+      this.#step("brown-out", loops ? 2 + Math.floor(this.#random() * 5) : 0);
+      this.#uart.send(sent.bytes.subarray(0, Math.floor(sent.bytes.length / 2)));
+      this.#end(n, loops ? "reboot-loop" : BROWN_OUT);
+    } else this.#uart.send(sent.bytes, left);
+    this.#pace();
+  }
+
+  #end(n: number, damage: Damage | null): void {
+    const damaged = damage !== null;
+    this.#counts.damaged += damaged ? 1 : 0;
+    this.#counts.intact += damaged ? 0 : 1;
+    if (damaged) this.#damages.set(damage, (this.#damages.get(damage) ?? 0) + 1);
+    this.#observe({ sensor: this.name, n, damaged, intact: !damaged });
+  }
+
+  #fallOut(): void {
+    if (this.#outage !== null) return;
+    void this.pull();
+    this.#outage = setTimeout(() => {
+      this.#outage = null;
+      if (!this.#stopped) void this.plugIn();
+    }, this.#faults.outageMs);
+  }
+
+  #happens(probability: number): boolean {
+    return probability > 0 && this.#random() < probability;
   }
 
   #pace(): void {

@@ -7,6 +7,7 @@ import {
   PINGREQ,
   publishPacket,
 } from "./encode/mqtt.ts";
+import { type Faults, NO_FAULTS } from "./faults.ts";
 import type { Random } from "./random.ts";
 import {
   type MqttSpec,
@@ -15,6 +16,7 @@ import {
   type Sensor,
   type SensorCounts,
 } from "./sensor.ts";
+import { paceOf } from "./serial-sensor.ts";
 
 /** A sample that the broker has not acknowledged. */
 interface Owed {
@@ -34,7 +36,7 @@ const BACKOFF_MS_MAX = 30_000;
 
 /**
  * A sensor that speaks MQTT 3.1.1 over TCP: QoS 1, at most `windowMax` unacknowledged, in order, and after a reconnect all
- * that is unacknowledged again, with DUP. It forgets a sample only when its PUBACK has come.
+ * that is unacknowledged again, with DUP. It forgets a sample only when its PUBACK has come: its outbox outlives a reset.
  */
 export class MqttSensor implements Sensor {
   readonly name: string;
@@ -50,7 +52,12 @@ export class MqttSensor implements Sensor {
   #packetId = 0;
   #powered: boolean;
   #pulled = false;
+  readonly #faults: Faults;
+  readonly #pace: number;
   #sampling: NodeJS.Timeout | null = null;
+  /** What ends by itself: an outage, a reset, a stuck network. */
+  #mishap: NodeJS.Timeout | null = null;
+  #cutNext = false;
   #counts = { ...NO_COUNTS };
   #temperature = 20;
 
@@ -60,6 +67,8 @@ export class MqttSensor implements Sensor {
     this.#random = random;
     this.#observe = observe;
     this.#powered = spec.powered ?? true;
+    this.#faults = { ...NO_FAULTS, ...spec.faults };
+    this.#pace = paceOf(this.#faults, random);
   }
 
   async start(): Promise<void> {
@@ -67,6 +76,7 @@ export class MqttSensor implements Sensor {
   }
 
   async stop(): Promise<void> {
+    if (this.#mishap !== null) clearTimeout(this.#mishap);
     const socket = "socket" in this.#link ? this.#link.socket : null;
     if (this.#link.at === "connected") socket?.write(DISCONNECT);
     this.power(false);
@@ -82,12 +92,12 @@ export class MqttSensor implements Sensor {
     if (on) {
       this.#sampleSoon();
       this.#connect();
-    } else this.#disconnect();
+    } else this.#disconnect(false);
   }
 
   async pull(): Promise<void> {
     this.#pulled = true;
-    this.#disconnect();
+    this.#disconnect(true);
   }
 
   async plugIn(): Promise<void> {
@@ -102,10 +112,13 @@ export class MqttSensor implements Sensor {
   #sampleSoon(): void {
     const done = this.#counts.sampled >= (this.#spec.count ?? Number.POSITIVE_INFINITY);
     if (done || !this.#powered) return;
-    this.#sampling = setTimeout(() => {
-      this.#sample();
-      this.#sampleSoon();
-    }, this.#spec.intervalMs ?? 1000);
+    this.#sampling = setTimeout(
+      () => {
+        this.#sample();
+        this.#sampleSoon();
+      },
+      (this.#spec.intervalMs ?? 1000) / this.#pace,
+    );
   }
 
   #sample(): void {
@@ -117,8 +130,59 @@ export class MqttSensor implements Sensor {
     this.#packetId = (this.#packetId % 65_535) + 1;
     const payload = Buffer.from(JSON.stringify(sample));
     this.#outbox.push({ n, packetId: this.#packetId, payload, sent: false });
-    this.#observe({ sensor: this.name, n, damaged: false });
+    this.#observe({ sensor: this.name, n, damaged: false, intact: true });
+    this.#cutNext ||= this.#happens(this.#faults.half);
     this.#fill();
+    if (this.#mishap === null) this.#fail();
+  }
+
+  /** One mishap at a time. */
+  #fail(): void {
+    const { bootMs = 200 } = this.#spec;
+    const { watchdogMs, outageMs, stuckMs } = this.#faults;
+    if (this.#happens(this.#faults.disconnect)) {
+      void this.pull();
+      this.#later(outageMs, () => void this.plugIn());
+    } else if (this.#happens(this.#faults.brownOut)) this.#reset(bootMs);
+    else if (this.#happens(this.#faults.hang)) {
+      this.#hold();
+      this.#later(watchdogMs, () => this.#reset(bootMs));
+    } else if (this.#happens(this.#faults.rebootLoop)) {
+      this.#reset(bootMs * (2 + Math.floor(this.#random() * 5)));
+    } else if (this.#happens(this.#faults.stuck)) {
+      const release = this.#hold();
+      this.#later(stuckMs, release);
+    }
+  }
+
+  /** The supply dips: no DISCONNECT, nothing that was on its way; then it boots. */
+  #reset(bootMs: number): void {
+    this.#counts.resets += 1;
+    this.#powered = false;
+    this.#disconnect(true);
+    this.#later(bootMs, () => this.power(true));
+  }
+
+  /** Nothing leaves and nothing is read until the returned function is called; samples go on into the outbox. */
+  #hold(): () => void {
+    const socket = "socket" in this.#link ? this.#link.socket : null;
+    socket?.cork();
+    socket?.pause();
+    return () => {
+      socket?.uncork();
+      socket?.resume();
+    };
+  }
+
+  #later(ms: number, what: () => void): void {
+    this.#mishap = setTimeout(() => {
+      this.#mishap = null;
+      what();
+    }, ms);
+  }
+
+  #happens(probability: number): boolean {
+    return probability > 0 && this.#random() < probability;
   }
 
   #connect(): void {
@@ -191,7 +255,16 @@ export class MqttSensor implements Sensor {
   #publish(socket: Socket, owed: Owed, again: boolean): void {
     const topic = this.#spec.topic ?? `sensors/${this.name}`;
     this.#counts.sent += 1;
-    this.#write(socket, publishPacket(topic, owed.payload, owed.packetId, again));
+    const packet = publishPacket(topic, owed.payload, owed.packetId, again);
+    if (!this.#cutNext) {
+      this.#write(socket, packet);
+      return;
+    }
+    // The packet ends somewhere in the middle, and so does the connection.
+    this.#cutNext = false;
+    this.#counts.damaged += 1;
+    this.#write(socket, packet.subarray(0, 1 + Math.floor(this.#random() * (packet.length - 1))));
+    socket.destroySoon();
   }
 
   #write(socket: Socket, bytes: Uint8Array): void {
@@ -210,13 +283,13 @@ export class MqttSensor implements Sensor {
     this.#link = { at: "waiting", timer: setTimeout(retry, this.#random() * ceilingMs) };
   }
 
-  #disconnect(): void {
+  #disconnect(isAbrupt: boolean): void {
     const link = this.#link;
     this.#link = { at: "off" };
     if (link.at === "waiting") clearTimeout(link.timer);
     if (!("socket" in link)) return;
     // The last packets first, but not for longer than the broker takes to close.
-    if (this.#pulled) link.socket.destroy();
+    if (isAbrupt) link.socket.destroy();
     else link.socket.destroySoon();
   }
 

@@ -1,4 +1,4 @@
-import type { Faults } from "./faults.ts";
+import type { Damage, Faults } from "./faults.ts";
 import type { SerialKind } from "./firmware.ts";
 
 /** One sensor of a fleet, as its file describes it. */
@@ -7,7 +7,7 @@ export type SensorSpec = SerialSpec | MeterSpec | MqttSpec;
 interface CommonSpec {
   /** Unique in the fleet; also the id that its messages carry. */
   readonly name: string;
-  /** Between two samples; 0: as fast as it can. Default 1000. */
+  /** Between two samples, of a vibration sensor between two bursts; 0: as fast as it can. Default 1000. */
   readonly intervalMs?: number;
   /** It falls silent after so many samples. Default: never. */
   readonly count?: number;
@@ -28,7 +28,7 @@ export interface SerialSpec extends CommonSpec {
   readonly faults?: Partial<Faults>;
 }
 
-/** Energy meters on one line. They answer, and take no samples by themselves. */
+/** Energy meters on one line, with one supply. They answer, and take no samples by themselves. */
 export interface MeterSpec extends Omit<CommonSpec, "intervalMs" | "count"> {
   readonly kind: "energy-meter";
   /** Address of the first meter. Default 1. */
@@ -39,6 +39,8 @@ export interface MeterSpec extends Omit<CommonSpec, "intervalMs" | "count"> {
   readonly silent?: readonly number[];
   /** Default 9600. */
   readonly baudRate?: number;
+  /** Default 200. */
+  readonly bootMs?: number;
   readonly transport?: "pty" | "tcp" | "modbus-tcp";
   readonly faults?: Partial<Faults>;
 }
@@ -58,7 +60,23 @@ export interface MqttSpec extends CommonSpec {
   readonly keepAliveSeconds?: number;
   /** Ceiling of the first random delay before connecting again; doubles up to 30 s. Default 200. */
   readonly backoffFirstMs?: number;
+  /** Default 200. */
+  readonly bootMs?: number;
+  /** Those that a sensor on a network can have: TCP carries no noise. */
+  readonly faults?: Partial<Pick<Faults, NetworkFault>>;
 }
+
+export type NetworkFault =
+  | "half"
+  | "stuck"
+  | "stuckMs"
+  | "brownOut"
+  | "hang"
+  | "watchdogMs"
+  | "rebootLoop"
+  | "disconnect"
+  | "outageMs"
+  | "driftPpm";
 
 /** What a sensor did, all of it since it was made. */
 export interface SensorCounts {
@@ -70,11 +88,15 @@ export interface SensorCounts {
   readonly bytes: number;
   /** Bytes that nobody took. */
   readonly lostBytes: number;
-  /** Frames that faults altered. */
+  /** Frames that faults altered, or that never left. */
   readonly damaged: number;
+  /** The same, by what was done to them. */
+  readonly damages: Readonly<Partial<Record<Damage, number>>>;
+  /** Frames that left whole, with nothing before them that a receiver would take for their beginning. */
+  readonly intact: number;
   /** Frames after a burst of noise. */
   readonly noisy: number;
-  /** Brown-outs. */
+  /** Brown-outs, and resets by the watchdog. */
   readonly resets: number;
   /** Times that it was connected or plugged in again. */
   readonly reconnects: number;
@@ -92,6 +114,8 @@ export const NO_COUNTS: SensorCounts = {
   bytes: 0,
   lostBytes: 0,
   damaged: 0,
+  damages: {},
+  intact: 0,
   noisy: 0,
   resets: 0,
   reconnects: 0,
@@ -100,11 +124,23 @@ export const NO_COUNTS: SensorCounts = {
   repeated: 0,
 };
 
-/** What a test can see of a frame when it is handed to the line. */
+/** The counts of a board with a UART. */
+export function countsOf(
+  counts: SensorCounts,
+  uart: { readonly sentBytes: number; readonly lostBytes: number },
+  damages: ReadonlyMap<Damage, number>,
+): SensorCounts {
+  const { sentBytes: bytes, lostBytes } = uart;
+  return { ...counts, bytes, lostBytes, damages: Object.fromEntries(damages) };
+}
+
+/** What a test can see of a frame when it has left, or never will. */
 export interface Observed {
   readonly sensor: string;
   readonly n: number;
   readonly damaged: boolean;
+  /** Whoever is connected finds it. */
+  readonly intact: boolean;
 }
 
 export interface Sensor {

@@ -1,20 +1,23 @@
-import { type Board, nextBoard } from "./board.ts";
-import { type Faults, NO_FAULTS, noise, onTheCable, type Sent } from "./faults.ts";
+import { type Board, dueMs, nextBoard } from "./board.ts";
+import { Cable, type Damage, type Faults, NO_FAULTS, noise, type Sent } from "./faults.ts";
 import { type Firmware, firmwareOf } from "./firmware.ts";
 import type { Plug } from "./plug.ts";
 import type { Random } from "./random.ts";
 import {
+  countsOf,
   NO_COUNTS,
   type Observed,
   type Sensor,
   type SensorCounts,
   type SerialSpec,
 } from "./sensor.ts";
-import { Uart } from "./uart.ts";
+import { type Left, Uart } from "./uart.ts";
 
 /** While bytes leave, the UART is run this often. */
 const PACE_MS = 2;
 const COMMAND_BYTES_MAX = 64;
+/** A vibration sensor takes 32 samples at 1 kHz a frame, and eight frames a burst. */
+const BURST = { frames: 8, frameMs: 32 };
 
 /** A board on a serial line: firmware, send buffer, baud rate, and what goes wrong with cables. */
 export class SerialSensor implements Sensor {
@@ -26,11 +29,15 @@ export class SerialSensor implements Sensor {
   readonly #observe: (seen: Observed) => void;
   readonly #firmware: Firmware;
   readonly #faults: Faults;
+  readonly #cable: Cable;
+  /** How fast the board's clock is, and with it its rate. */
+  readonly #pace: number;
   readonly #uart: Uart;
   #board: Board = { at: "off" };
   /** Sampled, and too long for what is free in the send buffer. */
-  #waiting: Sent | null = null;
+  #waiting: { readonly n: number; readonly frame: Uint8Array; readonly sent: Sent } | null = null;
   #counts = { ...NO_COUNTS };
+  readonly #damages = new Map<Damage, number>();
   #timer: NodeJS.Timeout | null = null;
   #outage: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -47,8 +54,11 @@ export class SerialSensor implements Sensor {
     this.#observe = observe;
     this.#firmware = firmwareOf(spec.kind, spec.name, spec.station ?? 1, random);
     this.#faults = { ...NO_FAULTS, ...spec.faults };
+    this.#cable = new Cable(this.#faults, random);
+    this.#pace = paceOf(this.#faults, random);
     plug.hear((bytes) => this.#hear(bytes));
-    this.#uart = new Uart(spec.baudRate ?? 9600, performance.now(), (bytes) => plug.write(bytes));
+    const baudRate = (spec.baudRate ?? 9600) * this.#pace;
+    this.#uart = new Uart(baudRate, performance.now(), (bytes) => plug.write(bytes));
   }
 
   get port(): string {
@@ -87,19 +97,28 @@ export class SerialSensor implements Sensor {
   }
 
   counts(): SensorCounts {
-    const { sentBytes: bytes, lostBytes } = this.#uart;
-    return { ...this.#counts, bytes, lostBytes };
+    return countsOf(this.#counts, this.#uart, this.#damages);
   }
 
-  #step(event: Parameters<typeof nextBoard>[1]): boolean {
-    const timing = { bootMs: this.#spec.bootMs ?? 200, intervalMs: this.#spec.intervalMs ?? 1000 };
+  #step(event: Parameters<typeof nextBoard>[1], failures = 0): boolean {
+    const { bootMs = 200 } = this.#spec;
+    const { watchdogMs } = this.#faults;
+    const timing = { bootMs, intervalMs: this.#intervalMs() / this.#pace, watchdogMs, failures };
     const [board, action] = nextBoard(this.#board, event, performance.now(), timing);
     this.#board = board;
     if (action === "cut") {
+      this.#counts.resets += event === "power-off" ? 0 : 1;
       this.#uart.cut();
+      if (this.#waiting !== null) this.#lose(this.#waiting.n, "brown-out");
       this.#waiting = null;
     }
     return action === "sample";
+  }
+
+  #intervalMs(): number {
+    const { intervalMs = 1000, kind } = this.#spec;
+    if (kind !== "vibration" || intervalMs === 0) return intervalMs;
+    return (this.#counts.sampled + 1) % BURST.frames === 0 ? intervalMs : BURST.frameMs;
   }
 
   /** Lines for a board that can be told something. Longer ones than a command are cut: their check value is wrong then. */
@@ -115,38 +134,67 @@ export class SerialSensor implements Sensor {
     this.#uart.run(performance.now());
     for (;;) {
       if (this.#waiting !== null) {
-        if (!this.#uart.hasRoomFor(this.#waiting.bytes.length)) break;
-        this.#uart.send(this.#waiting.bytes);
+        const { n, frame, sent } = this.#waiting;
+        if (!this.#uart.hasRoomFor(sent.bytes.length)) break;
         this.#waiting = null;
+        this.#uart.send(sent.bytes, (how) => this.#left(n, frame, sent, how));
       }
-      if (this.#counts.sampled >= (this.#spec.count ?? Number.POSITIVE_INFINITY)) break;
-      const before = this.#board.at;
+      const before = this.#board;
+      if (this.#isDone() && before.at === "running") break;
       if (this.#step("tick")) this.#sample();
-      else if (this.#board.at === before) break;
+      else if (this.#board === before) break;
     }
     this.#schedule();
   }
 
-  #sample(): void {
-    const n = this.#counts.sampled + 1;
-    const sent = onTheCable(this.#firmware(n), this.#faults, this.#random);
-    const brownOut = this.#random() < this.#faults.brownOut;
-    const damaged = sent.damaged || brownOut;
-    this.#counts.sampled = n;
-    this.#counts.sent += 1;
-    this.#counts.damaged += damaged ? 1 : 0;
-    this.#counts.noisy += sent.noisy ? 1 : 0;
-    this.#observe({ sensor: this.name, n, damaged });
-    this.#waiting = sent;
-    if (brownOut) this.#brownOut(sent);
-    if (this.#random() < this.#faults.disconnect) this.#fallOut();
+  #isDone(): boolean {
+    return this.#counts.sampled >= (this.#spec.count ?? Number.POSITIVE_INFINITY);
   }
 
-  #brownOut(sent: Sent): void {
-    this.#step("brown-out");
-    this.#counts.resets += 1;
+  #sample(): void {
+    const n = this.#counts.sampled + 1;
+    const frame = this.#firmware(n);
+    const sent = this.#cable.carry(frame, performance.now());
+    this.#counts.sampled = n;
+    this.#counts.sent += 1;
+    this.#counts.noisy += sent.noisy ? 1 : 0;
+    const reset = this.#resetNow();
+    if (reset === null) this.#waiting = { n, frame, sent };
+    else this.#brownOut(n, sent, reset);
+    if (this.#happens(this.#faults.hang)) this.#step("hang");
+    if (this.#happens(this.#faults.disconnect)) this.#fallOut();
+  }
+
+  #resetNow(): "brown-out" | "reboot-loop" | null {
+    if (this.#happens(this.#faults.brownOut)) return "brown-out";
+    return this.#happens(this.#faults.rebootLoop) ? "reboot-loop" : null;
+  }
+
+  #brownOut(n: number, sent: Sent, why: "brown-out" | "reboot-loop"): void {
+    this.#step("brown-out", why === "brown-out" ? 0 : 2 + Math.floor(this.#random() * 5));
+    this.#lose(n, why);
     this.#uart.send(sent.bytes.subarray(0, Math.floor(sent.bytes.length / 2)));
     this.#uart.send(noise(Math.floor(this.#random() * 12), this.#random));
+  }
+
+  /** The last byte of a frame has left, or it never will. */
+  #left(n: number, frame: Uint8Array, { bytes, damage, noisy }: Sent, how: Left): void {
+    if (damage !== null || how.end !== "taken") {
+      this.#lose(n, damage ?? (how.end === "cut" ? "brown-out" : "unplugged"));
+      return;
+    }
+    // What is not told apart from the frame by a delimiter becomes part of it.
+    const before = noisy ? bytes[bytes.length - frame.length - 1] : how.before;
+    const delimiter = frame[frame.length - 1];
+    const intact = frame[0] === delimiter || before === null || before === delimiter;
+    this.#counts.intact += intact ? 1 : 0;
+    this.#observe({ sensor: this.name, n, damaged: false, intact });
+  }
+
+  #lose(n: number, why: Damage): void {
+    this.#counts.damaged += 1;
+    this.#damages.set(why, (this.#damages.get(why) ?? 0) + 1);
+    this.#observe({ sensor: this.name, n, damaged: true, intact: false });
   }
 
   #fallOut(): void {
@@ -156,6 +204,10 @@ export class SerialSensor implements Sensor {
       this.#outage = null;
       void this.plugIn();
     }, this.#faults.outageMs);
+  }
+
+  #happens(probability: number): boolean {
+    return probability > 0 && this.#random() < probability;
   }
 
   #schedule(): void {
@@ -168,9 +220,13 @@ export class SerialSensor implements Sensor {
   /** Until something is to be done; null when nothing is. */
   #waitMs(): number | null {
     if (!this.#uart.isIdle() || this.#waiting !== null) return PACE_MS;
-    const done = this.#counts.sampled >= (this.#spec.count ?? Number.POSITIVE_INFINITY);
-    if (this.#board.at === "off" || done) return null;
-    const nextMs = this.#board.at === "booting" ? this.#board.readyAtMs : this.#board.dueAtMs;
+    const nextMs = dueMs(this.#board);
+    if (nextMs === null || (this.#isDone() && this.#board.at === "running")) return null;
     return Math.max(0, Math.ceil(nextMs - performance.now()));
   }
+}
+
+/** The speed of a board's clock: 1 is right. */
+export function paceOf({ driftPpm }: Faults, random: Random): number {
+  return driftPpm === 0 ? 1 : 1 + ((random() * 2 - 1) * driftPpm) / 1e6;
 }

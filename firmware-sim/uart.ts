@@ -2,6 +2,22 @@
 const LATE_MS_MAX = 50;
 const SEND_BUFFER_BYTES = 512;
 
+/** How bytes left that were sent together. */
+export interface Left {
+  /** taken: all of them left, and somebody took them. untaken: nobody did. cut: they never left, all or in part. */
+  readonly end: "taken" | "untaken" | "cut";
+  /** The byte that was on the line before them; null for none. */
+  readonly before: number | null;
+}
+
+interface Piece {
+  readonly bytes: Uint8Array;
+  sent: number;
+  taken: boolean;
+  before: number | null;
+  readonly left: (how: Left) => void;
+}
+
 /**
  * A UART with its send buffer: bytes leave at the true rate of the line, ten bits each (8N1).
  * `write` says whether somebody took them.
@@ -9,7 +25,9 @@ const SEND_BUFFER_BYTES = 512;
 export class Uart {
   readonly #bytesPerMs: number;
   readonly #write: (bytes: Uint8Array) => boolean;
-  #buffer = new Uint8Array(0);
+  #pieces: Piece[] = [];
+  #length = 0;
+  #lastByte: number | null = null;
   #lastMs: number;
   #credit = 0;
   /** Bytes on the cable. */
@@ -25,35 +43,59 @@ export class Uart {
 
   /** False when the send buffer has no room: the firmware has to wait. A frame longer than the buffer goes in when it is empty. */
   hasRoomFor(bytes: number): boolean {
-    return this.#buffer.length === 0 || this.#buffer.length + bytes <= SEND_BUFFER_BYTES;
+    return this.#length === 0 || this.#length + bytes <= SEND_BUFFER_BYTES;
   }
 
   isIdle(): boolean {
-    return this.#buffer.length === 0;
+    return this.#length === 0;
   }
 
-  send(bytes: Uint8Array): void {
-    this.#buffer = Buffer.concat([this.#buffer, bytes]);
+  /** @param left called once: when the last of the bytes has left, or when they never will */
+  send(bytes: Uint8Array, left: (how: Left) => void = () => {}): void {
+    if (bytes.length === 0) {
+      left({ end: "taken", before: this.#lastByte });
+      return;
+    }
+    this.#pieces.push({ bytes, sent: 0, taken: true, before: null, left });
+    this.#length += bytes.length;
   }
 
   /** The supply failed: what was not sent yet never will be. */
   cut(): void {
-    this.#buffer = new Uint8Array(0);
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#length = 0;
+    for (const { left, before } of pieces) left({ end: "cut", before });
   }
 
   /** Puts on the cable what the rate allows since the last call. */
   run(nowMs: number): void {
     this.#credit += Math.min(nowMs - this.#lastMs, LATE_MS_MAX) * this.#bytesPerMs;
     this.#lastMs = nowMs;
-    const count = Math.min(Math.floor(this.#credit), this.#buffer.length);
-    if (count > 0) {
-      const bytes = this.#buffer.subarray(0, count);
-      this.#buffer = this.#buffer.subarray(count);
-      if (this.#write(bytes)) this.sentBytes += count;
-      else this.lostBytes += count;
-    }
+    const count = Math.min(Math.floor(this.#credit), this.#length);
+    if (count > 0) this.#put(count);
     // An idle line saves nothing up, beyond the fraction of a byte.
-    this.#credit =
-      this.#buffer.length === 0 ? Math.min(this.#credit - count, 1) : this.#credit - count;
+    this.#credit = this.#length === 0 ? Math.min(this.#credit - count, 1) : this.#credit - count;
+  }
+
+  #put(count: number): void {
+    const all = Buffer.concat(this.#pieces.map(({ bytes, sent }) => bytes.subarray(sent)));
+    const bytes = all.subarray(0, count);
+    const taken = this.#write(bytes);
+    if (taken) this.sentBytes += count;
+    else this.lostBytes += count;
+    this.#length -= count;
+    for (let rest = count; rest > 0; ) {
+      const piece = this.#pieces[0] as Piece;
+      if (piece.sent === 0) piece.before = this.#lastByte;
+      const part = Math.min(rest, piece.bytes.length - piece.sent);
+      piece.sent += part;
+      piece.taken &&= taken;
+      this.#lastByte = piece.bytes[piece.sent - 1] ?? null;
+      rest -= part;
+      if (piece.sent < piece.bytes.length) break;
+      this.#pieces.shift();
+      piece.left({ end: piece.taken ? "taken" : "untaken", before: piece.before });
+    }
   }
 }

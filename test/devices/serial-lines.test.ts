@@ -7,11 +7,10 @@ import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { SensorSpec, SerialSpec } from "../../firmware-sim/sensor.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import type { DeviceConfig } from "../../src/config/schema.ts";
 import { type Device, type DeviceLimits, device } from "../../src/devices/device.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { until } from "../support/until.ts";
-import { BOARDS, BOUNDS } from "./boards-support.ts";
+import { BOARDS, boardDevice, numberOf, VIBRATION_BYTES } from "./boards-support.ts";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 let directory = "";
@@ -187,7 +186,7 @@ describe(`devices on real serial lines, seed ${SEED}`, { timeout: 240_000 }, () 
     const line = await connect({ kind: "door-contact", transport: "pty", intervalMs: 5 });
     await line.until("open", () => line.device.status().state === "open");
     const second = device(
-      configOf("door-contact", "s", line.port),
+      boardDevice("door-contact", "s", line.port),
       tools(() => {}),
     );
     await second.start(new AbortController().signal);
@@ -207,7 +206,7 @@ describe(`devices on real serial lines, seed ${SEED}`, { timeout: 240_000 }, () 
       ["tcp://127.0.0.1:1", "connection-refused"],
     ] as const) {
       const one = device(
-        configOf("thermometer", "s", port),
+        boardDevice("thermometer", "s", port),
         tools(() => {}),
       );
       await one.start(new AbortController().signal);
@@ -220,9 +219,6 @@ describe(`devices on real serial lines, seed ${SEED}`, { timeout: 240_000 }, () 
 
 /** Reasons for which the first and the last frame of an opening may be refused. */
 const HALF = new Set(["unsynchronised", "incomplete", "checksum", "malformed", "timeout"]);
-
-/** Station, number and 32 samples. */
-const VIBRATION_BYTES = 70;
 
 interface Line {
   readonly field: Field;
@@ -256,7 +252,7 @@ async function connect(
   const port = field.sensor("s").port ?? "";
   const numbers: number[] = [];
   const payloads: Uint8Array[] = [];
-  const made = device(configOf(spec.kind, "s", port), {
+  const made = device(boardDevice(spec.kind, "s", port), {
     ...tools(async (message) => {
       await options.sink?.();
       payloads.push(message.payload);
@@ -309,26 +305,6 @@ function quiet(made: Device): () => boolean {
   };
 }
 
-function configOf(kind: string, name: string, port: string): DeviceConfig {
-  const board = BOARDS[kind];
-  assert.ok(board);
-  return {
-    name,
-    port,
-    baudRate: 460_800,
-    dataBits: 8,
-    parity: "none",
-    stopBits: 1,
-    ...board,
-    // A simulator that the machine keeps waiting falls silent in the middle of a frame: that is not what is tested here.
-    framing: { ...board.framing, timeoutMs: 20_000 },
-    topic: "devices/{gateway}/{device}",
-    qos: 1,
-    retain: false,
-    ...BOUNDS,
-  };
-}
-
 function tools(admit: (message: Message) => unknown) {
   return {
     clock: systemClock,
@@ -341,14 +317,6 @@ function tools(admit: (message: Message) => unknown) {
       },
     },
   };
-}
-
-/** The running number within a payload; null where noise left none. */
-function numberOf(kind: string, payload: Uint8Array): number | null {
-  const bytes = Buffer.from(payload);
-  if (kind === "vibration") return bytes.length === VIBRATION_BYTES ? bytes.readUInt32BE(2) : null;
-  const found = /n[=":]+(\d+)/.exec(bytes.toString());
-  return found === null ? null : Number(found[1]);
 }
 
 function counting(count: number): number[] {

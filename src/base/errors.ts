@@ -3,6 +3,7 @@ export type ErrorCode =
   | "ERR_CONFIG_INVALID"
   | "ERR_CONFIG_UNREADABLE"
   | "ERR_USAGE"
+  | "ERR_FILE"
   | "ERR_STORE_OPEN"
   | "ERR_STORE_LOCKED"
   | "ERR_STORE_FORMAT"

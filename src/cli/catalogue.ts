@@ -70,6 +70,10 @@ export const CATALOGUE: Catalogue = {
     },
     load: () => import("./config.ts"),
   },
+  bundle: {
+    about: { bundle: "one archive for support, without secrets" },
+    load: () => import("./bundle.ts"),
+  },
   completion: {
     about: { completion: "what a shell needs to complete commands and options" },
     load: async () => ({ command: (await import("./completion.ts")).completion(CATALOGUE) }),

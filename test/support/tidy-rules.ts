@@ -37,6 +37,7 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   "classic-level": /^src\/journal\/level-/,
   ws: /^src\/broker\/net-ws-/,
   yaml: /^src\/config\/yaml-/,
+  "modern-tar": /^src\/cli\/tar-/,
   typebox: /^src\/config\//,
   "@peculiar/x509": /^src\/replica\/x509-/,
   "reflect-metadata": /^src\/replica\/x509-/,

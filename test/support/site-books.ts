@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type Arrival, CloudReceiver } from "./cloud-receiver.ts";
 import { type EtcdServers, startEtcd } from "./etcd.ts";
 import { type Mosquitto, startMosquitto } from "./mosquitto.ts";
+import { FaultyProxy } from "./proxy.ts";
 import { Sender } from "./sender.ts";
 import { SiteGateway, type SiteOptions } from "./site-gateway.ts";
 import { until } from "./until.ts";
@@ -17,6 +18,7 @@ export interface BookedSiteOptions {
   readonly etcdNodes?: number;
   readonly sendersEach?: number;
   readonly perSecond?: number;
+  readonly peer?: Readonly<Record<string, unknown>>;
 }
 
 /** A whole site of real programs, with a real etcd, senders at each gateway, a cloud, and the books of both sides. */
@@ -26,22 +28,30 @@ export class BookedSite {
   readonly receiver: CloudReceiver;
   readonly gateways: readonly SiteGateway[];
   readonly senders: Sender[] = [];
+  /** By gateway: its ways to the nodes of etcd. */
+  readonly etcdWays: ReadonlyMap<string, readonly FaultyProxy[]>;
+  /** Gateways that have begun again with an empty store: between what is in the old journal and in the new one there is no order. */
+  readonly reborn = new Set<string>();
   readonly #options: BookedSiteOptions;
 
   private constructor(
     options: BookedSiteOptions,
     parts: Pick<BookedSite, "etcd" | "cloud" | "receiver"> & { readonly directory: string },
+    ways: ReadonlyMap<string, readonly FaultyProxy[]>,
   ) {
     const { etcd, cloud, receiver, directory } = parts;
     this.#options = options;
     this.etcd = etcd;
     this.cloud = cloud;
     this.receiver = receiver;
-    const common = { directory, endpoints: etcd.endpoints, cloudPort: cloud.port };
     const store = { durability: "safe" };
-    this.gateways = Object.entries(options.gateways).map(
-      ([id, special]) => new SiteGateway({ ...common, store, ...special }, id),
-    );
+    this.etcdWays = ways;
+    this.gateways = Object.entries(options.gateways).map(([id, special]) => {
+      const endpoints = (ways.get(id) ?? []).map(({ port }) => `http://127.0.0.1:${port}`);
+      const common = { directory, endpoints, cloudPort: cloud.port, store };
+      const { peer = {} } = options;
+      return new SiteGateway({ ...common, peer, ...special }, id);
+    });
   }
 
   /** Runs the site until each gateway has all others in sync and one is primary; ends it whatever `use` does. */
@@ -53,7 +63,12 @@ export class BookedSite {
     const etcd = await startEtcd(options.etcdNodes);
     const cloud = await startMosquitto();
     const receiver = await CloudReceiver.start({ port: cloud.port });
-    const site = new BookedSite(options, { etcd, cloud, receiver, directory });
+    const ways = new Map<string, readonly FaultyProxy[]>();
+    for (const id of Object.keys(options.gateways)) {
+      const proxies = etcd.nodes.map(({ port }) => FaultyProxy.start(() => port));
+      ways.set(id, await Promise.all(proxies));
+    }
+    const site = new BookedSite(options, { etcd, cloud, receiver, directory }, ways);
     try {
       for (const gateway of site.gateways) await gateway.start();
       await site.inSync(site.gateways);
@@ -64,6 +79,7 @@ export class BookedSite {
       for (const sender of site.senders) sender.stop();
       for (const { program } of site.gateways) program.thaw();
       for (const { program } of site.gateways) await program.kill();
+      for (const way of [...ways.values()].flat()) await way.stop();
       await receiver.stop();
       await cloud.end();
       await etcd.end();
@@ -120,8 +136,9 @@ export class BookedSite {
   /**
    * Senders of gateways that are gone stop; the others finish. In the end every acknowledged message is in the cloud's books,
    * once for each time that it was sent, and first arrivals are in order.
+   * @returns how many were acknowledged
    */
-  async balance(gone: readonly SiteGateway[] = []): Promise<void> {
+  async balance(gone: readonly SiteGateway[] = []): Promise<number> {
     const orphans = gone.flatMap((gateway) => this.of(gateway));
     for (const sender of this.senders) {
       if (orphans.includes(sender)) sender.stop();
@@ -148,7 +165,12 @@ export class BookedSite {
     });
     await this.receiver.settled();
     const books = this.#books();
-    for (const sender of this.senders) checkSender(sender, books.get(sender.id) ?? new Map());
+    for (const sender of this.senders) {
+      const book = books.get(sender.id) ?? new Map<number, number>();
+      checkComplete(sender, book);
+      if (![...this.reborn].some((id) => sender.id.startsWith(`${id}-`))) checkOrder(sender, book);
+    }
+    return this.senders.reduce((sum, { acked }) => sum + acked, 0);
   }
 
   #startSenders(): void {
@@ -174,7 +196,7 @@ export class BookedSite {
   }
 }
 
-function checkSender({ id, acked, repeated }: Sender, book: ReadonlyMap<number, number>): void {
+function checkComplete({ id, acked, repeated }: Sender, book: ReadonlyMap<number, number>): void {
   for (let n = 0; n < acked; n++) {
     const times = book.get(n) ?? 0;
     assert.ok(times > 0, `${id}: ${n} was acknowledged and is not in the cloud`);
@@ -183,6 +205,9 @@ function checkSender({ id, acked, repeated }: Sender, book: ReadonlyMap<number, 
       `${id}: ${n} was sent once and is there ${times} times`,
     );
   }
+}
+
+function checkOrder({ id }: Sender, book: ReadonlyMap<number, number>): void {
   const numbers = [...book.keys()];
   assert.deepEqual(
     numbers,

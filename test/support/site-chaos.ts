@@ -1,0 +1,130 @@
+import { rm } from "node:fs/promises";
+import type { EtcdServers } from "./etcd.ts";
+import { seededRandom } from "./random.ts";
+import type { BookedSite } from "./site-books.ts";
+import type { SiteGateway } from "./site-gateway.ts";
+
+/** One thing that happens to a site; what is returned makes it good again. */
+type Misfortune = (site: BookedSite, tools: ChaosTools) => Promise<() => Promise<void>>;
+
+interface ChaosTools {
+  readonly random: () => number;
+  readonly primary: () => Promise<SiteGateway>;
+  readonly pick: <T>(from: readonly T[]) => T;
+}
+
+export const MISFORTUNES = {
+  "primary killed": async (_, { primary }) => killed(await primary()),
+  "gateway killed": async ({ gateways }, { pick }) => killed(pick(gateways)),
+  "primary frozen": async (_, { primary }) => frozen(await primary()),
+  "gateway frozen": async ({ gateways }, { pick }) => frozen(pick(gateways)),
+  "primary's way to etcd blackholed": async (site, { primary }) =>
+    blackholed(site, await primary()),
+  "primary asked to stop": async (_, { primary }) => {
+    const gateway = await primary();
+    await gateway.program.terminate();
+    return () => gateway.start();
+  },
+  "etcd node killed": async ({ etcd: { nodes } }, { pick }) => {
+    const node = pick(nodes);
+    await node.kill();
+    return () => node.start();
+  },
+  "etcd node hung": async ({ etcd: { nodes } }, { pick }) => {
+    const node = pick(nodes);
+    node.pause();
+    return async () => node.resume();
+  },
+  "all of etcd killed": async ({ etcd: { nodes } }) => {
+    await Promise.all(nodes.map((node) => node.kill()));
+    return async () => void (await Promise.all(nodes.map((node) => node.start())));
+  },
+  "etcd wiped": async ({ etcd }) => {
+    await etcd.wipe();
+    return async () => undefined;
+  },
+  "etcd compacted": async ({ etcd }) => {
+    await compact(etcd);
+    return async () => undefined;
+  },
+  "primary lost with its store": async (site, { primary }) => lost(site, await primary()),
+} satisfies Record<string, Misfortune>;
+
+export type MisfortuneName = keyof typeof MISFORTUNES;
+
+/** The misfortunes of a run, in an order drawn from the seed: each happens once before one happens twice. */
+export function scheduleOf(seed: number, count: number): readonly MisfortuneName[] {
+  const random = seededRandom(seed);
+  const names = Object.keys(MISFORTUNES) as MisfortuneName[];
+  const shuffled = names
+    .map((name) => [random(), name] as const)
+    .toSorted(([a], [b]) => a - b)
+    .map(([, name]) => name);
+  return Array.from({ length: count }, (_, n) => shuffled[n % shuffled.length] as MisfortuneName);
+}
+
+/**
+ * Lets them happen one after the other, each left to itself for a while of up to twice a primary's lease, and then made good. The loss of a
+ * store needs a site that is whole before it: what only a disk that is away has cannot be asked for.
+ */
+export async function suffer(
+  site: BookedSite,
+  names: readonly MisfortuneName[],
+  seed: number,
+): Promise<void> {
+  const random = seededRandom(seed + 1);
+  const tools: ChaosTools = {
+    random,
+    primary: () => site.primary(site.gateways),
+    pick: (from) => from[Math.floor(random() * from.length)] as never,
+  };
+  for (const name of names) {
+    await site.inSync(site.gateways);
+    await site.acknowledged(20);
+    const misfortune: Misfortune = MISFORTUNES[name];
+    const repair = await misfortune(site, tools);
+    await new Promise((resolve) => setTimeout(resolve, 200 + random() * 6000));
+    await repair();
+  }
+  await site.inSync(site.gateways);
+  await site.acknowledged(20);
+}
+
+async function killed(gateway: SiteGateway): Promise<() => Promise<void>> {
+  await gateway.program.kill();
+  return () => gateway.start();
+}
+
+async function frozen(gateway: SiteGateway): Promise<() => Promise<void>> {
+  gateway.program.freeze();
+  return async () => gateway.program.thaw();
+}
+
+async function blackholed(site: BookedSite, gateway: SiteGateway): Promise<() => Promise<void>> {
+  const proxies = site.etcdWays.get(gateway.id) ?? [];
+  for (const proxy of proxies) proxy.way = "blackhole";
+  return async () => {
+    for (const proxy of proxies) proxy.way = "clear";
+  };
+}
+
+async function lost(site: BookedSite, gateway: SiteGateway): Promise<() => Promise<void>> {
+  await gateway.program.kill();
+  await rm(gateway.store, { recursive: true, force: true });
+  site.reborn.add(gateway.id);
+  return () => gateway.start();
+}
+
+/** All revisions but the present one are forgotten: watches that are behind end. */
+async function compact({ endpoints }: EtcdServers): Promise<void> {
+  const call = async (path: string, body: object) => {
+    const answer = await fetch(`${endpoints[0]}/v3/kv/${path}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+    });
+    return (await answer.json()) as { readonly header?: { readonly revision: string } };
+  };
+  const { header } = await call("range", { key: Buffer.from("x").toString("base64") });
+  if (header === undefined) throw new Error("etcd does not say its revision");
+  await call("compaction", { revision: header.revision });
+}

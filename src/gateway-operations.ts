@@ -1,4 +1,5 @@
 import type { ControlRoutes } from "./control/protocol.ts";
+import { apply, confirm, diff, revert, trialStatus } from "./gateway-config.ts";
 import { drop, pause, peek, resume } from "./gateway-queue.ts";
 import { type GatewayParts, gatewayStatus, ledgerProof } from "./gateway-status.ts";
 import { clients, kick, publish, retained, tail } from "./gateway-technician.ts";
@@ -18,6 +19,11 @@ export function operations(parts: GatewayParts): ControlRoutes {
     "POST queue/pause": (question) => pause(parts, question),
     "POST queue/resume": (question) => resume(parts, question),
     "POST queue/drop": (question) => drop(parts, question),
+    "POST config/diff": (question) => diff(parts, question),
+    "POST config/apply": (question) => apply(parts, question),
+    "GET config/trial": () => trialStatus(parts),
+    "POST config/confirm": () => confirm(parts),
+    "POST config/revert": () => revert(parts),
     "GET retained": (question) => retained(parts, question),
   };
 }

@@ -3,6 +3,7 @@ import type { Clock } from "./base/clock.ts";
 import { totalOf } from "./base/counts.ts";
 import type { Broker, BrokerStatus } from "./broker/broker.ts";
 import type { Config } from "./config/schema.ts";
+import type { ConfigTrial } from "./control/config-trial.ts";
 import type { Commands } from "./devices/commands.ts";
 import type { Device, DeviceStatus } from "./devices/device.ts";
 import type { StatusTopic } from "./devices/status-topic.ts";
@@ -86,11 +87,19 @@ export interface LedgerProof {
   readonly devices: Readonly<Record<string, DeviceAudit>>;
 }
 
+/** What configuration is to be run with, and the text that this gateway runs with. */
+export interface RunningText {
+  readonly trial: ConfigTrial;
+  readonly text: string;
+}
+
 /** What a gateway is made of, for those who ask it something. */
 export interface GatewayParts {
   readonly config: Config;
   readonly clock: Clock;
   readonly startedMs: number;
+  /** Null for a gateway that cannot be restarted within its process. */
+  readonly trial: RunningText | null;
   readonly timekeeper: Timekeeper;
   readonly journal: StoreJournal;
   readonly flash: FlashWear;

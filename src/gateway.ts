@@ -21,6 +21,7 @@ import {
   type GatewayParts,
   type GatewayStatus,
   gatewayStatus,
+  type RunningText,
   unready,
 } from "./gateway-status.ts";
 import { Figures } from "./health/figures.ts";
@@ -47,6 +48,7 @@ export interface GatewayTools {
   readonly timeSources: TimeSources;
   /** Where the configuration comes from, when etcd may lay something over it. */
   readonly layers?: ConfigLayers;
+  readonly trial?: RunningText;
 }
 
 const DEADLINES = { startMs: 30_000, stopMs: 3000 };
@@ -89,6 +91,7 @@ export class Gateway {
       config,
       clock,
       startedMs,
+      trial: tools.trial ?? null,
       timekeeper,
       journal,
       flash: flashWear(config, tools, journal),

@@ -2,6 +2,7 @@
 export type ErrorCode =
   | "ERR_CONFIG_INVALID"
   | "ERR_CONFIG_UNREADABLE"
+  | "ERR_CONFIG_TRIAL"
   | "ERR_USAGE"
   | "ERR_FILE"
   | "ERR_STORE_OPEN"

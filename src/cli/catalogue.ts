@@ -67,6 +67,9 @@ export const CATALOGUE: Catalogue = {
     about: {
       "config check": "check a configuration file",
       "config show": "show a configuration with all defaults, without secrets",
+      "config diff": "what another configuration would change",
+      "config apply": "try another configuration, and go back unless it is confirmed",
+      "config confirm": "keep the configuration that is being tried",
     },
     load: () => import("./config.ts"),
   },

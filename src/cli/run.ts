@@ -1,12 +1,14 @@
 import { errorFields } from "../base/errors.ts";
-import { jsonLog } from "../base/log.ts";
+import { jsonLog, type Log } from "../base/log.ts";
 import { systemBootMs, systemClock } from "../base/system-clock.ts";
 import { ConfigLayers } from "../config/file-layers.ts";
+import { loadText } from "../config/yaml-load.ts";
+import { ConfigTrial } from "../control/config-trial.ts";
 import { Gateway, type GatewayTools } from "../gateway.ts";
 import { hostTimeSources } from "../health/host-time-sources.ts";
 import { openNotifySocket } from "../health/koffi-notify.ts";
 import { statusLine } from "../health/status-line.ts";
-import { Supervision, supervisionOptions } from "../health/supervision.ts";
+import { type Heart, Supervision, supervisionOptions } from "../health/supervision.ts";
 import type { Command } from "./command.ts";
 
 export const command: Command = {
@@ -22,16 +24,8 @@ Exit codes: 0 ended by a signal, 2 it could not start
 `,
 
   async run({ configPath }) {
-    const layers = await ConfigLayers.load(configPath);
-    const { config } = layers;
-    const clock = systemClock;
-    const write = (line: string) => process.stderr.write(line);
-    const log = jsonLog({ clock, level: () => layers.live.log.level, write });
-    if (layers.fault !== null)
-      log.error("what etcd said last is not used", errorFields(layers.fault));
+    const trial = new ConfigTrial(await loadText(configPath), systemClock);
     const stop = new AbortController();
-    const timeSources = hostTimeSources(systemBootMs, process.env);
-    const gateway = new Gateway(config, { layers, clock, log, random: Math.random, timeSources });
     const ended = new Promise<NodeJS.Signals>((resolve) => {
       for (const signal of ["SIGTERM", "SIGINT"] as const) {
         process.on(signal, () => {
@@ -41,32 +35,106 @@ Exit codes: 0 ended by a signal, 2 it could not start
         });
       }
     });
+    const watched = new Watched();
     try {
-      await gateway.start(stop.signal);
-    } catch (error) {
-      if (stop.signal.aborted) return 0;
-      log.error("gateway did not start", errorFields(error));
-      throw error;
+      while (await runOnce(configPath, { trial, ended, watched, signal: stop.signal }));
+    } finally {
+      trial.stop();
     }
-    const supervision = supervisionOf(gateway, { clock, log: log.part("health") });
-    await supervision?.start();
-    log.info("ready", { gateway: config.gateway.id, site: config.gateway.site });
-    log.info("stopping", { signal: await ended });
-    await supervision?.stop();
-    await gateway.stop();
-    log.info("stopped");
     return 0;
   },
 };
 
-/** Null when no systemd watches. */
-function supervisionOf(gateway: Gateway, tools: Pick<GatewayTools, "clock" | "log">) {
-  const options = supervisionOptions(process.env, process.pid);
-  if (options === null) return null;
-  return new Supervision(options, {
-    ...tools,
-    open: openNotifySocket,
-    heart: gateway.heart,
-    status: () => statusLine(gateway.status()),
-  });
+interface Running {
+  readonly trial: ConfigTrial;
+  readonly ended: Promise<NodeJS.Signals>;
+  readonly watched: Watched;
+  readonly signal: AbortSignal;
+}
+
+/** One life of a gateway. Tells whether another one begins: with a configuration that is tried, or the one before it. */
+async function runOnce(path: string, { trial, ended, watched, signal }: Running): Promise<boolean> {
+  const { text, isTrying } = trial;
+  const layers = await ConfigLayers.of(text, path);
+  const { config } = layers;
+  const clock = systemClock;
+  const write = (line: string) => process.stderr.write(line);
+  const log = jsonLog({ clock, level: () => layers.live.log.level, write });
+  if (layers.fault !== null)
+    log.error("what etcd said last is not used", errorFields(layers.fault));
+  const timeSources = hostTimeSources(systemBootMs, process.env);
+  const tools = { layers, clock, log, random: Math.random, timeSources, trial: { trial, text } };
+  const gateway = new Gateway(config, tools);
+  try {
+    await gateway.start(signal);
+  } catch (error) {
+    if (signal.aborted) return false;
+    log.error("gateway did not start", errorFields(error));
+    if (!isTrying) throw error;
+    trial.goBack(`it did not start: ${error instanceof Error ? error.message : error}`);
+    return true;
+  }
+  await watched.by(gateway, { clock, log });
+  log.info("ready", { gateway: config.gateway.id, site: config.gateway.site });
+  const why = await Promise.race([ended, trial.changed(text)]);
+  if (why === undefined) {
+    log.warn("restarting with another configuration", { ...trial.status() });
+  } else {
+    log.info("stopping", { signal: why });
+    await watched.stop();
+  }
+  await gateway.stop();
+  log.info("stopped");
+  return why === undefined;
+}
+
+/** systemd watches one process, whichever gateway lives in it: a restart within it is no stop. */
+class Watched {
+  #gateway: Gateway | null = null;
+  #supervision: Supervision | null = null;
+  readonly #listeners = new Set<() => void>();
+
+  /** From now on this gateway's life is the process's. Ready is said once. */
+  async by(gateway: Gateway, tools: Pick<GatewayTools, "clock" | "log">): Promise<void> {
+    this.#gateway = gateway;
+    for (const listener of this.#listeners) gateway.heart.onCommit(listener);
+    if (this.#supervision !== null) return;
+    const options = supervisionOptions(process.env, process.pid);
+    if (options === null) return;
+    this.#supervision = this.#supervise(options, tools);
+    await this.#supervision.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervision?.stop();
+  }
+
+  #supervise(
+    options: NonNullable<ReturnType<typeof supervisionOptions>>,
+    { clock, log }: { readonly clock: GatewayTools["clock"]; readonly log: Log },
+  ): Supervision {
+    return new Supervision(options, {
+      clock,
+      log: log.part("health"),
+      open: openNotifySocket,
+      heart: this.#heart(),
+      status: () => (this.#gateway === null ? "" : statusLine(this.#gateway.status())),
+    });
+  }
+
+  #heart(): Heart {
+    const gateway = () => this.#gateway as Gateway;
+    const listeners = this.#listeners;
+    return {
+      onCommit(listener) {
+        listeners.add(listener);
+        gateway().heart.onCommit(listener);
+        return () => listeners.delete(listener);
+      },
+      commit: () => gateway().heart.commit(),
+      get retryAtMs() {
+        return gateway().heart.retryAtMs;
+      },
+    };
+  }
 }

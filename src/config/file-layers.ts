@@ -46,7 +46,11 @@ export class ConfigLayers {
 
   /** @throws FieldgateError as loadConfig: for the file. A last known good that is not good any more is left alone, and told. */
   static async load(path: string): Promise<ConfigLayers> {
-    const text = await loadText(path);
+    return ConfigLayers.of(await loadText(path), path);
+  }
+
+  /** As `load`, with another text than that of the file. */
+  static async of(text: string, path: string): Promise<ConfigLayers> {
     const file = parseConfig(text, path);
     if (file.cluster === undefined) return new ConfigLayers(text, file, {}, null);
     try {

@@ -16,6 +16,7 @@ export type ErrorCode =
   | "ERR_USERS"
   | "ERR_TOKEN_KEYS"
   | "ERR_TOPIC"
+  | "ERR_CLOCK"
   | "ERR_NOT_THERE"
   | "ERR_DEVICE_OPEN"
   | "ERR_UPLINK_REFUSED"

@@ -43,7 +43,11 @@ export const CATALOGUE: Catalogue = {
     load: () => import("./queue.ts"),
   },
   uplink: {
-    about: { "uplink route": "what happens to the messages of a topic, and why" },
+    about: {
+      uplink: "how the uplink gets on",
+      "uplink test": "the way to the cloud, step by step",
+      "uplink route": "what happens to the messages of a topic, and why",
+    },
     load: () => import("./uplink.ts"),
   },
   ledger: {
@@ -72,6 +76,14 @@ export const CATALOGUE: Catalogue = {
       "config confirm": "keep the configuration that is being tried",
     },
     load: () => import("./config.ts"),
+  },
+  time: {
+    about: { time: "what the clock is worth", "time set": "set it, where no time server does" },
+    load: () => import("./time.ts"),
+  },
+  top: {
+    about: { top: "the gateway at work, live" },
+    load: () => import("./top.ts"),
   },
   bundle: {
     about: { bundle: "one archive for support, without secrets" },

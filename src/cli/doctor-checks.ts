@@ -5,21 +5,31 @@ import type { Config } from "../config/schema.ts";
 import { loadConfig } from "../config/yaml-load.ts";
 import { ask } from "../control/control-client.ts";
 import { credentialChecks } from "../doctor/credential-checks.ts";
+import { examine } from "../doctor/doctor.ts";
 import { certificateChecks } from "../doctor/file-certificate-checks.ts";
 import { SYSTEM_SERIAL_PLACES, serialChecks } from "../doctor/file-serial-checks.ts";
 import { storeChecks } from "../doctor/file-store-checks.ts";
-import type { Check, Finding } from "../doctor/finding.ts";
+import { type Check, exitCodeOf, type Finding } from "../doctor/finding.ts";
 import { type GatewayAnswer, gatewayChecks } from "../doctor/gateway-checks.ts";
 import { clockChecks } from "../doctor/host-clock-checks.ts";
 import { machineChecks, SYSTEM_MACHINE_PLACES } from "../doctor/host-machine-checks.ts";
 import { listenerChecks } from "../doctor/listener-checks.ts";
 import { etcdChecks } from "../doctor/net-etcd-checks.ts";
 import { type UplinkAddress, uplinkChecks } from "../doctor/net-uplink-checks.ts";
+import { screen } from "../doctor/screen.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
 import { hostSynchronised, SYSTEM_TIME_PLACES } from "../health/host-time-sources.ts";
 import { findCandidates, isLookedUp, lookupSrv } from "../uplink/dns-endpoints.ts";
 import { parseEndpoint, shownEndpoint } from "../uplink/endpoints.ts";
 import { judge } from "./status.ts";
+import { isColourful } from "./terminal.ts";
+
+/** Walks the way to each broker of the cloud, beside a gateway that may be connected. */
+export async function walkUplink(config: Config) {
+  const found = await examine(await uplinkChecksOf(config, false), null, systemClock);
+  const findings = found.map(({ fix: _, ...each }) => each);
+  return { exit: exitCodeOf(findings), findings, screen: screen(findings, isColourful()) };
+}
 
 /** The configuration, and what is to be said of its file. */
 export async function configuration(

@@ -28,6 +28,26 @@ export function uplinkRows({ uplink, progress, ledger }: Asked): string[] {
   return rows;
 }
 
+/** What is wrong with a connection to the cloud. */
+export function linkWarnings(name: string, link: LinkStatus | null): string[] {
+  if (link === null) return [];
+  const open = link.endpoints.filter(({ breaker }) => breaker === "open");
+  const left = open.map(({ endpoint }) => `${name} leaves ${endpoint} alone: its breaker is open`);
+  if (link.state === "connected") return left;
+  const why = link.lastError?.["error"];
+  return [`${name} ${link.state}${typeof why === "string" ? `: ${why}` : ""}`, ...left];
+}
+
+type LinkStatus = Pick<NonNullable<GatewayStatus["downlink"]>, "state" | "lastError" | "endpoints">;
+
+/** The brokers of the cloud, when there is more than one to tell of. */
+export function endpointRows({ endpoints }: Pick<LinkStatus, "endpoints">): string[] {
+  if (endpoints.length < 2) return [];
+  return endpoints.map(({ endpoint, breaker, failures }) =>
+    row("  endpoint", `${endpoint}, breaker ${breaker}, ${count(failures)} failures`),
+  );
+}
+
 /** What is wrong with the progress of an uplink that is connected. */
 export function progressWarnings({ uplink, progress }: Asked): string[] {
   if (uplink === null) return [];

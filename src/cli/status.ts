@@ -5,7 +5,7 @@ import type { Command } from "./command.ts";
 import { copiesLine, replicationReasons, settingsReasons } from "./copies.ts";
 import { askGateway } from "./socket.ts";
 import { flashLine, journalRows, storeReasons } from "./status-store.ts";
-import { progressWarnings, uplinkRows } from "./status-uplink.ts";
+import { linkWarnings, progressWarnings, uplinkRows } from "./status-uplink.ts";
 import { paint, say } from "./terminal.ts";
 import { count, duration, row, size } from "./words.ts";
 
@@ -81,17 +81,6 @@ export function judge(status: GatewayStatus): Verdict {
 function rests({ uplink, replication, cluster }: GatewayStatus): boolean {
   return uplink?.state === "paused" && replication !== null && cluster.role !== "primary";
 }
-
-function linkWarnings(name: string, link: LinkStatus | null): string[] {
-  if (link === null) return [];
-  const open = link.endpoints.filter(({ breaker }) => breaker === "open");
-  const left = open.map(({ endpoint }) => `${name} leaves ${endpoint} alone: its breaker is open`);
-  if (link.state === "connected") return left;
-  const why = link.lastError?.["error"];
-  return [`${name} ${link.state}${typeof why === "string" ? `: ${why}` : ""}`, ...left];
-}
-
-type LinkStatus = Pick<NonNullable<GatewayStatus["downlink"]>, "state" | "lastError" | "endpoints">;
 
 function certificateWarnings({ name, certificate }: Listener): string[] {
   if (certificate === null) return [];

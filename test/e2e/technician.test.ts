@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { startMosquitto } from "../support/mosquitto.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { assertScreen, fieldgate, Going, type Said } from "../support/screens.ts";
 
 describe("a technician at a running gateway", () => {
   let directory: string;
+  let file: string;
   let socket: string;
   let gateway: Program;
   let port: number;
@@ -16,7 +20,7 @@ describe("a technician at a running gateway", () => {
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), "fieldgate-technician-"));
     socket = join(directory, "control.sock");
-    const file = join(directory, "fieldgate.yaml");
+    file = join(directory, "fieldgate.yaml");
     const config = {
       gateway: { id: "gw-a", site: "plant-7" },
       store: { path: join(directory, "store") },
@@ -140,6 +144,99 @@ describe("a technician at a running gateway", () => {
     assertScreen("status", settled(out));
     assertScreen("ledger", (await asked("ledger")).out);
     assertScreen("site", (await asked("site")).out);
+  });
+
+  it("sees how the uplink gets on, and where the way to the cloud ends", async () => {
+    const { code, out } = await asked("uplink");
+    assert.equal(code, 1);
+    assert.match(out, /^ {2}! uplink (waiting|connecting)/m);
+    assertScreen("uplink", settled(out));
+    const walked = await fieldgate("uplink", "test", "--config", file);
+    assert.equal(walked.code, 2);
+    assertScreen("uplink-test", walked.out);
+    assert.match((await asked("uplink", "fly")).err, /ERR_USAGE/);
+  });
+
+  it("walks the whole way to a cloud that is there, beside the gateway", async () => {
+    const cloud = await startMosquitto({ config: [] });
+    try {
+      const there = join(directory, "there.yaml");
+      const uplink = { endpoints: [`mqtt://127.0.0.1:${cloud.port}`] };
+      await writeFile(there, JSON.stringify({ uplink }));
+      const { code, out } = await fieldgate("uplink", "test", "--config", there);
+      assert.equal(code, 0, out);
+      assertScreen("uplink-test-well", out);
+    } finally {
+      await cloud.end();
+    }
+  });
+
+  it("watches it at work", async () => {
+    const client = await RawClient.connected(port, { clientId: "sensor-1" });
+    const { code, out } = await asked("top", "--count", "1");
+    assert.equal(code, 0);
+    assertScreen("top", settled(out));
+    const { out: lines } = await asked("top", "--count", "2", "--every", "1", "--json");
+    client.drop();
+    const [first, second] = lines
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.equal(first.acceptedPerSecond, null, "one look tells no rate");
+    assert.ok(second.acceptedPerSecond >= 0);
+    assert.equal(second.clients[0].clientId, "sensor-1");
+  });
+
+  it("watches it on a terminal, in colours, and gives the terminal back at the end", () => {
+    const top = `${process.execPath} dist/fieldgate.js top --count 2 --every 1 --socket ${socket}`;
+    const env = { ...process.env, TERM: "xterm", NO_COLOR: "" };
+    const argv = ["-qefc", top, "/dev/null"];
+    const seen = spawnSync("script", argv, { env, encoding: "utf8", input: "" }).stdout;
+    assert.ok(seen.includes("\u001b[?1049h") && seen.trimEnd().endsWith("\u001b[?1049l"), seen);
+    assert.equal(seen.split("\u001b[H\u001b[J").length, 3, "two screens");
+    assert.ok(seen.includes("\u001b[33m"), "what wants attention is yellow");
+    const bare = spawnSync("script", argv, { env: { ...env, NO_COLOR: "1" }, encoding: "utf8" });
+    assert.ok(!bare.stdout.includes("\u001b[33m"), "NO_COLOR");
+  });
+
+  it("sees what the clock is worth, and sets it only as root, in UTC, where no time server does", async () => {
+    const { code, out } = await asked("time");
+    assert.ok([0, 1, 3].includes(code));
+    assertScreen(
+      "time",
+      out.replace(/^( {2}(?:time|synchronised|battery clock|gateway)) .*$/gm, "$1"),
+    );
+    // The clock of the machine that tests is not the test's to set: date and hwclock are recorded instead.
+    const programs = join(directory, "bin");
+    await mkdir(programs);
+    const log = join(directory, "set.log");
+    for (const name of ["date", "hwclock"]) {
+      const script = `#!/bin/sh\necho "${name} $*" >> ${log}\n`;
+      await writeFile(join(programs, name), script, { mode: 0o755 });
+    }
+    const path = process.env["PATH"];
+    const set = async (...argv: string[]) => {
+      process.env["PATH"] = `${programs}:${path}`;
+      const said = asked("time", "set", ...argv, "--force");
+      process.env["PATH"] = path;
+      return said;
+    };
+    assert.match(
+      (await set("2026-11-22T08:30", "--dry-run")).out,
+      /^would set the clock to 2026-11-22 08:30:00 UTC/,
+    );
+    assert.equal(existsSync(log), false);
+    const done = await set("2026-11-22T08:30:15Z");
+    assert.equal(done.code, 0, done.err);
+    assert.equal(readFileSync(log, "utf8"), "date -u -s @1795336215\nhwclock --systohc --utc\n");
+    for (const wrong of [
+      "noon",
+      "2026-13-01T00:00",
+      "2026-11-22 08:30",
+      "2026-11-22T08:30+02:00",
+    ]) {
+      assert.match((await set(wrong)).err, /ERR_USAGE/, wrong);
+    }
   });
 
   it("sees clients, and disconnects one", async () => {

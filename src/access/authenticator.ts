@@ -41,7 +41,7 @@ export class Authenticator {
   readonly #tokens: TokenCheck | null;
   readonly #passwords: PasswordCheck;
   readonly #attempts: Attempts;
-  readonly #stopped = new AbortController();
+  #stopped = new AbortController();
 
   constructor(
     options: AuthenticationOptions,
@@ -69,6 +69,7 @@ export class Authenticator {
   /** Those who wait for their turn are refused. */
   stop(): void {
     this.#stopped.abort();
+    this.#stopped = new AbortController();
   }
 
   /** Never rejects. */
@@ -110,8 +111,9 @@ export class Authenticator {
     if (waitMs > waitMsMax) return refused("too many failed attempts", 3);
     if (waitMs > 0) {
       this.#attempts.reserve(attempt.address, this.#clock.monotonicMs());
-      await this.#clock.sleep(waitMs, this.#stopped.signal).catch(() => {});
-      if (this.#stopped.signal.aborted) return refused("stopping", 3);
+      const { signal } = this.#stopped;
+      await this.#clock.sleep(waitMs, signal).catch(() => {});
+      if (signal.aborted) return refused("stopping", 3);
     }
     const found = this.#own(attempt, await check());
     if (found.principal === null && found.code === 4) {

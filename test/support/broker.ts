@@ -127,6 +127,7 @@ export class TestSite {
       await new Promise((resolve) => setImmediate(resolve));
       next.onWrite = () => {};
       await this.broker.stop();
+      await this.access.stop();
     } else {
       await this.stop();
       next = this.#journal.reopened();
@@ -151,8 +152,10 @@ export class TestSite {
 export async function withBroker(
   test: (site: TestSite) => Promise<void>,
   options: Partial<BrokerOptions> = {},
+  access: Partial<AccessOptions> = {},
+  accessTools: Partial<AccessTools> = {},
 ): Promise<void> {
-  const site = new TestSite(options);
+  const site = new TestSite(options, access, accessTools);
   try {
     await site.start();
     await test(site);

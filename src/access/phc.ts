@@ -32,10 +32,11 @@ export async function hashPassword(
   return `$scrypt$ln=${cost.ln},r=${cost.r},p=${cost.p}$${base64(salt)}$${base64(hash)}`;
 }
 
-/** Whether that is the password. Takes as long for a wrong one as for the right one. */
+/** Whether that is the password. Takes as long for a wrong one as for the right one. One with a null character never is. */
 export async function isPassword(password: Buffer, known: PasswordHash): Promise<boolean> {
   const hash = await derive(password, known, known.hash.length);
-  return timingSafeEqual(hash, known.hash);
+  // To HMAC, on which scrypt stands, "x" and "x\0" are the same key (RFC 2104: shorter keys are filled up with zeros).
+  return timingSafeEqual(hash, known.hash) && !password.includes(0);
 }
 
 /** Null when the text is not such a hash, or asks for more than a gateway has. */

@@ -54,6 +54,9 @@ async function typed(from: ReadStream, to: NodeJS.WriteStream, prompt: string): 
 }
 
 function bounded(password: Buffer): Buffer {
+  if (password.includes(0)) {
+    throw new FieldgateError("ERR_USAGE", "a password has no null characters");
+  }
   if (password.length <= PASSWORD_BYTES_MAX) return password;
   throw new FieldgateError("ERR_USAGE", `a password has at most ${PASSWORD_BYTES_MAX} bytes`);
 }

@@ -1,5 +1,6 @@
 import type { ControlRoutes } from "./control/protocol.ts";
 import { apply, confirm, diff, revert, trialStatus } from "./gateway-config.ts";
+import { readModbus, trace, writeModbus } from "./gateway-devices.ts";
 import { drop, pause, peek, resume } from "./gateway-queue.ts";
 import { type GatewayParts, gatewayStatus, ledgerProof } from "./gateway-status.ts";
 import { clients, kick, publish, retained, tail } from "./gateway-technician.ts";
@@ -24,6 +25,9 @@ export function operations(parts: GatewayParts): ControlRoutes {
     "GET config/trial": () => trialStatus(parts),
     "POST config/confirm": () => confirm(parts),
     "POST config/revert": () => revert(parts),
+    "GET serial/trace": (question) => trace(parts, question),
+    "POST modbus/read": (question) => readModbus(parts, question),
+    "POST modbus/write": (question) => writeModbus(parts, question),
     "GET retained": (question) => retained(parts, question),
   };
 }

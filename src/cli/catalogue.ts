@@ -50,6 +50,22 @@ export const CATALOGUE: Catalogue = {
     },
     load: () => import("./uplink.ts"),
   },
+  serial: {
+    about: {
+      serial: "the serial ports, and which device has which",
+      "serial identify": "which port comes or goes",
+      "serial trace": "the bytes on a line",
+      "serial probe": "who speaks at a port, at which rate",
+    },
+    load: () => import("./serial.ts"),
+  },
+  modbus: {
+    about: {
+      "modbus read": "ask a Modbus slave",
+      "modbus write": "write to one, or show the bytes",
+    },
+    load: () => import("./modbus.ts"),
+  },
   ledger: {
     about: { ledger: "prove that nothing has gone missing" },
     load: () => import("./ledger.ts"),

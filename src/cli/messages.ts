@@ -15,7 +15,7 @@ export function payloadText(payload: ShownPayload): string {
 }
 
 /** `    0010  48 65 6c 6c 6f  |Hello|`, sixteen bytes a row. */
-function hexRows(bytes: Uint8Array): string[] {
+export function hexRows(bytes: Uint8Array): string[] {
   const rows: string[] = [];
   for (let at = 0; at < bytes.length; at += 16) {
     const row = [...bytes.subarray(at, at + 16)];

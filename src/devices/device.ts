@@ -4,9 +4,11 @@ import type { Random } from "../base/random.ts";
 import type { Service } from "../base/service.ts";
 import type { DeviceConfig } from "../config/schema.ts";
 import type { Message } from "../mqtt/message.ts";
+import type { Tracer } from "./line.ts";
 import type { Link } from "./link.ts";
 import { ListeningDevice } from "./listening-device.ts";
 import type { Identity } from "./mapping.ts";
+import type { Table } from "./modbus/pdu.ts";
 import { PollingDevice } from "./modbus/polling-device.ts";
 import type { Port, PortTrouble } from "./port.ts";
 
@@ -118,6 +120,18 @@ export type DeviceWrite =
       readonly values: readonly number[];
     };
 
+/** What is read from a Modbus slave; null is the only one. */
+export interface DeviceRead {
+  readonly slave: string | null;
+  readonly table: Table;
+  readonly register: number;
+  readonly count: number;
+}
+
+export type ReadResult =
+  | { readonly is: "answer"; readonly content: Uint8Array }
+  | { readonly is: "refused" | "timeout"; readonly reason: string };
+
 /** `refused`: it was not written, or the device refused it. `timeout`: too late, or nobody knows whether it took effect. */
 export type WriteResult =
   | { readonly is: "success" }
@@ -132,6 +146,10 @@ export interface Device extends Service {
   silentForMs(): number;
   /** Never rejects. Frames: success when the system took the bytes. Modbus: success when the slave confirmed it. */
   write(write: DeviceWrite, permit: WritePermit): Promise<WriteResult>;
+  /** Tells of every byte on its line, until the returned function is called. */
+  trace(tracer: Tracer): () => void;
+  /** Of a line of Modbus slaves: asks one beside the plan. Never rejects. */
+  readonly read?: (read: DeviceRead) => Promise<ReadResult>;
 }
 
 /**

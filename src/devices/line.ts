@@ -24,6 +24,9 @@ export interface LineListener {
   tick(): void;
 }
 
+/** Told of the bytes on a line, as they come and as they leave. */
+export type Tracer = (way: "in" | "out", bytes: Uint8Array) => void;
+
 /** How often the link and its listener are told the time. */
 export const TICK_MS = 50;
 
@@ -44,6 +47,7 @@ export class Line {
   #stopTicking = () => {};
   #logged: PortTrouble | "open" | null = null;
   #openings = 0;
+  readonly #tracers = new Set<Tracer>();
   #bytes = 0;
 
   constructor(
@@ -101,6 +105,12 @@ export class Line {
     return Math.max(0, this.#openings - 1);
   }
 
+  /** Tells of every byte, until the returned function is called. */
+  trace(tracer: Tracer): () => void {
+    this.#tracers.add(tracer);
+    return () => this.#tracers.delete(tracer);
+  }
+
   /** Why nothing can be written now; null when it can. */
   get refusal(): WriteResult | null {
     return this.#opened === null
@@ -127,6 +137,7 @@ export class Line {
   /** Resolves when the system has taken the bytes; rejects with ERR_DEVICE_OPEN when the port is not open or went away. */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#opened === null) throw portError(this.reason ?? "unplugged", this.#address);
+    for (const tracer of this.#tracers) tracer("out", bytes);
     await this.#opened.write(bytes);
   }
 
@@ -167,6 +178,7 @@ export class Line {
       data: (chunk: Uint8Array) => {
         if (opening.signal.aborted) return;
         this.#bytes += chunk.length;
+        for (const tracer of this.#tracers) tracer("in", chunk);
         this.#listener.data(chunk);
       },
       lost: (error: FieldgateError) => {

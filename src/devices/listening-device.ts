@@ -13,7 +13,7 @@ import { encodeFrame } from "./frame-encoder.ts";
 import type { Framer } from "./framing/framer.ts";
 import { framerFor } from "./framing.ts";
 import { Intake } from "./intake.ts";
-import { Line, TICK_MS } from "./line.ts";
+import { Line, TICK_MS, type Tracer } from "./line.ts";
 import { LineClock } from "./line-clock.ts";
 import { type Mapper, mapperFor } from "./mapping.ts";
 import { portFor } from "./port-for.ts";
@@ -94,6 +94,10 @@ export class ListeningDevice implements Device {
       lastFrameMs: this.#lastFrameMs,
       counters: { bytes, ...this.#intake.counters(), reopened },
     };
+  }
+
+  trace(tracer: Tracer): () => void {
+    return this.#line.trace(tracer);
   }
 
   silentForMs(): number {

@@ -3,21 +3,23 @@ import type { Clock } from "../../base/clock.ts";
 import type { DeviceConfig, ModbusConfig } from "../../config/schema.ts";
 import type {
   Device,
+  DeviceRead,
   DeviceStatus,
   DeviceTools,
   DeviceWrite,
+  ReadResult,
   SlaveStatus,
   WritePermit,
   WriteResult,
 } from "../device.ts";
 import { Intake } from "../intake.ts";
-import { Line } from "../line.ts";
+import { Line, type Tracer } from "../line.ts";
 import { mapperFor } from "../mapping.ts";
 import { portError } from "../port.ts";
 import { portFor } from "../port-for.ts";
 import { Master } from "./master.ts";
 import { mbapWire } from "./mbap.ts";
-import { writeCoil, writeRegisters } from "./pdu.ts";
+import { readRequest, writeCoil, writeRegisters } from "./pdu.ts";
 import { type PlannedRead, planReads, readingsIn } from "./plan.ts";
 import { rtuWire } from "./rtu.ts";
 import { Schedule } from "./schedule.ts";
@@ -40,7 +42,7 @@ export class PollingDevice implements Device {
   #wake = () => {};
   #lastFrameMs: number | null = null;
   #heardMs: number;
-  readonly #writes: Write[] = [];
+  readonly #asked: Asked[] = [];
 
   constructor(config: DeviceConfig & { readonly modbus: ModbusConfig }, tools: DeviceTools) {
     const limits = { ...config, ...tools.limits };
@@ -100,6 +102,10 @@ export class PollingDevice implements Device {
     await this.#intake.drained();
   }
 
+  trace(tracer: Tracer): () => void {
+    return this.#line.trace(tracer);
+  }
+
   silentForMs(): number {
     return this.#clock.monotonicMs() - this.#heardMs;
   }
@@ -107,16 +113,25 @@ export class PollingDevice implements Device {
   /** Before whatever the plan has next. One that the slave leaves unanswered is not sent again: nobody knows what it did. */
   async write(write: DeviceWrite, permit: WritePermit): Promise<WriteResult> {
     if (write.is === "frame") return { is: "refused", reason: "modbus-only" };
-    const slave = this.#slaveOf(write.slave);
-    if (slave === null) return { is: "refused", reason: "no-such-slave" };
-    const refusal = this.#line.refusal;
-    if (refusal !== null) return refusal;
     const pdu =
       write.is === "coil"
         ? writeCoil(write.register, write.on)
         : writeRegisters(write.register, write.values);
+    const answer = await this.#ask(write.slave, pdu, permit);
+    return answer.is === "answer" ? { is: "success" } : answer;
+  }
+
+  /** Before whatever the plan has next, as a write. */
+  readonly read = ({ slave, table, register, count }: DeviceRead): Promise<ReadResult> =>
+    this.#ask(slave, readRequest(table, register, count), () => null);
+
+  async #ask(name: string | null, pdu: Uint8Array, permit: WritePermit): Promise<ReadResult> {
+    const slave = this.#slaveOf(name);
+    if (slave === null) return { is: "refused", reason: "no-such-slave" };
+    const refusal = this.#line.refusal;
+    if (refusal !== null) return unanswered(refusal);
     return await new Promise((resolve) => {
-      this.#writes.push({ slave, pdu, permit, resolve });
+      this.#asked.push({ slave, pdu, permit, resolve });
       this.#wake();
     });
   }
@@ -151,9 +166,9 @@ export class PollingDevice implements Device {
 
   async #poll(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const write = this.#writes.shift();
-      if (write !== undefined) {
-        write.resolve(await this.#carryOut(write, signal));
+      const asked = this.#asked.shift();
+      if (asked !== undefined) {
+        asked.resolve(await this.#carryOut(asked, signal));
         continue;
       }
       const turn = this.#schedule.next(this.#clock.monotonicMs());
@@ -206,16 +221,16 @@ export class PollingDevice implements Device {
     this.#publish(slave, read, outcome.content);
   }
 
-  async #carryOut({ slave, pdu, permit }: Write, signal: AbortSignal): Promise<WriteResult> {
+  async #carryOut({ slave, pdu, permit }: Asked, signal: AbortSignal): Promise<ReadResult> {
     await this.#master.silence(signal).catch(() => {});
     const refusal = permit() ?? this.#line.refusal;
-    if (refusal !== null) return refusal;
+    if (refusal !== null) return unanswered(refusal);
     const { unit, timeoutMs } = slave.config;
     const outcome = await this.#master.exchange(unit, pdu, timeoutMs, signal);
     if (outcome.is === "failed") return { is: "timeout", reason: outcome.reason };
     slave.heard(this.#clock.wallMs());
     return outcome.is === "answer"
-      ? { is: "success" }
+      ? outcome
       : { is: "refused", reason: `exception-${outcome.code}` };
   }
 
@@ -227,8 +242,8 @@ export class PollingDevice implements Device {
   }
 
   #refuseWrites(): void {
-    const refusal = this.#line.refusal ?? { is: "refused", reason: "port-lost" };
-    for (const { resolve } of this.#writes.splice(0)) resolve(refusal);
+    const refusal = unanswered(this.#line.refusal ?? { is: "refused", reason: "port-lost" });
+    for (const { resolve } of this.#asked.splice(0)) resolve(refusal);
   }
 
   #publish(slave: Slave, read: PlannedRead, content: Uint8Array): void {
@@ -244,12 +259,17 @@ export class PollingDevice implements Device {
   }
 }
 
-/** A command that waits for its turn on the wire. */
-interface Write {
+/** Why there is no answer: a success is none. */
+function unanswered(result: WriteResult): ReadResult {
+  return result.is === "success" ? { is: "refused", reason: "no-answer" } : result;
+}
+
+/** A request beside the plan that waits for its turn on the wire. */
+interface Asked {
   readonly slave: Slave;
   readonly pdu: Uint8Array;
   readonly permit: WritePermit;
-  readonly resolve: (result: WriteResult) => void;
+  readonly resolve: (result: ReadResult) => void;
 }
 
 /** A timer of Node can be no longer than 24 days. */

@@ -31,6 +31,7 @@ export const chosen = {
       { name: "screen", subscribe: { allow: ["plant/#", "$SYS/#"], deny: ["plant/+/secret"] } },
     ],
   },
+  mqtt: { topicRates: [{ match: "plant/+/vibration/#", messages: 500 }] },
   devices: [
     {
       name: "boiler",

@@ -1,7 +1,8 @@
 import type { Access, AccessStatus } from "./access/access.ts";
 import type { Clock } from "./base/clock.ts";
 import { totalOf } from "./base/counts.ts";
-import type { Broker, BrokerStatus } from "./broker/broker.ts";
+import type { Broker } from "./broker/broker.ts";
+import type { BrokerStatus } from "./broker/broker-status.ts";
 import type { Config } from "./config/schema.ts";
 import type { ConfigTrial } from "./control/config-trial.ts";
 import type { Commands } from "./devices/commands.ts";

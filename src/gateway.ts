@@ -231,6 +231,7 @@ function newBroker(
     clock,
     log: log.part("broker"),
     access,
+    memoryBytes: () => process.memoryUsage.rss(),
     journal: isSafe ? new SafeJournal(journal, release) : journal,
     laneOf: (topic) => route(topic)?.lane ?? 0,
   });

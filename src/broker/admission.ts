@@ -24,7 +24,13 @@ export interface SessionsThere {
   readonly count: number;
   isAnothers(clientId: string, principal: Principal): boolean;
   persistentOf(clientId: string): unknown;
+  linkOf(clientId: string): unknown;
   reconsider(): void;
+}
+
+export interface AdmissionLimits {
+  readonly sessionsMax: number;
+  readonly connectionsPerUserMax: number;
 }
 
 /** Who is let in with which rights, and what becomes of those who are in when rights change. */
@@ -32,17 +38,20 @@ export class Admission {
   readonly #access: Access;
   readonly #sessions: SessionsThere;
   readonly #counters: Counters;
-  readonly #sessionsMax: number;
+  readonly #limits: AdmissionLimits;
+  /** The users of those who are in, and how many each has. */
+  readonly #users = new Map<Applicant, string>();
+  readonly #byUser = new Map<string, number>();
 
   constructor(
-    { sessionsMax }: { readonly sessionsMax: number },
+    limits: AdmissionLimits,
     tools: {
       readonly access: Access;
       readonly sessions: SessionsThere;
       readonly counters: Counters;
     },
   ) {
-    this.#sessionsMax = sessionsMax;
+    this.#limits = limits;
     this.#access = tools.access;
     this.#sessions = tools.sessions;
     this.#counters = tools.counters;
@@ -58,6 +67,23 @@ export class Admission {
     });
     const judged = (found: Verdict) => this.#judged(applicant, claims, found);
     return verdict instanceof Promise ? verdict.then(judged) : judged(verdict);
+  }
+
+  /** Is in: counts for its user until it has left. */
+  entered(applicant: Applicant): void {
+    const { user } = applicant.rights.principal;
+    if (user === null) return;
+    this.#users.set(applicant, user);
+    this.#byUser.set(user, (this.#byUser.get(user) ?? 0) + 1);
+  }
+
+  left(applicant: Applicant): void {
+    const user = this.#users.get(applicant);
+    if (user === undefined) return;
+    this.#users.delete(applicant);
+    const here = (this.#byUser.get(user) ?? 1) - 1;
+    if (here > 0) this.#byUser.set(user, here);
+    else this.#byUser.delete(user);
   }
 
   mayPublishWill({ rights }: Applicant, topic: string): boolean {
@@ -91,8 +117,13 @@ export class Admission {
       return this.#refuse(5, "client id of another user");
     }
     const isNew = !clean && this.#sessions.persistentOf(clientId) === null;
-    if (isNew && this.#sessions.count >= this.#sessionsMax) {
+    if (isNew && this.#sessions.count >= this.#limits.sessionsMax) {
       return this.#refuse(3, "too many sessions");
+    }
+    const here = this.#byUser.get(rights.principal.user ?? "") ?? 0;
+    const takesOver = this.#sessions.linkOf(clientId) !== null ? 1 : 0;
+    if (here - takesOver >= this.#limits.connectionsPerUserMax) {
+      return this.#refuse(3, "too many connections of one user");
     }
     applicant.rights = rights;
     return 0;

@@ -13,7 +13,7 @@ import { keepNoNumbers } from "./mqtt-packet-numbers.ts";
 
 /** What aedes decides or needs to have decided about a connection's life. */
 export interface ControlWorld {
-  readonly topicLevelsMax: number;
+  readonly topicsMax: { readonly topicLevelsMax: number; readonly topicBytesMax: number };
   /** Never rejects. */
   authenticate(connection: Connection, connect: ConnectClaims): ReturnCode | Promise<ReturnCode>;
   /** The client is in, and an earlier connection of it is closed. Returns whether a session was there. */
@@ -157,7 +157,8 @@ export class AedesControl {
         const granted =
           connection !== null &&
           subscriptionError(topic) === null &&
-          topicLevels(shareOf(topic)?.filter ?? topic) <= world.topicLevelsMax &&
+          topicLevels(shareOf(topic)?.filter ?? topic) <= world.topicsMax.topicLevelsMax &&
+          Buffer.byteLength(topic) <= world.topicsMax.topicBytesMax &&
           world.maySubscribe(connection, topic);
         if (!granted) this.#persistence.refuse(subscription);
         done(null, granted ? subscription : null);

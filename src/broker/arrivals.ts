@@ -12,14 +12,17 @@ export interface ArrivalLimits {
 export class Arrivals {
   readonly #limits: ArrivalLimits;
   readonly #clock: Clock;
+  readonly #isOverloaded: () => boolean;
   readonly #byAddress = new Map<string, number>();
   #count = 0;
   /** How many may come now. Refilled by time, at most to one second's worth. */
   #allowance: number;
   #refilledMs = 0;
 
-  constructor(limits: ArrivalLimits, clock: Clock) {
+  /** @param isOverloaded whether nobody is to be let in just now */
+  constructor(limits: ArrivalLimits, clock: Clock, isOverloaded: () => boolean = () => false) {
     this.#limits = limits;
+    this.#isOverloaded = isOverloaded;
     this.#clock = clock;
     this.#allowance = limits.connectRate;
   }
@@ -28,6 +31,7 @@ export class Arrivals {
   enter(address: string): string | null {
     const { connectionsMax, connectionsPerAddressMax } = this.#limits;
     const here = this.#byAddress.get(address) ?? 0;
+    if (this.#isOverloaded()) return "overloaded";
     if (this.#count >= connectionsMax) return "too many connections";
     if (here >= connectionsPerAddressMax) return "too many connections of one address";
     if (!this.#allows()) return "too many new connections a second";

@@ -1,5 +1,6 @@
 import type { Message } from "../mqtt/message.ts";
 import type { TopicTree } from "../mqtt/topic-tree.ts";
+import type { Principal } from "./access.ts";
 import { type ClientStatus, clientsOf } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import type { Listener, Router } from "./router.ts";
@@ -28,6 +29,11 @@ export class BrokerDesk {
   clients(): readonly ClientStatus[] {
     const { sessions, connections, nowMs } = this.#tools;
     return clientsOf(sessions.all, connections, this.#talkers.all, nowMs());
+  }
+
+  /** Whom a client was found to be, connected or not; null when there is no session of that id. */
+  principalOf(clientId: string): Principal | null {
+    return this.#tools.sessions.of(clientId)?.rights.principal ?? null;
   }
 
   /** Closes the connection of a client; its will is published. False when it is not connected. */

@@ -5,7 +5,9 @@ import type { ArrivalLimits } from "./arrivals.ts";
 import type { BackpressureLimits } from "./backpressure.ts";
 import type { ListenerOptions } from "./net-listener.ts";
 import type { TimeLimits } from "./overdue.ts";
+import type { OverloadLimits } from "./overload.ts";
 import type { BrokerJournal } from "./ports.ts";
+import type { RateOptions } from "./rates.ts";
 import type { SessionLimits } from "./session.ts";
 import type { SharesOptions } from "./share-groups.ts";
 
@@ -14,11 +16,15 @@ export interface BrokerOptions
     SharesOptions,
     ArrivalLimits,
     TimeLimits,
-    BackpressureLimits {
+    BackpressureLimits,
+    OverloadLimits,
+    RateOptions {
   readonly listeners: readonly ListenerOptions[];
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
   readonly topicLevelsMax: number;
+  readonly topicBytesMax: number;
+  readonly connectionsPerUserMax: number;
   readonly inboundInflightMax: number;
   readonly sessionsMax: number;
   readonly subscriptionsMax: number;
@@ -30,6 +36,8 @@ export interface BrokerTools {
   readonly log: Log;
   readonly journal: BrokerJournal;
   readonly access: Access;
+  /** What the process has taken of the machine's memory. */
+  readonly memoryBytes: () => number;
   /** The lane of the uplink that carries a topic, 0 for none. */
   readonly laneOf: (topic: string) => number;
 }

@@ -16,46 +16,26 @@ import { Arrivals } from "./arrivals.ts";
 import { Backpressure } from "./backpressure.ts";
 import { BrokerDesk } from "./broker-desk.ts";
 import type { BrokerOptions, BrokerTools } from "./broker-options.ts";
-import { type CertifiedClient, certifiedClients } from "./certified.ts";
+import type { BrokerStatus } from "./broker-status.ts";
+import { certifiedClients } from "./certified.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionWorld } from "./connection-world.ts";
 import { Counters } from "./counters.ts";
 import { Intake } from "./intake.ts";
 import { type ControlPersistence, levelPersistence } from "./level-persistence.ts";
 import { LocalPublisher, notTaken, type Offered } from "./local-publisher.ts";
-import { type ListenerStatus, NetListener } from "./net-listener.ts";
+import { NetListener } from "./net-listener.ts";
 import { Turn } from "./outbox.ts";
 import { overdue } from "./overdue.ts";
+import { OVERLOAD_EVERY_MS, Overload } from "./overload.ts";
 import type { Channel } from "./ports.ts";
+import { Rates } from "./rates.ts";
 import { Retained } from "./retained.ts";
 import { type Listener, Router } from "./router.ts";
 import type { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
-import type { ShareStatus } from "./share-group.ts";
 import { ShareGroups } from "./share-groups.ts";
-import type { Talker } from "./talkers.ts";
-
-/** What the broker looks like now. */
-export interface BrokerStatus {
-  readonly connections: number;
-  /** Connections that are not read just now, because too much waits to be kept or to be sent. */
-  readonly paused: number;
-  /** Messages of QoS 1 and 2 that wait for room in the store, not acknowledged. */
-  readonly held: number;
-  readonly sessions: number;
-  readonly retained: number;
-  readonly accepted: number;
-  readonly acceptedDurable: number;
-  readonly sent: number;
-  readonly dropped: Readonly<Record<string, number>>;
-  readonly closed: Readonly<Record<string, number>>;
-  readonly shared: readonly ShareStatus[];
-  readonly listeners: readonly ListenerStatus[];
-  /** Clients that have shown a certificate, the first hundred of them. */
-  readonly certified: readonly CertifiedClient[];
-  /** Who publishes most, over the last seconds: the first five. */
-  readonly talkers: readonly Talker[];
-}
+import { Throttle } from "./throttle.ts";
 
 const WATCH_MS = 1000;
 
@@ -66,7 +46,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
   readonly inboundInflightMax: number;
-  readonly topicLevelsMax: number;
+  readonly topicsMax: BrokerOptions;
   readonly subscriptionsMax: number;
 
   readonly #options: BrokerOptions;
@@ -85,6 +65,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #arrivals: Arrivals;
   readonly #connections = new Set<Connection>();
   readonly #backpressure: Backpressure;
+  readonly #overload: Overload;
+  readonly #rates: Rates;
+  readonly #throttle = new Throttle<Connection>();
   /** For technicians. */
   readonly desk: BrokerDesk;
   #stopWatching: () => void = () => {};
@@ -98,12 +81,17 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.packetBytesMax = options.packetBytesMax;
     this.connectBytesMax = options.connectBytesMax;
     this.inboundInflightMax = options.inboundInflightMax;
-    this.topicLevelsMax = options.topicLevelsMax;
+    this.topicsMax = options;
     this.subscriptionsMax = options.subscriptionsMax;
-    this.#arrivals = new Arrivals(options, clock);
+    this.#overload = new Overload(options, tools.memoryBytes, log);
+    this.#arrivals = new Arrivals(options, clock, () => this.#overload.refuses);
+    this.#rates = new Rates(options);
     this.#backpressure = new Backpressure(options, journal);
     this.turn = new Turn((task) => clock.afterTurn(task));
-    this.routes = new Router(tools.laneOf, options.topicLevelsMax);
+    this.routes = new Router(tools.laneOf, {
+      ...options,
+      ratesOf: (topic) => this.#rates.ofTopic(topic),
+    });
     this.#retained = new Retained(journal.rows("retained"), options.retainedMax, counters);
     const parts = { journal, router: this.routes, counters, log };
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
@@ -135,7 +123,12 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     await this.#publishWillsLeft();
     await this.#control.start();
     signal.throwIfAborted();
-    this.#stopWatching = clock.every(WATCH_MS, () => this.#watch());
+    const unwatch = clock.every(WATCH_MS, () => this.#watch());
+    const untick = clock.every(OVERLOAD_EVERY_MS, () => this.#tick());
+    this.#stopWatching = () => {
+      unwatch();
+      untick();
+    };
     for (const options of this.#options.listeners) {
       const listener = new NetListener(options, {
         ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
@@ -218,6 +211,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     return {
       connections: this.#connections.size,
       paused: this.#backpressure.paused,
+      throttled: this.#throttle.size,
+      overload: this.#overload.status(),
       held: this.#backpressure.held,
       sessions: this.#sessions.count,
       retained: this.#retained.size,
@@ -242,7 +237,13 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     return this.#control.open(connection);
   }
   admit(...message: Parameters<Intake["admit"]>): string | null {
-    return this.#intake.admit(...message);
+    const [{ qos, retain }] = message;
+    if (qos > 0 || retain || !this.#overload.sheds) return this.#intake.admit(...message);
+    this.#counters.dropped("overloaded");
+    return null;
+  }
+  throttle(connection: Connection, ms: number): void {
+    this.#throttle.hold(connection, this.nowMs() + ms);
   }
   keepReceived(session: Session, packetId: number): void {
     this.#sessions.keepReceived(session, packetId);
@@ -273,6 +274,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   ended(connection: Connection, reason: string): void {
     this.#connections.delete(connection);
     this.#backpressure.forget(connection);
+    this.#throttle.forget(connection);
+    this.#admission.left(connection);
     const { session, channel } = connection;
     if (session !== null) this.#sessions.left(session, connection);
     this.#tools.log.debug("disconnected", {
@@ -293,6 +296,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const { session, present } = this.#sessions.open(rights, clean, this.#tools.clock.wallMs());
     session.link?.close("taken over");
     connection.session = session;
+    connection.rate = this.#rates.ofClient();
+    this.#admission.entered(connection);
     return present;
   }
 
@@ -351,6 +356,13 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const connection = new Connection(channel, listener, this);
     this.#connections.add(connection);
     return connection;
+  }
+
+  /** Often, because what it looks after is felt within a second. */
+  #tick(): void {
+    const now = this.nowMs();
+    this.#overload.look(now);
+    this.#throttle.release(now);
   }
 
   /** Closes who is silent for too long, or takes too long over something. */

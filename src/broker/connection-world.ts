@@ -31,6 +31,8 @@ export interface ConnectionWorld {
   /** Keeps that a QoS 2 message is held for the client, in the commit that gathers now; or forgets it. */
   keepReceived(session: Session, packetId: number): void;
   forgetReceived(session: Session, packetId: number): Promise<void>;
+  /** Publishes faster than allowed: not to be read for so long; the broker resumes it. */
+  throttle(connection: Connection, ms: number): void;
   refused(reason: string): void;
   /** A message that the client may not publish is to end its connection. */
   readonly closesDenied: boolean;

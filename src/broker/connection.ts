@@ -12,6 +12,7 @@ import type { Publisher } from "./intake.ts";
 import { LastRoute } from "./last-route.ts";
 import { Outbox } from "./outbox.ts";
 import type { Channel, ChannelReceiver } from "./ports.ts";
+import { paceOf, type RateLimit } from "./rates.ts";
 import type { Route } from "./router.ts";
 import type { Session, SessionLink } from "./session.ts";
 
@@ -45,6 +46,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   sessionPresent = false;
   /** What its client may do: nothing before it is let in. */
   rights: Rights = NO_RIGHTS;
+  /** How much its client may publish; null: without limit. */
+  rate: RateLimit | null = null;
 
   readonly #world: ConnectionWorld;
   readonly #reader: FrameReader;
@@ -288,6 +291,9 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       return;
     }
     const frame = new PublishFrame(bytes, start, bodyStart + 2, topicEnd, end, route.topic);
+    if (this.rate !== null || route.rates !== null) {
+      if (!this.#isInTime(frame, route)) return;
+    }
     if (route !== this.#judged) this.#judge(route);
     if (!this.#mayPublish) this.#deny(frame, route);
     else if (frame.qos === 0) this.#world.admit(frame, route, this, -1);
@@ -319,6 +325,19 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     session.received.set(packetId, false);
     if (session.persistent) this.#world.keepReceived(session, packetId);
     return true;
+  }
+
+  /** False when the message comes too soon, and is not taken: QoS 0 is dropped, others could not be refused otherwise. */
+  #isInTime({ qos, start, end }: PublishFrame, { rates }: Route<Session>): boolean {
+    const waitMs = paceOf(this.rate, rates, end - start, this.#world.nowMs());
+    if (waitMs > 0) {
+      this.#pause();
+      this.#world.throttle(this, waitMs);
+    } else if (waitMs < 0) {
+      if (qos === 0) this.#world.unexpected(this, "published too fast");
+      else this.close("published too fast");
+    }
+    return waitMs >= 0;
   }
 
   #judge(route: Route<Session>): void {

@@ -3,6 +3,7 @@ import type { Message, QoS } from "../mqtt/message.ts";
 import type { PublishFrame } from "../mqtt/publish-frame.ts";
 import { topicLevels, topicNameError } from "../mqtt/topic.ts";
 import type { SessionQueue } from "./ports.ts";
+import type { RateLimit } from "./rates.ts";
 
 /** What the router must know of a session. */
 export interface Subscriber {
@@ -52,6 +53,8 @@ export interface Route<S> {
   readonly reserved: boolean;
   /** The lane of the uplink that carries the topic, 0 for none. */
   readonly lane: number;
+  /** How much may be published to it; null: without limit. */
+  readonly rates: readonly RateLimit[] | null;
   /** Everyone who gets it. */
   readonly targets: readonly Target<S>[];
   /** Those of the targets who get it through their durable queue when its QoS is 1 or 2. */
@@ -62,6 +65,13 @@ export interface Route<S> {
   /** Someone within the gateway who wants it too. */
   readonly listener: Listener | null;
   readonly shared: readonly SharedSubscription[];
+}
+
+export interface TopicLimits {
+  readonly topicLevelsMax: number;
+  readonly topicBytesMax: number;
+  /** How much may be published to a topic. */
+  ratesOf(topic: string): readonly RateLimit[] | null;
 }
 
 const ROUTES_KEPT_MAX = 20_000;
@@ -76,11 +86,11 @@ export class Router<S extends Subscriber> {
   readonly #taps = new FilterTree<Listener, true>();
   readonly #routes = new Map<string, Route<S>>();
   readonly #laneOf: (topic: string) => number;
-  readonly #topicLevelsMax: number;
+  readonly #limits: TopicLimits;
 
-  constructor(laneOf: (topic: string) => number, topicLevelsMax: number) {
+  constructor(laneOf: (topic: string) => number, limits: TopicLimits) {
     this.#laneOf = laneOf;
-    this.#topicLevelsMax = topicLevelsMax;
+    this.#limits = limits;
   }
 
   subscribe(subscriber: S, subscription: Subscription): void {
@@ -151,7 +161,15 @@ export class Router<S extends Subscriber> {
     const version = this.version;
     const refusal = this.#refusal(topic);
     const reserved = topic.startsWith("$SYS/");
-    const nobody = { lane: 0, targets: [], queued: [], queues: [], direct: [], shared: [] };
+    const nobody = {
+      lane: 0,
+      rates: null,
+      targets: [],
+      queued: [],
+      queues: [],
+      direct: [],
+      shared: [],
+    };
     if (refusal !== null) {
       return { topic, version, refusal, reserved, ...nobody, listener: null };
     }
@@ -173,7 +191,8 @@ export class Router<S extends Subscriber> {
     const lane = reserved ? 0 : this.#laneOf(topic);
     const listener = this.#listenerOf(topic);
     const who = { targets, queued, queues, direct, shared, listener };
-    return { topic, version, refusal, reserved, lane, ...who };
+    const rates = this.#limits.ratesOf(topic);
+    return { topic, version, refusal, reserved, lane, rates, ...who };
   }
 
   #listenerOf(topic: string): Listener | null {
@@ -190,7 +209,8 @@ export class Router<S extends Subscriber> {
   #refusal(topic: string): string | null {
     const error = topicNameError(topic);
     if (error !== null) return `topic ${error}`;
-    if (topicLevels(topic) > this.#topicLevelsMax) return "topic has too many levels";
+    if (topicLevels(topic) > this.#limits.topicLevelsMax) return "topic has too many levels";
+    if (Buffer.byteLength(topic) > this.#limits.topicBytesMax) return "topic is too long";
     return null;
   }
 }

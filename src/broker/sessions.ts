@@ -77,6 +77,11 @@ export class Sessions implements SessionWorld {
     return session?.persistent ? session : null;
   }
 
+  /** The connection of a client that is here. */
+  linkOf(clientId: string): SessionLink | null {
+    return this.#byClient.get(clientId)?.link ?? null;
+  }
+
   /** Whether a client id is that of a session of someone else, whom the newcomer must not see or throw out. */
   isAnothers(clientId: string, { user }: Principal): boolean {
     const owner = this.#byClient.get(clientId)?.rights.principal.user ?? null;

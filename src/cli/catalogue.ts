@@ -79,6 +79,10 @@ export const CATALOGUE: Catalogue = {
     },
     load: () => import("./site.ts"),
   },
+  access: {
+    about: { "access explain": "what a client may publish and subscribe to, and why" },
+    load: () => import("./access.ts"),
+  },
   user: {
     about: { user: "users and their passwords: list, add, passwd, roles, remove" },
     load: () => import("./user.ts"),

@@ -4,6 +4,7 @@ import type { GatewayStatus } from "../gateway-status.ts";
 import type { Command } from "./command.ts";
 import { copiesLine, replicationReasons, settingsReasons } from "./copies.ts";
 import { askGateway } from "./socket.ts";
+import { accessWarnings } from "./status-access.ts";
 import { flashLine, journalRows, storeReasons } from "./status-store.ts";
 import { linkWarnings, progressWarnings, uplinkRows } from "./status-uplink.ts";
 import { paint, say } from "./terminal.ts";
@@ -68,6 +69,7 @@ export function judge(status: GatewayStatus): Verdict {
   const ended = broker.listeners.filter((each) => (each.certificate?.daysLeft ?? 0) < 0);
   critical.push(...ended.map(({ name }) => `certificate of listener ${name} has expired`));
   warning.push(...broker.listeners.flatMap(certificateWarnings));
+  warning.push(...accessWarnings(status));
   for (const { name, state, reason } of devices) {
     if (state !== "open") warning.push(`device ${name} ${state}${reason ? `: ${reason}` : ""}`);
   }

@@ -11,6 +11,11 @@ export function* checkAccess(config: Config): Generator<Finding> {
   yield* checkRoles(config);
   yield* checkTokens(config);
   yield* checkListeners(config);
+  for (const [index, { match }] of config.mqtt.topicRates.entries()) {
+    const why = topicFilterError(match);
+    const path = `mqtt.topicRates[${index}].match`;
+    if (why !== null) yield { path, code: "topic", message: `is not a topic filter: ${why}` };
+  }
 }
 
 function* checkRoles({ access }: Config): Generator<Finding> {

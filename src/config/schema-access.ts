@@ -174,6 +174,71 @@ const attempts = section(
   { default: {}, description: "What guessing costs." },
 );
 
+const overRate = choice(["pause", "refuse"], {
+  default: "pause",
+  description:
+    "What happens to a client that publishes faster. pause: it is read more slowly; refuse: QoS 0 is dropped, and one that publishes QoS 1 or 2 is closed, because 3.1.1 knows no other refusal.",
+});
+
+const perSecond = (of: string) =>
+  whole({ default: 0, minimum: 0, description: `Messages a second of ${of}; 0: without limit.` });
+
+const bytesPerSecond = (of: string) =>
+  bytes({
+    default: 0,
+    minimum: 0,
+    description: `Bytes of PUBLISH packets a second of ${of}; 0: without limit.`,
+  });
+
+/** Limits by client, user and topic, among those of the broker. */
+export const clientLimits = {
+  connectionsPerUserMax: whole({
+    default: 10_000,
+    minimum: 1,
+    description: "Connections of one user at a time.",
+  }),
+  topicBytesMax: bytes({
+    default: 1024,
+    minimum: 1,
+    maximum: 65_535,
+    description: "Longest topic or filter.",
+  }),
+  publishRate: perSecond("all clients together"),
+  publishBytesRate: bytesPerSecond("all clients together"),
+  clientPublishRate: perSecond("one client"),
+  clientPublishBytesRate: bytesPerSecond("one client"),
+  overRate,
+  topicRates: Type.Array(
+    section({
+      match: text({
+        description: "Topic filter: what matches it shares the limit.",
+        examples: ["plant/+/vibration/#"],
+      }),
+      messages: perSecond("what matches"),
+      bytes: bytesPerSecond("what matches"),
+      overRate,
+    }),
+    {
+      maxItems: 100,
+      default: [],
+      description: "How much may be published to some topics; each that matches counts.",
+    },
+  ),
+  overloadLagMs: whole({
+    default: 1000,
+    minimum: 0,
+    maximum: 60_000,
+    description:
+      "So late, twice in succession, the gateway is overloaded: QoS 0 is dropped as it comes, then new connections are closed, too. 0: never.",
+    unit: "ms",
+  }),
+  overloadMemoryBytes: bytes({
+    default: 768 * 2 ** 20,
+    minimum: 0,
+    description: "With so much memory the gateway is overloaded. 0: never.",
+  }),
+};
+
 export const access = section(
   {
     usersFile: Type.Optional(

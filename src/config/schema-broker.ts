@@ -1,4 +1,5 @@
 import * as Type from "typebox";
+import { clientLimits } from "./schema-access.ts";
 import { bytes, choice, section, text, whole } from "./schema-kinds.ts";
 
 export const store = section(
@@ -141,6 +142,7 @@ export const mqtt = section(
       maximum: 100,
       description: "Levels of a topic or filter.",
     }),
+    ...clientLimits,
     inflightMax: whole({
       default: 32,
       minimum: 1,

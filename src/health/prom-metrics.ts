@@ -20,6 +20,8 @@ export interface MetricSources {
   readonly broker: {
     readonly connections: number;
     readonly paused: number;
+    readonly throttled: number;
+    readonly overload: { readonly state: string; readonly lagMs: number; readonly times: number };
     readonly sessions: number;
     readonly retained: number;
     readonly accepted: number;
@@ -198,6 +200,12 @@ function seconds(ms: number | null): number | null {
 function brokerPart(sheet: Sheet, broker: MetricSources["broker"]): void {
   sheet.gauge("connections", "MQTT connections.", broker.connections);
   sheet.gauge("connections_paused", "Connections that are not read just now.", broker.paused);
+  const tooFast = "Connections that are not read just now because they publish too fast.";
+  sheet.gauge("connections_throttled", tooFast, broker.throttled);
+  const stage = ["calm", "shedding", "refusing"].indexOf(broker.overload.state);
+  sheet.gauge("overload", "0 calm; 1 drops QoS 0; 2 refuses new connections, too.", stage);
+  sheet.counter("overloads", "How often it began to drop QoS 0.", broker.overload.times);
+  sheet.gauge("event_loop_lag_ms", "How late the event loop was last.", broker.overload.lagMs);
   sheet.gauge("sessions", "Sessions, of those connected and persistent ones.", broker.sessions);
   sheet.gauge("retained_messages", "Retained messages.", broker.retained);
   sheet.counter("messages_accepted", "Messages taken in.", broker.accepted);

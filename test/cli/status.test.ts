@@ -337,6 +337,8 @@ function healthy(): GatewayStatus {
       acceptedDurable: 1000,
       sent: 45_678,
       paused: 0,
+      throttled: 0,
+      overload: { state: "calm", lagMs: 0, lagMsMost: 0, memoryBytes: 0, times: 0 },
       held: 0,
       dropped: {},
       closed: {},

@@ -101,6 +101,8 @@ const SOURCES: MetricSources = {
   broker: {
     connections: 3,
     paused: 0,
+    throttled: 2,
+    overload: { state: "shedding", lagMs: 300, times: 1 },
     sessions: 4,
     retained: 5,
     accepted: 10,

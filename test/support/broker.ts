@@ -26,6 +26,10 @@ const OPTIONS: BrokerOptions = {
   connectionsPerAddressMax: 1000,
   connectRate: 100_000,
   topicLevelsMax: 32,
+  topicBytesMax: 65_535,
+  connectionsPerUserMax: 1000,
+  ...{ publishRate: 0, publishBytesRate: 0, clientPublishRate: 0, clientPublishBytesRate: 0 },
+  ...{ overRate: "pause", topicRates: [], overloadLagMs: 0, overloadMemoryBytes: 0 },
   inflightMax: 32,
   inboundInflightMax: 100,
   queueMessagesMax: 100_000,
@@ -68,6 +72,8 @@ export class TestSite {
   broker: Broker;
   readonly #options: BrokerOptions;
   readonly access: Access;
+  /** What the broker is told of the memory that it takes. */
+  memoryBytes = 0;
   #journal: MemoryJournal;
 
   constructor(
@@ -142,6 +148,7 @@ export class TestSite {
       clock: systemClock,
       log: silentLog,
       access: this.access,
+      memoryBytes: () => this.memoryBytes,
       journal,
       laneOf: () => 0,
     });

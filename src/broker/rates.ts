@@ -1,0 +1,100 @@
+import { TokenBucket } from "../base/token-bucket.ts";
+import { topicMatches } from "../mqtt/topic.ts";
+
+/** So much a second; 0: without limit. */
+export interface Rate {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+export interface RateOptions {
+  /** Of all clients together, and of each. */
+  readonly publishRate: number;
+  readonly publishBytesRate: number;
+  readonly clientPublishRate: number;
+  readonly clientPublishBytesRate: number;
+  readonly overRate: OverRate;
+  /** Of all messages that a filter matches. */
+  readonly topicRates: readonly (Rate & { readonly match: string; readonly overRate: OverRate })[];
+}
+
+/** What happens to a client that publishes faster: it is read more slowly, or its message is refused. */
+export type OverRate = "pause" | "refuse";
+
+/** One limit, shared by all that it is about. */
+export class RateLimit {
+  readonly refuses: boolean;
+  readonly #messages: TokenBucket | null;
+  readonly #bytes: TokenBucket | null;
+
+  constructor({ messages, bytes }: Rate, overRate: OverRate) {
+    this.refuses = overRate === "refuse";
+    this.#messages = messages > 0 ? new TokenBucket(messages) : null;
+    this.#bytes = bytes > 0 ? new TokenBucket(bytes) : null;
+  }
+
+  /** How long until a message may come, in ms; 0 when it may now. */
+  waitMs(nowMs: number): number {
+    return Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0);
+  }
+
+  take(bytes: number, nowMs: number): void {
+    this.#messages?.take(1, nowMs);
+    this.#bytes?.take(bytes, nowMs);
+  }
+}
+
+/** Which limits a message meets: decided once for a client and once for a topic, not for each message. */
+export class Rates {
+  readonly #options: RateOptions;
+  readonly #broker: readonly RateLimit[];
+  readonly #byTopic: readonly { readonly match: string; readonly limit: RateLimit }[];
+
+  constructor(options: RateOptions) {
+    const { publishRate: messages, publishBytesRate: bytes, overRate, topicRates } = options;
+    this.#options = options;
+    this.#broker = messages + bytes > 0 ? [new RateLimit({ messages, bytes }, overRate)] : [];
+    this.#byTopic = topicRates.map((each) => ({
+      match: each.match,
+      limit: new RateLimit(each, each.overRate),
+    }));
+  }
+
+  /** Null when there are none at all. */
+  ofTopic(topic: string): readonly RateLimit[] | null {
+    const own = this.#byTopic.filter(({ match }) => topicMatches(match, topic));
+    const all = [...this.#broker, ...own.map(({ limit }) => limit)];
+    return all.length === 0 ? null : all;
+  }
+
+  /** A limit of one client's own, from when it connects; null without one. */
+  ofClient(): RateLimit | null {
+    const { clientPublishRate: messages, clientPublishBytesRate: bytes, overRate } = this.#options;
+    return messages + bytes === 0 ? null : new RateLimit({ messages, bytes }, overRate);
+  }
+}
+
+/**
+ * Takes a message of so many bytes into account. A limit that refuses is asked first, so that what is refused costs nothing
+ * elsewhere; one that pauses takes the message and goes into debt.
+ * @returns -1 when it is refused; otherwise how long nothing more is to be read, in ms
+ */
+export function paceOf(
+  client: RateLimit | null,
+  topic: readonly RateLimit[] | null,
+  bytes: number,
+  nowMs: number,
+): number {
+  if (client?.refuses && client.waitMs(nowMs) > 0) return -1;
+  if (topic?.some((limit) => limit.refuses && limit.waitMs(nowMs) > 0)) return -1;
+  let waitMs = 0;
+  if (client !== null) {
+    client.take(bytes, nowMs);
+    if (!client.refuses) waitMs = client.waitMs(nowMs);
+  }
+  for (const limit of topic ?? []) {
+    limit.take(bytes, nowMs);
+    if (!limit.refuses) waitMs = Math.max(waitMs, limit.waitMs(nowMs));
+  }
+  return waitMs;
+}

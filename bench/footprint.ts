@@ -2,7 +2,7 @@
  * What the gateway costs while it does nothing: `npm run bench -- footprint [--rounds N]`
  *
  * Start: from spawning the program to its first CONNACK, with an empty store and with the store of the run before, beside a
- * bare `node -e 0`, in turns. Memory and CPU: of the process at rest, from /proc, after it has been idle.
+ * bare `node -e 0`, in turns. Commands that only ask: from spawning them to their end, in turns with a bare node. Memory and CPU: of the process at rest, from /proc, after it has been idle.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -22,15 +22,15 @@ const CONNECT = Buffer.from([0x10, 13, 0, 4, 77, 81, 84, 84, 4, 2, 0, 0, 0, 1, 9
 const directory = await mkdtemp(join(tmpdir(), "fieldgate-footprint-"));
 const port = await freePort();
 const config = join(directory, "fieldgate.yaml");
-await writeFile(
-  config,
-  JSON.stringify({
-    store: { path: join(directory, "store") },
-    listeners: [{ name: "bench", port }],
-    control: { socket: join(directory, "control.sock") },
-    log: { level: "error" },
-  }),
-);
+const keys = {
+  store: { path: join(directory, "store") },
+  listeners: [{ name: "bench", port }],
+  control: { socket: join(directory, "control.sock") },
+  log: { level: "error" },
+};
+// As people write it: each key of the document on a line of its own.
+const lines = Object.entries(keys).map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`);
+await writeFile(config, lines.join(""));
 
 const bare: number[] = [];
 const empty: number[] = [];
@@ -52,6 +52,7 @@ console.log(`first CONNACK, store of a run before ${line(again)}`);
 const { child } = await start();
 const pid = child.pid ?? 0;
 await sleep(3000);
+await asking();
 const before = await cpuTicks(pid);
 await sleep(IDLE_MS);
 const share = (await cpuTicks(pid)) - before;
@@ -65,6 +66,27 @@ await rm(directory, { recursive: true, force: true });
 function line(times: readonly number[]): string {
   const ms = median(times);
   return `${ms.toFixed(0)} ms, ${(ms / base).toFixed(1)} times bare node (medians of ${rounds})`;
+}
+
+/** Commands that ask a gateway at rest, found by its configuration. */
+async function asking(): Promise<void> {
+  const commands = ["status", "ledger", "clients", "queue", "uplink", "retained", "site"];
+  const bareTimes: number[] = [];
+  const times = new Map(commands.map((name) => [name, [] as number[]]));
+  for (let round = 0; round < rounds; round++) {
+    bareTimes.push(await bareStart());
+    for (const name of commands) {
+      const began = performance.now();
+      spawnSync(process.execPath, ["dist/fieldgate.js", name, "--config", config]);
+      times.get(name)?.push(performance.now() - began);
+    }
+  }
+  const bareMs = median(bareTimes);
+  for (const [name, each] of times) {
+    const ratio = (median(each) / bareMs).toFixed(2);
+    const label = `fieldgate ${name}`.padEnd(36);
+    console.log(`${label} ${median(each).toFixed(0)} ms, ${ratio} times bare node`);
+  }
 }
 
 async function start() {

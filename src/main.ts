@@ -1,8 +1,7 @@
 import { parseArgs } from "node:util";
 import { FieldgateError } from "./base/errors.ts";
 import { CATALOGUE } from "./cli/catalogue.ts";
-import type { Command, Option } from "./cli/command.ts";
-import { CONFIG_PATH } from "./cli/socket.ts";
+import { CONFIG_PATH, type Command, type Option } from "./cli/command.ts";
 
 const EXIT = { fine: 0, critical: 2, unknown: 3 } as const;
 

@@ -1,5 +1,8 @@
 import { FieldgateError } from "../base/errors.ts";
 
+/** Where the configuration lies when nothing else is said. */
+export const CONFIG_PATH = "/etc/fieldgate/fieldgate.yaml";
+
 /** What the command line says, options already read. */
 export interface Invocation {
   readonly configPath: string;

@@ -1,8 +1,7 @@
+import { readFile } from "node:fs/promises";
+import { CONTROL_SOCKET, controlSocketIn } from "../config/control-socket.ts";
 import { ask, follow, tell } from "../control/control-client.ts";
-import type { Invocation } from "./command.ts";
-
-/** Where the configuration lies when nothing else is said. */
-export const CONFIG_PATH = "/etc/fieldgate/fieldgate.yaml";
+import { CONFIG_PATH, type Invocation } from "./command.ts";
 
 type Asker = Pick<Invocation, "configPath" | "socket">;
 
@@ -29,12 +28,13 @@ export async function* followGateway(
   yield* follow(await socketOf(asker), name, opened);
 }
 
-/**
- * The control socket that was given, or that a configuration names. Reading one costs more than asking a gateway: only who
- * names no socket pays for it.
- */
+/** The control socket that was given, or that a configuration names; where the usual file is missing, the usual socket. */
 async function socketOf({ configPath, socket }: Asker): Promise<string> {
   if (socket !== null) return socket;
+  const text = await readFile(configPath, "utf8").catch(() => null);
+  if (text === null && configPath === CONFIG_PATH) return CONTROL_SOCKET;
+  const found = text === null ? null : controlSocketIn(text);
+  if (found !== null) return found;
   const { loadConfig } = await import("../config/yaml-load.ts");
   return (await loadConfig(configPath)).control.socket;
 }

@@ -1,4 +1,5 @@
 import * as Type from "typebox";
+import { CONTROL_SOCKET } from "./control-socket.ts";
 import { access } from "./schema-access.ts";
 import { mqtt, store } from "./schema-broker.ts";
 import { type decode, device, type framing } from "./schema-devices.ts";
@@ -114,7 +115,7 @@ const health = section(
 const control = section(
   {
     socket: text({
-      default: "/run/fieldgate/control.sock",
+      default: CONTROL_SOCKET,
       description: "Unix socket of the command line tool.",
     }),
     feedMax: whole({

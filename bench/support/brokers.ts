@@ -22,10 +22,12 @@ const START_MS_MAX = 20_000;
 /**
  * The program as it is shipped, on a store of its own.
  * @param mqtt what differs from the default in that section of the configuration
+ * @param access the same of that section
  */
 export async function startOurs(
   durability: "fast" | "local",
   mqtt: Readonly<Record<string, unknown>> = {},
+  access: Readonly<Record<string, unknown>> = {},
 ): Promise<Subject> {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-bench-"));
   const path = join(directory, "fieldgate.yaml");
@@ -33,6 +35,7 @@ export async function startOurs(
     store: { path: join(directory, "store"), durability },
     listeners: [{ name: "bench", port: 0 }],
     mqtt,
+    access,
     control: { socket: join(directory, "control.sock") },
   };
   await writeFile(path, JSON.stringify(config));

@@ -1,6 +1,7 @@
 import { errorFields } from "../base/errors.ts";
 import { jsonLog, type Log } from "../base/log.ts";
 import { systemBootMs, systemClock } from "../base/system-clock.ts";
+import { withCredentials } from "../config/credentials.ts";
 import { ConfigLayers } from "../config/file-layers.ts";
 import { loadText } from "../config/yaml-load.ts";
 import { ConfigTrial } from "../control/config-trial.ts";
@@ -24,6 +25,8 @@ Exit codes: 0 ended by a signal, 2 it could not start
 `,
 
   async run({ configPath }) {
+    // What the gateway writes, the store above all, is for nobody else to read, whoever starts it.
+    process.umask(0o077);
     const trial = new ConfigTrial(await loadText(configPath), systemClock);
     const stop = new AbortController();
     const ended = new Promise<NodeJS.Signals>((resolve) => {
@@ -56,7 +59,7 @@ interface Running {
 async function runOnce(path: string, { trial, ended, watched, signal }: Running): Promise<boolean> {
   const { text, isTrying } = trial;
   const layers = await ConfigLayers.of(text, path);
-  const { config } = layers;
+  const config = withCredentials(layers.config, process.env["CREDENTIALS_DIRECTORY"]);
   const clock = systemClock;
   const write = (line: string) => process.stderr.write(line);
   const log = jsonLog({ clock, level: () => layers.live.log.level, write });

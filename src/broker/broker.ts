@@ -31,6 +31,7 @@ import { OVERLOAD_EVERY_MS, Overload } from "./overload.ts";
 import type { Channel } from "./ports.ts";
 import { Rates } from "./rates.ts";
 import { Retained } from "./retained.ts";
+import { RetainedSources } from "./retained-sources.ts";
 import { type Listener, Router } from "./router.ts";
 import type { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
@@ -92,7 +93,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       ...options,
       ratesOf: (topic) => this.#rates.ofTopic(topic),
     });
-    this.#retained = new Retained(journal.rows("retained"), options.retainedMax, counters);
+    const sources = new RetainedSources(journal.rows("retainer"), access, log);
+    this.#retained = new Retained(journal.rows("retained"), sources, options, counters);
     const parts = { journal, router: this.routes, counters, log };
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
     this.#sessions = new Sessions(options, { ...parts, access, shares: this.#shares });
@@ -123,12 +125,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     await this.#publishWillsLeft();
     await this.#control.start();
     signal.throwIfAborted();
-    const unwatch = clock.every(WATCH_MS, () => this.#watch());
-    const untick = clock.every(OVERLOAD_EVERY_MS, () => this.#tick());
-    this.#stopWatching = () => {
-      unwatch();
-      untick();
-    };
+    const watches = [
+      clock.every(WATCH_MS, () => this.#watch()),
+      clock.every(OVERLOAD_EVERY_MS, () => this.#tick()),
+    ];
+    this.#stopWatching = () => watches.forEach((end) => void end());
     for (const options of this.#options.listeners) {
       const listener = new NetListener(options, {
         ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
@@ -260,7 +261,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   unexpected(_connection: Connection, reason: string): void {
     this.#counters.dropped(reason);
   }
-
   mustPause(connection: Connection): boolean {
     return this.#backpressure.mustPause(connection);
   }

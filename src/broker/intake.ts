@@ -4,6 +4,7 @@ import { Fifo } from "../base/fifo.ts";
 import type { Log } from "../base/log.ts";
 import { lowerQoS, type QoS } from "../mqtt/message.ts";
 import type { PublishFrame } from "../mqtt/publish-frame.ts";
+import type { Rights } from "./access.ts";
 import type { Counters } from "./counters.ts";
 import type { BrokerJournal } from "./ports.ts";
 import type { Retained } from "./retained.ts";
@@ -104,7 +105,9 @@ export class Intake {
       }
       return error.message;
     }
-    if (frame.retain) this.#retained.keep(frame, (error) => this.#rowFailed(error));
+    if (frame.retain) {
+      this.#retained.keep(frame, publisher.rights ?? null, (error) => this.#rowFailed(error));
+    }
     this.#counters.accepted++;
     this.#counters.acceptedDurable++;
     publisher.published++;
@@ -142,6 +145,8 @@ export interface Publisher {
   lastSeq: number;
   /** How many of its messages were taken. */
   published: number;
+  /** What it may do; nothing for one within. */
+  readonly rights?: Rights;
   /** It holds what is refused, QoS 0 aside, and tries again: a refusal is no loss. */
   readonly holdsRefused: boolean;
   /** A message is kept: acknowledge it. */

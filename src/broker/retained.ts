@@ -1,8 +1,14 @@
 import type { Message, QoS } from "../mqtt/message.ts";
 import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
 import { TopicTree } from "../mqtt/topic-tree.ts";
+import type { Rights } from "./access.ts";
 import type { Counters } from "./counters.ts";
 import type { Rows } from "./ports.ts";
+import type { RetainedSources } from "./retained-sources.ts";
+
+export interface RetainedLimits {
+  readonly retainedMax: number;
+}
 
 /**
  * Retained messages: in memory by topic, and as rows that commit together with the message itself.
@@ -10,13 +16,15 @@ import type { Rows } from "./ports.ts";
  */
 export class Retained {
   readonly #rows: Rows;
+  readonly #sources: RetainedSources;
   readonly #max: number;
   readonly #counters: Counters;
   readonly #tree = new TopicTree<PublishFrame>();
 
-  constructor(rows: Rows, max: number, counters: Counters) {
+  constructor(rows: Rows, sources: RetainedSources, limits: RetainedLimits, counters: Counters) {
     this.#rows = rows;
-    this.#max = max;
+    this.#sources = sources;
+    this.#max = limits.retainedMax;
     this.#counters = counters;
   }
 
@@ -25,6 +33,7 @@ export class Retained {
   }
 
   async load(): Promise<void> {
+    await this.#sources.load();
     for await (const [topic, value] of this.#rows.entries({})) {
       const message = { topic, payload: value.subarray(1), retain: true, properties: null };
       this.#tree.set(topic, publishFrameOf({ ...message, qos: value[0] as number as QoS }));
@@ -33,11 +42,13 @@ export class Retained {
 
   /**
    * Keeps a message as the last of its topic; an empty payload takes the last one away [MQTT-3.3.1-10].
+   * `rights`: of the client that publishes, null for one within; it must still have them when the message is given out.
    * Its row joins the commit that gathers now. `failed` is told when the row could not be written.
    */
-  keep(message: Message, failed: (error: unknown) => void): void {
+  keep(message: Message, rights: Rights | null, failed: (error: unknown) => void): void {
     const { topic, payload, qos } = message;
     if (payload.length === 0) {
+      this.#sources.note(topic, true, rights);
       if (this.#tree.delete(topic)) this.#rows.del(topic).catch(failed);
       return;
     }
@@ -45,6 +56,7 @@ export class Retained {
       this.#counters.dropped("retained-full");
       return;
     }
+    this.#sources.note(topic, false, rights);
     const copy = Buffer.from(payload);
     this.#tree.set(
       topic,
@@ -57,6 +69,8 @@ export class Retained {
   }
 
   match(filter: string, found: (frame: PublishFrame) => void): void {
-    this.#tree.match(filter, found);
+    this.#tree.match(filter, (frame) => {
+      if (this.#sources.mayStand(frame.topic)) found(frame);
+    });
   }
 }

@@ -345,6 +345,49 @@ describe("rights that change", () => {
     }));
 });
 
+describe("a retained message whose publisher has lost the right, or is gone", () => {
+  for (const restarts of [false, true]) {
+    it(`is not given out any more${restarts ? ", after a restart either" : ""}, until it has it again`, () =>
+      check(async (site, users) => {
+        const ann = await as(site, "ann");
+        const bob = await as(site, "bob");
+        ann.send(retained("plant/ann/x", "of ann", 1, 1));
+        bob.send(retained("plant/bob/x", "of bob", 1, 1));
+        await Promise.all([ann.next("puback"), bob.next("puback")]);
+        const { ann: _, ...others } = USERS;
+        await users.write(others);
+        await ann.ended();
+        if (restarts) await site.restart();
+        const screen = await as(site, "screen");
+        await subscribe(screen, "plant/#", 1);
+        await until("it has come", () => payloads(screen).length > 0);
+        await screen.settled();
+        assert.deepEqual(payloads(screen), ["of bob"]);
+        await users.write(USERS);
+        await subscribe(screen, "plant/ann/#", 1);
+        await until("it has come", () => payloads(screen).includes("of ann"));
+      }));
+  }
+
+  it("is nobody's any more once another one has published there, and goes when it is taken away", () =>
+    check(async (site, users) => {
+      const ann = await as(site, "ann");
+      const desk = await as(site, "desk");
+      ann.send(retained("plant/ann/x", "of ann", 1, 1), retained("plant/ann/y", "of ann", 1, 2));
+      await ann.next("puback");
+      await ann.next("puback");
+      desk.send(retained("plant/ann/x", "of desk", 1, 1), retained("plant/ann/y", "", 1, 2));
+      await desk.next("puback");
+      await desk.next("puback");
+      await users.write({ ...USERS, ann: ["nothing"] });
+      const screen = await as(site, "screen");
+      await subscribe(screen, "plant/#", 1);
+      await until("it has come", () => payloads(screen).includes("of desk"));
+      await screen.settled();
+      assert.deepEqual(payloads(screen), ["of desk"]);
+    }));
+});
+
 describe("a client id", () => {
   it("of another user's session is refused with 5; neither loses anything", () =>
     check(async (site) => {

@@ -1,0 +1,53 @@
+/**
+ * How others are served while a broker is attacked: `npm run bench -- attacks [--seconds N]`
+ *
+ * One client publishes 500 messages a second at QoS 1 to another, through the program as it is shipped, its limits at their
+ * defaults; an attacker in a process of its own does its worst meanwhile. The bound is that of a broker with a core to itself.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { hashPassword } from "../src/access/phc.ts";
+import { startOurs } from "./support/brokers.ts";
+import { figure, table } from "./support/figures.ts";
+import { mqload } from "./support/mqload.ts";
+
+const { values } = parseArgs({ options: { seconds: { type: "string", default: "5" } } });
+const ATTACKS = ["none", "flood", "loris", "middle", "guess", "subscribe", "halfopen"] as const;
+
+const folder = await mkdtemp(join(tmpdir(), "fieldgate-attacks-"));
+const usersFile = join(folder, "users");
+const hash = await hashPassword(Buffer.from("right"));
+await writeFile(usersFile, `# fieldgate users 1\nann:${hash}\n# end\n`);
+const subject = await startOurs("local", {}, { usersFile });
+const rows = [["latency of others, ms", "median", "p99", "missing", "bound of p99"]];
+try {
+  for (const name of ATTACKS) {
+    const end = name === "none" ? async () => {} : await attack(name);
+    const load = ["-m", "pair", "-P", 1, "-q", 1, "-r", 500];
+    const seen = await mqload("-p", subject.port, ...load, "-t", Number(values.seconds));
+    await end();
+    const ms = [seen.p50_us / 1000, seen.p99_us / 1000].map(figure);
+    rows.push([name, ...ms, String(seen.missing), "50"]);
+  }
+  console.log(table(rows));
+} finally {
+  await subject.end();
+  await rm(folder, { recursive: true });
+}
+
+/** Begins an attack; the returned function ends it. */
+async function attack(name: string): Promise<() => Promise<void>> {
+  const argv = ["bench/support/attacker.mjs", name, String(subject.port)];
+  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
+  const exit = once(child, "exit");
+  await once(createInterface({ input: child.stdout }), "line");
+  return async () => {
+    child.kill("SIGKILL");
+    await exit;
+  };
+}

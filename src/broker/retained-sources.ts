@@ -1,0 +1,86 @@
+import { errorFields } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Access, Principal, Rights } from "./access.ts";
+import type { Rows } from "./ports.ts";
+
+interface Source {
+  readonly clientId: string;
+  readonly principal: Principal;
+}
+
+/**
+ * Who has had a message retained, so that it is not given out once its publisher may not publish there any more. A row's
+ * key is the topic, its value JSON { clientId, principal }; it commits together with the message, and is written only when
+ * another one publishes. Nothing is kept of who is on loopback without a name, and of the gateway itself.
+ */
+export class RetainedSources {
+  readonly #rows: Rows;
+  readonly #access: Access;
+  readonly #log: Log;
+  readonly #byTopic = new Map<string, Source>();
+  /** Of sources, as they are now; forgotten when rights change. */
+  readonly #rights = new Map<Source, Rights>();
+  /** One object for each client, however many topics. */
+  readonly #known = new Map<string, Source>();
+
+  constructor(rows: Rows, access: Access, log: Log) {
+    this.#rows = rows;
+    this.#access = access;
+    this.#log = log;
+  }
+
+  async load(): Promise<void> {
+    this.#access.onChange(() => this.#reconsider());
+    for await (const [topic, value] of this.#rows.entries({})) {
+      this.#byTopic.set(topic, this.#one(Buffer.from(value).toString()));
+    }
+  }
+
+  /** A message was taken to be retained, or, when it is empty, to take away what was. */
+  note(topic: string, isEmpty: boolean, rights: Rights | null): void {
+    const before = this.#byTopic.get(topic);
+    const named = rights !== null && rights.principal.method !== "local" && !isEmpty;
+    if (!named) {
+      if (before === undefined) return;
+      this.#byTopic.delete(topic);
+      this.#rows.del(topic).catch((error) => this.#rowFailed(error));
+      return;
+    }
+    const text = JSON.stringify({ clientId: rights.clientId, principal: rights.principal });
+    const source = this.#one(text);
+    if (source === before) return;
+    this.#byTopic.set(topic, source);
+    this.#rows.put(topic, Buffer.from(text)).catch((error) => this.#rowFailed(error));
+  }
+
+  /** Whether what is retained there may be given out. */
+  mayStand(topic: string): boolean {
+    const source = this.#byTopic.get(topic);
+    if (source === undefined) return true;
+    let rights = this.#rights.get(source);
+    if (rights === undefined) {
+      rights = this.#access.rightsOf(source.principal, source.clientId);
+      this.#rights.set(source, rights);
+    }
+    return rights.mayPublish(topic);
+  }
+
+  #reconsider(): void {
+    this.#rights.clear();
+    const used = new Set(this.#byTopic.values());
+    for (const [text, source] of this.#known) if (!used.has(source)) this.#known.delete(text);
+  }
+
+  #rowFailed(error: unknown): void {
+    this.#log.error("row not written", errorFields(error));
+  }
+
+  #one(text: string): Source {
+    let source = this.#known.get(text);
+    if (source === undefined) {
+      source = JSON.parse(text) as Source;
+      this.#known.set(text, source);
+    }
+    return source;
+  }
+}

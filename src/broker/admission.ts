@@ -92,6 +92,16 @@ export class Admission {
     return false;
   }
 
+  /** The same for a will that an earlier process has left. */
+  mayPublishLeft(
+    { topic, principal }: { readonly topic: string; readonly principal?: Principal },
+    clientId: string,
+  ): boolean {
+    if (this.#access.rightsOf(principal ?? null, clientId).mayPublish(topic)) return true;
+    this.#counters.dropped("not allowed to publish");
+    return false;
+  }
+
   maySubscribe({ rights }: Applicant, filter: string): boolean {
     if (rights.maySubscribe(filter)) return true;
     this.#counters.dropped("not allowed to subscribe");

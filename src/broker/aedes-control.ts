@@ -126,7 +126,7 @@ export class AedesControl {
         claims.set(client, {
           given: packet.clientId !== "" && packet.clientId !== undefined,
           clean: packet.clean !== false,
-          willTopic: packet.will?.topic ?? null,
+          will: packet.will ?? null,
         });
         packet.clientId ||= `auto-${randomUUID()}`;
         done(null, true);
@@ -136,9 +136,12 @@ export class AedesControl {
         const claim = claims.get(client);
         if (connection === null || claim === undefined) return done(refusal(3), false);
         if (!claim.given && !claim.clean) return done(refusal(2), false); // [MQTT-3.1.3-8]
-        const { clean, willTopic } = claim;
+        const { clean, will } = claim;
+        const willTopic = will?.topic ?? null;
         const found = { clientId: client.id, clean, willTopic, username, password };
         const answer = (code: ReturnCode) => {
+          // It is stored with its will, which may have to be judged when nobody is here to ask.
+          if (will !== null) Object.assign(will, { principal: connection.rights.principal });
           if (code === 0) done(null, true);
           else done(refusal(code), false);
         };
@@ -196,7 +199,8 @@ const TOPIC_LEVELS_ANY = 65_536;
 /** What is read off CONNECT before aedes asks who it is. */
 const claims = new WeakMap<
   Client,
-  Pick<ConnectClaims, "clean" | "willTopic"> & {
+  Pick<ConnectClaims, "clean"> & {
+    readonly will: { readonly topic: string } | null;
     /** The client has given an id of its own. */
     readonly given: boolean;
   }

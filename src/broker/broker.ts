@@ -1,4 +1,4 @@
-import { errorFields, FieldgateError } from "../base/errors.ts";
+import { FieldgateError } from "../base/errors.ts";
 import type { Service } from "../base/service.ts";
 import { lowerQoS, type Message } from "../mqtt/message.ts";
 import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
@@ -37,6 +37,7 @@ import type { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import { ShareGroups } from "./share-groups.ts";
 import { Throttle } from "./throttle.ts";
+import { publishWillsLeft } from "./wills-left.ts";
 
 const WATCH_MS = 1000;
 
@@ -122,7 +123,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     };
     await this.#retained.load();
     await this.#sessions.restore(this.#persistence);
-    await this.#publishWillsLeft();
+    await publishWillsLeft(this.#persistence, {
+      log: this.#tools.log,
+      mayPublish: (will, owner) => this.#admission.mayPublishLeft(will, owner),
+      publish: (will, owner) => this.publishWill(will, owner),
+    });
     await this.#control.start();
     signal.throwIfAborted();
     const watches = [
@@ -377,24 +382,5 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#shares.watch(now);
     this.desk.watch();
     this.#backpressure.relax();
-  }
-
-  /**
-   * Those who were connected when the last process ended are gone: their wills are due [MQTT-3.1.2-8]. One for which the
-   * store has no room stays for the next start, and keeps nobody from coming in now.
-   */
-  async #publishWillsLeft(): Promise<void> {
-    for await (const will of this.#persistence.streamWill()) {
-      const { clientId, topic, payload, qos, retain } = will;
-      const owner = clientId.split("\0")[0] ?? "";
-      try {
-        await this.publishWill({ topic, payload, qos, retain, properties: null }, owner);
-      } catch (error) {
-        if (!(error instanceof FieldgateError)) throw error;
-        this.#tools.log.warn("will not published", { clientId: owner, ...errorFields(error) });
-        continue;
-      }
-      await this.#persistence.delWill({ id: clientId });
-    }
   }
 }

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import aedesPersistenceLevel from "aedes-persistence-level";
+import type { Principal } from "./access.ts";
 import type { Range, Rows } from "./ports.ts";
 
 /** What the control plane keeps, as far as we call it ourselves. */
@@ -20,6 +21,8 @@ export interface StoredWill {
   readonly payload: Uint8Array;
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
+  /** Whose it is; missing where an older version has left it. */
+  readonly principal?: Principal;
 }
 
 /**

@@ -154,6 +154,19 @@ describe("a will that its client may not publish", () => {
       assert.deepEqual(payloads(desk), []);
     }));
 
+  for (const stays of [true, false]) {
+    it(`is ${stays ? "" : "not "}published after a crash of the gateway when the right ${stays ? "is there" : "has gone"}`, () =>
+      check(async (site, users) => {
+        const will = { topic: "plant/ann/gone", payload: Buffer.from("no"), qos: 1, retain: true };
+        await as(site, "ann", { will: will as never });
+        if (!stays) users.text = users.text.replace(/^(ann:.*):sensor$/m, "$1:nothing");
+        await site.restart("crash");
+        assert.equal(site.broker.status().retained, stays ? 1 : 0);
+        const { dropped } = site.broker.status();
+        assert.equal(dropped["not allowed to publish"], stays ? undefined : 1);
+      }));
+  }
+
   it("is not published when the user is removed, which closes the connection", () =>
     check(async (site, users) => {
       const desk = await as(site, "desk");

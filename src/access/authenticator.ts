@@ -70,6 +70,7 @@ export class Authenticator {
   stop(): void {
     this.#stopped.abort();
     this.#stopped = new AbortController();
+    this.#passwords.stop();
   }
 
   /** Never rejects. */

@@ -19,6 +19,8 @@ export class PasswordCheck {
   readonly #known = new Set<string>();
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  /** Grows when those who wait are sent away. */
+  #round = 0;
 
   constructor(checksMax: number) {
     this.#checksMax = checksMax;
@@ -33,7 +35,10 @@ export class PasswordCheck {
     if (user !== undefined && this.#known.has(mark)) return true;
     if (this.#waiting >= this.#checksMax) return null;
     this.#waiting++;
-    const checked = this.#last.then(() => isPassword(password, user?.password ?? NOBODY));
+    const round = this.#round;
+    const checked = this.#last.then(() =>
+      round === this.#round ? isPassword(password, user?.password ?? NOBODY) : false,
+    );
     this.#last = checked.catch(() => {});
     try {
       const isRight = (await checked) && user !== undefined && user.password !== null;
@@ -42,6 +47,11 @@ export class PasswordCheck {
     } finally {
       this.#waiting--;
     }
+  }
+
+  /** Those who wait are not checked any more: nobody's password is right. */
+  stop(): void {
+    this.#round++;
   }
 
   #remember(mark: string): void {

@@ -317,8 +317,10 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     if (!this.#admission.maySubscribe(connection, filter)) return false;
     if (session.subscriptions.has(filter)) return true;
     const share = shareOf(filter);
-    if (share !== null && !this.#shares.hasRoomFor(share)) return false;
-    return session.subscriptions.size < this.subscriptionsMax;
+    const hasRoom = share === null || this.#shares.hasRoomFor(share);
+    if (hasRoom && session.subscriptions.size < this.subscriptionsMax) return true;
+    this.#counters.dropped("too many subscriptions");
+    return false;
   }
 
   subscribed(connection: Connection, granted: readonly Granted[]): void {

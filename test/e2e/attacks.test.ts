@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, describe, it } from "node:test";
+import { hashPassword } from "../../src/access/phc.ts";
+import type { BrokerStatus } from "../../src/broker/broker-status.ts";
+import { ask } from "../../src/control/control-client.ts";
+import { publish } from "../support/mqtt-words.ts";
+import { Program } from "../support/program.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { until } from "../support/until.ts";
+
+/** What each attack is counted as: closed, or dropped. */
+const ATTACKS: readonly (readonly [name: string, what: string, reason: string])[] = [
+  ["flood", "5,000 connections in a burst, again and again", "too many new connections a second"],
+  ["loris", "500 CONNECTs, byte by byte", "no CONNECT in time"],
+  ["middle", "200 packets that do not end", "packet not finished in time"],
+  ["guess", "100 connections that guess a password", "too many failed attempts"],
+  ["subscribe", "filters full of wildcards, without end", "too many subscriptions"],
+  ["halfopen", "QoS 2 that is never released", "too many QoS 2 messages wait for PUBREL"],
+];
+
+/** A machine that others use, too: bench/attacks.ts has the figure that is meant. */
+const MS_MAX = 3000;
+
+describe("the program serves others, and counts what it refuses, beside", () => {
+  let folder = "";
+  let port = 0;
+  let program: Program;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "fieldgate-attacks-"));
+    const usersFile = join(folder, "users");
+    const hash = await hashPassword(Buffer.from("right"));
+    await writeFile(usersFile, `# fieldgate users 1\nann:${hash}\n# end\n`);
+    const path = join(folder, "fieldgate.yaml");
+    const config = {
+      store: { path: join(folder, "store") },
+      listeners: [{ name: "test", port: 0 }],
+      control: { socket: join(folder, "control.sock") },
+      mqtt: {
+        ...{ connectTimeoutMs: 1000, packetTimeoutMs: 1000, inboundInflightMax: 200 },
+        ...{ subscriptionsMax: 500, overloadLagMs: 0 },
+      },
+      access: { usersFile, attempts: { waitMsMax: 500 } },
+    };
+    await writeFile(path, JSON.stringify(config));
+    program = new Program(path);
+    port = await program.start();
+  });
+
+  after(async () => {
+    await program.terminate();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  for (const [name, what, reason] of ATTACKS) {
+    it(what, async () => {
+      const other = await RawClient.connected(port, { clientId: "other" });
+      const attacker = await begin(name);
+      try {
+        const times: number[] = [];
+        const counted = async () => {
+          const { broker } = (await ask(join(folder, "control.sock"), "status")) as {
+            broker: BrokerStatus;
+          };
+          return (broker.closed[reason] ?? 0) + (broker.dropped[reason] ?? 0) > 0;
+        };
+        const measure = async () => {
+          const sent = performance.now();
+          other.send(publish("other", "x", 1, 1));
+          await other.next("puback");
+          times.push(performance.now() - sent);
+        };
+        await until("it is counted", async () => {
+          await measure();
+          return counted();
+        });
+        for (let i = 0; i < 100; i++) await measure();
+        const p99 = times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0;
+        assert.ok(p99 < MS_MAX, `p99 ${p99.toFixed(1)} ms`);
+      } finally {
+        attacker.kill("SIGKILL");
+        other.drop();
+      }
+    });
+  }
+
+  async function begin(name: string): Promise<ChildProcess> {
+    const argv = ["bench/support/attacker.mjs", name, String(port)];
+    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
+    await once(createInterface({ input: child.stdout }), "line");
+    return child;
+  }
+});

@@ -80,7 +80,7 @@ export function assertScreen(name: string, screen: string): void {
 }
 
 /** What of a screen is the same each time. */
-function masked(screen: string): string {
+export function masked(screen: string): string {
   return screen
     .replaceAll(/\/tmp\/[\w.-]+/g, "DIR")
     .replaceAll(/\b[0-9a-f]{32}\b/g, "JOURNAL")

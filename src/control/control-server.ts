@@ -36,7 +36,7 @@ export class ControlServer implements Service {
       const message = `another gateway answers on ${path}: stop it, or give this one a control.socket of its own`;
       throw new FieldgateError("ERR_CONTROL", message, { details });
     }
-    await mkdir(dirname(path), { recursive: true }).catch(() => {}); // listen() says what is wrong
+    await mkdir(dirname(path), { recursive: true, mode: 0o750 }).catch(() => {}); // listen() says what is wrong
     await unlink(path).catch(() => {}); // what a killed process has left
     const server = createServer((request, response) => {
       this.#answering++;
@@ -49,7 +49,10 @@ export class ControlServer implements Service {
         const message = `control socket ${path} cannot be made: ${cause.message}`;
         reject(new FieldgateError("ERR_CONTROL", message, { cause, details }));
       });
+      // It is made while listen() runs: never, not for a moment, may others use it.
+      const usual = process.umask(0o117);
       server.listen(path, resolve);
+      process.umask(usual);
     });
     await chmod(path, 0o660);
   }

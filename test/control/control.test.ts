@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { FieldgateError } from "../../src/base/errors.ts";
 import { jsonLog } from "../../src/base/log.ts";
@@ -137,6 +137,7 @@ describe("the control socket", () => {
   it("is for owner and group only, and says when nobody answers", async () => {
     await withServer({}, async (socket) => {
       assert.equal((await stat(socket)).mode & 0o777, 0o660);
+      assert.equal((await stat(dirname(socket))).mode & 0o777, 0o750);
     });
     await assert.rejects(ask("/nowhere/control.sock", "status"), { code: "ERR_CONTROL" });
   });
@@ -147,7 +148,7 @@ async function withServer(
   work: (socket: string, lines: readonly string[]) => Promise<void>,
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-control-"));
-  const socket = join(directory, "control.sock");
+  const socket = join(directory, "run", "control.sock");
   const lines: string[] = [];
   const write = (line: string) => lines.push(line);
   const log = jsonLog({ clock: systemClock, level: "info", write });

@@ -118,6 +118,12 @@ describe("a technician at the serial lines", () => {
     assert.match(out, /^device meters: \/.*, open$/m);
   });
 
+  it("is told when no port came and none went", async () => {
+    const { code, out, err } = await asked("serial", "identify", "--seconds", "1");
+    assert.deepEqual([code, out], [1, "nothing came and nothing went\n"]);
+    assert.match(err, /\d+ ports seen: plug one in, or pull one/);
+  });
+
   it("finds out who answers at a port, and that a port of the gateway is busy", async () => {
     const { code, out } = await asked("serial", "probe", port, "--units", "4");
     assert.equal(code, 0, out);

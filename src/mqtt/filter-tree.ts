@@ -51,7 +51,7 @@ export class FilterTree<Key, Value> {
 
   /** Calls `found` for every value whose filter matches a topic that `filter` matches too. */
   meeting(filter: string, found: (key: Key, value: Value) => void): void {
-    meet(this.#root, filter.split("/"), 0, !filter.startsWith("$"), found);
+    meet(this.#root, filter.split("/"), 0, true, found);
   }
 }
 
@@ -106,18 +106,19 @@ function meet<Key, Value>(
   node: Node<Key, Value>,
   levels: readonly string[],
   depth: number,
-  open: boolean,
+  top: boolean,
   found: (key: Key, value: Value) => void,
 ): void {
   const level = levels[depth];
+  const open = !(top && level?.startsWith("$")); // [MQTT-4.7.2-1]
   if (open) tell(node.children?.get("#"), found);
   if (level === undefined || level === "#") tell(node, found); // "a/#" matches "a" too
   if (level === undefined || node.children === null) return;
   const all = level === "#" || level === "+";
   for (const [name, child] of node.children) {
-    if (name === "#" || (depth === 0 && all && name.startsWith("$"))) continue;
+    if (name === "#" || (top && all && name.startsWith("$"))) continue;
     if (!all && name !== level && !(open && name === "+")) continue;
-    meet(child, levels, level === "#" ? depth : depth + 1, true, found);
+    meet(child, levels, level === "#" ? depth : depth + 1, false, found);
   }
 }
 

@@ -239,6 +239,18 @@ describe("a technician at a running gateway", () => {
     }
   });
 
+  it("is answered in JSON by each command that asks, and in colours by none of them in a pipe", async () => {
+    const asking = ["status", "ledger", "clients", "retained", "queue", "uplink", "site", "time"];
+    const others = [["serial"], ["top", "--count", "1"], ["config", "diff", file]];
+    for (const argv of [...asking.map((name) => [name]), ...others]) {
+      const json = await asked(...argv, "--json");
+      assert.equal(typeof JSON.parse(json.out), "object", argv.join(" "));
+      const screen = await fieldgate(...argv, "--socket", socket);
+      assert.ok(!screen.out.includes("\u001b["), argv.join(" "));
+      assert.equal(json.code, screen.code, argv.join(" "));
+    }
+  });
+
   it("sees clients, and disconnects one", async () => {
     const client = await RawClient.connected(port, { clientId: "sensor-1", clean: false });
     await client.settled();

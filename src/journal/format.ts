@@ -49,8 +49,12 @@ export async function journalId(
   return id;
 }
 
-/** Makes an empty store a journal of this format. */
-export async function writeMeta(store: Store, id: string, { version }: StoreFormat): Promise<void> {
+/** Makes an empty store a journal of this format. On one that is that already, it syncs what was written before. */
+export async function writeMeta(
+  store: Store,
+  id: string,
+  { version }: StoreFormat = FORMAT,
+): Promise<void> {
   await store.write([metaChange({ id, version })], true);
 }
 

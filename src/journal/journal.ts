@@ -15,7 +15,7 @@ export interface Journal {
   readonly id: string;
   /**
    * The last seq that was given out, durable or not; 0 at first. Seqs rise and are never used twice; they are not without gaps:
-   * after a stop that was not clean many are left out, because what a crash took away may have been sent somewhere.
+   * at each start many are left out, because what a crash took away may have been sent somewhere.
    */
   readonly lastSeq: number;
   /** Everything up to here would survive a power cut (under `durability: fast`: was written). */

@@ -13,7 +13,6 @@ export const KEY = {
   index: 0x71, // q, u32 queue, u64 first seq of the block
   row: 0x72, // r, u8 length of the space, space, key
   trimmed: 0x74, // t
-  clean: 0x7a, // z
 } as const;
 
 /** A key that is one letter, or the lowest key of a kind. */

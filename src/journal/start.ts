@@ -1,19 +1,20 @@
 import { errorFields } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
 import type { Position } from "./appender.ts";
 import { type Block, LANES, laneTotalsOf, openBlock } from "./block.ts";
 import { FORMAT, journalId, type StoreFormat, writeMeta } from "./format.ts";
 import { above, blockKeySeq, KEY, kindKey } from "./keys.ts";
 import type { JournalTools } from "./options.ts";
 import { pages } from "./pages.ts";
-import { numbersRow } from "./small-row.ts";
 import { type Store, StoreDamage } from "./store.ts";
 
 /**
- * After a stop that was not clean, so many seqs are left out. Whatever was lost, under `durability: fast` or by a disk that
- * lies, may have been sent somewhere: its seqs must not name other messages. Nine million such stops fit into 2^53.
+ * At each start so many seqs are left out, and by chance up to so many more. What the last life lost, under `durability: fast` or by
+ * a disk that lies, may have been sent somewhere: its seqs must not name other messages. By chance, because such a disk forgets
+ * this start too, and the next one must not go on where this one did; after clean stops too, because it remembers one that was
+ * followed by more. Seven million starts with messages fit into 2^53.
  */
-const SEQ_SKIP = 1_000_000_000;
+const SEQ_SKIP = 2 ** 27;
+const SEQ_SKIP_CHANCE = 2 ** 31;
 const BLOCKS_BACK_MAX = 1000;
 
 export interface Opened {
@@ -37,7 +38,7 @@ export async function openStore(
   format = FORMAT,
 ): Promise<Opened> {
   let quarantine: string | null = null;
-  const openSound = () => openIn(store, newId, format, tools.log);
+  const openSound = () => openIn(store, newId, format, tools);
   try {
     return { ...(await openSound()), quarantine };
   } catch (error) {
@@ -53,31 +54,21 @@ export async function openStore(
   return { ...(await openSound()), quarantine };
 }
 
-/** The mark of a clean stop. Taken away at the next start. */
-export async function writeClean(store: Store): Promise<void> {
-  const key = kindKey(KEY.clean);
-  await store.write([{ key, value: numbersRow(key, []) }], true);
-}
-
 async function openIn(
   store: Store,
   newId: string,
   format: StoreFormat,
-  log: Log,
+  { log, random }: JournalTools,
 ): Promise<Omit<Opened, "quarantine">> {
   await store.open();
   const id = await journalId(store, format, log);
   if (id === null) return await create(store, newId, format);
   const last = await lastBlock(store);
-  const cleanKey = kindKey(KEY.clean);
-  const isClean = (await store.get(cleanKey)) !== undefined;
-  if (isClean) await store.write([{ key: cleanKey, value: null }], true);
-  const isSure = isClean && !last.isDamaged;
   return {
     id,
     position: {
       lastSeq: last.seq,
-      skip: isSure ? 0 : SEQ_SKIP,
+      skip: SEQ_SKIP + Math.floor(random() * SEQ_SKIP_CHANCE),
       laneTotals: last.block ? laneTotalsOf(last.block) : new Array(LANES).fill(0),
       bytes: last.block ? last.block.bytesBefore + last.block.value.length : 0,
     },
@@ -97,7 +88,7 @@ async function create(
 /** The newest block that is sound, and the seq that no block goes beyond. */
 async function lastBlock(
   store: Store,
-): Promise<{ readonly block: Block | null; readonly seq: number; readonly isDamaged: boolean }> {
+): Promise<{ readonly block: Block | null; readonly seq: number }> {
   const blocks = { gte: kindKey(KEY.block), lt: above(kindKey(KEY.block)) };
   let seq = 0;
   for await (const [key, value] of pages(store, {
@@ -107,10 +98,10 @@ async function lastBlock(
   })) {
     const firstSeq = blockKeySeq(key);
     const block = openBlock(value, firstSeq);
-    if (block) return { block, seq: Math.max(seq, block.lastSeq), isDamaged: seq > 0 };
+    if (block) return { block, seq: Math.max(seq, block.lastSeq) };
     seq = Math.max(seq, firstSeq);
   }
-  return { block: null, seq, isDamaged: seq > 0 };
+  return { block: null, seq };
 }
 
 /**
@@ -118,5 +109,5 @@ async function lastBlock(
  * for anything else.
  */
 export function beyond(position: Position, seenSeq: number): Position {
-  return seenSeq > position.lastSeq ? { ...position, lastSeq: seenSeq, skip: SEQ_SKIP } : position;
+  return { ...position, lastSeq: Math.max(position.lastSeq, seenSeq) };
 }

@@ -11,6 +11,7 @@ import { Copying } from "./copying.ts";
 import { type JournalCounters, type JournalFigures, newCounters } from "./counters.ts";
 import { Cursors } from "./cursors.ts";
 import { BOOTS_SPACE, Dating } from "./dating.ts";
+import { writeMeta } from "./format.ts";
 import { GroupCommit } from "./group-commit.ts";
 import type {
   BlockCopies,
@@ -29,7 +30,7 @@ import { Retention } from "./retention.ts";
 import { RowSpaces } from "./row-spaces.ts";
 import { Shedding } from "./shedding.ts";
 import { Space } from "./space.ts";
-import { beyond, type Opened, openStore, writeClean } from "./start.ts";
+import { beyond, type Opened, openStore } from "./start.ts";
 import type { Store } from "./store.ts";
 
 /** A journal on a store: what the implementations have in common, which is everything but the disk. */
@@ -134,7 +135,8 @@ export class StoreJournal implements Journal, Service {
     try {
       await this.#commit.stop();
       await this.#retention.ended();
-      await writeClean(this.store);
+      // Nothing was synced until now.
+      if (this.options.durability === "fast") await writeMeta(this.store, this.id);
     } catch (error) {
       this.tools.log.error("the journal closes without its last entries", errorFields(error));
       throw error;

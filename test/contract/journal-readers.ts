@@ -185,7 +185,7 @@ export function trimming(kind: JournalKind): void {
     await journal.tidy();
     assert.deepEqual(await texts(journal), ["20"]);
     journal = await kind.restart(journal);
-    assert.equal(journal.append(message("t", "21"), 0, NOW, []), 21);
+    assert.ok(journal.append(message("t", "21"), 0, NOW, []) > 20);
     assert.equal(journal.laneTotals[0], 21);
     await journal.committed();
     assert.deepEqual(await texts(journal), ["20", "21"]);

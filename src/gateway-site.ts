@@ -3,10 +3,12 @@ import type { Log } from "./base/log.ts";
 import type { Random } from "./base/random.ts";
 import type { Service } from "./base/service.ts";
 import type { Config } from "./config/schema.ts";
+import { SiteSubscribers } from "./gateway-fanout.ts";
 import { BLOCK_VERSION } from "./journal/block.ts";
 import type { LevelJournalOptions } from "./journal/level-journal.ts";
 import { LevelReplicas } from "./journal/level-replicas.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
+import { Feeds } from "./replica/feeds.ts";
 import { Replication } from "./replica/replication.ts";
 import { tlsNetwork } from "./replica/tls-network.ts";
 import { zlibCodec } from "./replica/zlib-codec.ts";
@@ -29,6 +31,8 @@ interface Tools {
 export class SiteWiring {
   /** Of the copies of other gateways' journals. */
   readonly uplinks = new Uplinks();
+  /** Of this gateway, for messages of the others. */
+  readonly subscribers = new SiteSubscribers();
   /** Endpoints of the cloud that the cluster's etcd names; null when none are looked for there. */
   readonly directory: EtcdDirectory | null;
   /** Of the uplink's rules as they are now. */
@@ -38,6 +42,7 @@ export class SiteWiring {
   readonly #journal: StoreJournal;
   readonly #site: Site;
   #replicas: LevelReplicas | null = null;
+  #feeds: Feeds | null = null;
 
   constructor(config: Config, tools: Tools, journal: StoreJournal, site: Site) {
     this.#config = config;
@@ -57,6 +62,11 @@ export class SiteWiring {
     return [this.#replicas, this.directory].filter((each) => each !== null);
   }
 
+  /** What starts behind the broker. */
+  get feeds(): readonly Service[] {
+    return this.#feeds === null ? [] : [this.#feeds];
+  }
+
   /** Null without `cluster.peer`. */
   replication(journalOptions: LevelJournalOptions): Replication | null {
     const { cluster, gateway, store } = this.#config;
@@ -69,7 +79,7 @@ export class SiteWiring {
     );
     this.#replicas = replicas;
     const isSafe = store.durability === "safe";
-    return new Replication(
+    const replication = new Replication(
       { limits, isSafe, whenAlone: limits.whenAlone, format: BLOCK_VERSION },
       {
         clock,
@@ -85,9 +95,21 @@ export class SiteWiring {
           const one = replicas.all().find(({ id }) => id === replica.id);
           const carried = one === undefined ? null : this.uplink(one, origin);
           if (carried !== null) void this.uplinks.add(replica.id, carried);
+          if (one !== undefined) feeds.add(one, origin);
         },
+        subscribers: this.subscribers,
       },
     );
+    const feeds = new Feeds({
+      clock,
+      log: log.part("feed"),
+      counters: replication.counters,
+      rows: (space) => this.#journal.rows(space),
+      lastSeq: () => this.#journal.lastSeq,
+      take: (...message) => this.subscribers.takeKept(...message),
+    });
+    this.#feeds = feeds;
+    return replication;
   }
 
   /**

@@ -83,6 +83,7 @@ export class Gateway {
     const wallIsSure = () => timekeeper.quality() !== "unset";
     const access = gatewayAccess(config, { ...tools, rows, wallIsSure });
     const broker = newBroker(config, tools, access, journal, replication, wiring.routes);
+    wiring.subscribers.serve(broker);
     const settings = newSettings(config, tools, broker, wiring.routes);
     const attended = config.devices.map((each) => attend(each, config, tools, broker, ours));
     const uplink = wiring.uplink(journal, config.gateway.id);
@@ -122,6 +123,7 @@ export class Gateway {
       parts.access,
       ...(parts.progress === null ? [] : [parts.progress]),
       parts.broker,
+      ...wiring.feeds,
       ...attended.flatMap((each) => [each.device, each.statusTopic, each.commands]),
       ...(parts.downlink === null ? [] : [parts.downlink]),
       parts.host,
@@ -234,6 +236,7 @@ function newBroker(
     memoryBytes: () => process.memoryUsage.rss(),
     journal: isSafe ? new SafeJournal(journal, release) : journal,
     laneOf: (topic) => route(topic)?.lane ?? 0,
+    beyond: (topic) => replication?.beyond(topic) ?? null,
   });
 }
 

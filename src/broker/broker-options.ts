@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import type { Message } from "../mqtt/message.ts";
 import type { Access } from "./access.ts";
 import type { ArrivalLimits } from "./arrivals.ts";
 import type { BackpressureLimits } from "./backpressure.ts";
@@ -40,4 +41,6 @@ export interface BrokerTools {
   readonly memoryBytes: () => number;
   /** The lane of the uplink that carries a topic, 0 for none. */
   readonly laneOf: (topic: string) => number;
+  /** Passes messages of a topic that are not kept on to other gateways of the site; null when nobody there wants them. */
+  readonly beyond?: (topic: string) => ((message: Message) => void) | null;
 }

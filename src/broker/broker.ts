@@ -93,6 +93,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.routes = new Router(tools.laneOf, {
       ...options,
       ratesOf: (topic) => this.#rates.ofTopic(topic),
+      ...(tools.beyond === undefined ? {} : { beyond: tools.beyond }),
     });
     const sources = new RetainedSources(journal.rows("retainer"), access, log);
     this.#retained = new Retained(journal.rows("retained"), sources, options, counters);
@@ -199,6 +200,18 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     );
   }
 
+  /** Takes a message that another gateway of the site has taken, into that lane when somebody here waits for it. Why not, or null. */
+  takeFromPeer(
+    message: Message,
+    publisher: LocalPublisher,
+    { lane, wallMs }: { readonly lane: number; readonly wallMs: number },
+  ): string | null {
+    const route = this.routes.route(message.topic);
+    if (route.refusal !== null || route.reserved) return null; // not for anybody here
+    const frame = publishFrameOf(message);
+    return this.#intake.admitFromPeer(frame, { ...route, lane }, publisher, wallMs);
+  }
+
   /** Calls `listener` with each message to that very topic once it is kept, until the returned function is called. */
   listen(topic: string, listener: Listener): () => void {
     return this.routes.listen(topic, listener);
@@ -283,11 +296,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#admission.left(connection);
     const { session, channel } = connection;
     if (session !== null) this.#sessions.left(session, connection);
-    this.#tools.log.debug("disconnected", {
-      remote: channel.remote,
-      clientId: session?.clientId,
-      reason,
-    });
+    const [remote, clientId] = [channel.remote, session?.clientId];
+    this.#tools.log.debug("disconnected", { remote, clientId, reason });
   }
 
   // ——— what the control plane asks for

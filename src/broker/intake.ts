@@ -61,23 +61,32 @@ export class Intake {
   ): string | null {
     if (frame.qos === 0 && route.lane === 0 && !frame.retain) {
       this.#counters.accepted++;
-      publisher.published++;
-      if (publisher.lastSeq > this.#journal.durableSeq) {
-        this.#uncommitted.push({
-          seq: publisher.lastSeq,
-          frame,
-          route,
-          indexes: null,
-          shared: NO_SHARES,
-          publisher,
-          token: -1,
-        });
-      } else {
-        deliver(frame, route, null, publisher.clientId);
-      }
+      this.#pass(frame, route, publisher);
+      route.beyond?.(frame);
       return null;
     }
-    return this.#keep(frame, route, publisher, token);
+    const nowMs = this.#clock.wallMs();
+    const wallMs = frame.retain ? this.#retained.nextMs(frame.topic, nowMs) : nowMs;
+    const refusal = this.#keep(frame, route, publisher, token, wallMs);
+    if (refusal === null) this.#counters.accepted++;
+    return refusal;
+  }
+
+  /**
+   * Takes a message that another gateway of the site has kept: it is kept here only for those who wait for it here.
+   * @param wallMs when that gateway took it
+   * @returns the reason of a refusal, or null
+   */
+  admitFromPeer(
+    frame: PublishFrame,
+    route: Route<Session>,
+    publisher: Publisher,
+    wallMs: number,
+  ): string | null {
+    const waits = frame.qos > 0 && (route.queued.length > 0 || route.shared.length > 0);
+    if (waits || frame.retain) return this.#keep(frame, route, publisher, -1, wallMs);
+    this.#pass(frame, route, publisher);
+    return null;
   }
 
   /** Delivers a message of the broker's own, of QoS 0: it is not counted and not kept. */
@@ -85,11 +94,24 @@ export class Intake {
     deliver(frame, route, null, "");
   }
 
+  /** To those who are here now, behind what the same publisher still has on its way to the disk. */
+  #pass(frame: PublishFrame, route: Route<Session>, publisher: Publisher): void {
+    publisher.published++;
+    const { lastSeq: seq } = publisher;
+    if (seq > this.#journal.durableSeq) {
+      const nobody = { indexes: null, shared: NO_SHARES, token: -1 };
+      this.#uncommitted.push({ seq, frame, route, publisher, ...nobody });
+    } else {
+      deliver(frame, route, null, publisher.clientId);
+    }
+  }
+
   #keep(
     frame: PublishFrame,
     route: Route<Session>,
     publisher: Publisher,
     token: number,
+    wallMs: number,
   ): string | null {
     const targets = frame.qos === 0 ? NO_TARGETS : route.queued;
     const queues = targets.length === 0 ? NO_QUEUES : queuesWithRoom(route);
@@ -97,7 +119,7 @@ export class Intake {
     const all = shares.length === 0 ? queues : [...queues, ...shares.map(({ queue }) => queue)];
     let seq: number;
     try {
-      seq = this.#journal.append(frame, route.lane, this.#clock.wallMs(), all);
+      seq = this.#journal.append(frame, route.lane, wallMs, all);
     } catch (error) {
       if (!(error instanceof FieldgateError)) throw error;
       if (frame.qos === 0 || !publisher.holdsRefused) {
@@ -106,7 +128,8 @@ export class Intake {
       return error.message;
     }
     if (frame.retain) {
-      this.#retained.keep(frame, publisher.rights ?? null, (error) => this.#rowFailed(error));
+      const rights = publisher.rights ?? null;
+      this.#retained.keep(frame, { wallMs, rights }, (error) => this.#rowFailed(error));
     }
     this.#counters.accepted++;
     this.#counters.acceptedDurable++;

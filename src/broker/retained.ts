@@ -20,6 +20,8 @@ export class Retained {
   readonly #max: number;
   readonly #counters: Counters;
   readonly #tree = new TopicTree<PublishFrame>();
+  /** When the last one of each topic was taken, by the gateway that took it: also of those that took one away. */
+  readonly #stamps = new Map<string, number>();
 
   constructor(rows: Rows, sources: RetainedSources, limits: RetainedLimits, counters: Counters) {
     this.#rows = rows;
@@ -40,13 +42,24 @@ export class Retained {
     }
   }
 
+  /** A time for a message taken now that is later than that of the one before it, whatever clock gave that one its time. */
+  nextMs(topic: string, nowMs: number): number {
+    return Math.max(nowMs, (this.#stamps.get(topic) ?? 0) + 1);
+  }
+
   /**
    * Keeps a message as the last of its topic; an empty payload takes the last one away [MQTT-3.3.1-10].
-   * `rights`: of the client that publishes, null for one within; it must still have them when the message is given out.
-   * Its row joins the commit that gathers now. `failed` is told when the row could not be written.
+   * One that was taken before the last one, as it may come from another gateway, is left alone; of two of the same time all gateways
+   * keep the same one. `rights`: of the client that publishes, null for one within; it must still have them when the message is
+   * given out. Its row joins the commit that gathers now. `failed` is told when the row could not be written.
    */
-  keep(message: Message, rights: Rights | null, failed: (error: unknown) => void): void {
+  keep(
+    message: Message,
+    { wallMs, rights }: { readonly wallMs: number; readonly rights: Rights | null },
+    failed: (error: unknown) => void,
+  ): void {
     const { topic, payload, qos } = message;
+    if (this.#isOutdated(message, wallMs)) return;
     if (payload.length === 0) {
       this.#sources.note(topic, true, rights);
       if (this.#tree.delete(topic)) this.#rows.del(topic).catch(failed);
@@ -68,9 +81,22 @@ export class Retained {
     this.#rows.put(topic, value).catch(failed);
   }
 
+  #isOutdated({ topic, payload }: Message, wallMs: number): boolean {
+    const lastMs = this.#stamps.get(topic);
+    if (lastMs !== undefined && wallMs < lastMs) return true;
+    const last = this.#tree.get(topic)?.payload ?? NOTHING;
+    if (wallMs === lastMs && Buffer.compare(payload, last) < 0) return true;
+    // Without a time the next one to come is the last one, which is so on a gateway that stands alone.
+    if (this.#stamps.size >= 2 * this.#max) this.#stamps.clear();
+    this.#stamps.set(topic, wallMs);
+    return false;
+  }
+
   match(filter: string, found: (frame: PublishFrame) => void): void {
     this.#tree.match(filter, (frame) => {
       if (this.#sources.mayStand(frame.topic)) found(frame);
     });
   }
 }
+
+const NOTHING = Buffer.alloc(0);

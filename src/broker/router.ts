@@ -65,6 +65,8 @@ export interface Route<S> {
   /** Someone within the gateway who wants it too. */
   readonly listener: Listener | null;
   readonly shared: readonly SharedSubscription[];
+  /** Passes a message that is not kept on to other gateways of the site; null when nobody there wants it. */
+  readonly beyond: ((frame: PublishFrame) => void) | null;
 }
 
 export interface TopicLimits {
@@ -72,6 +74,8 @@ export interface TopicLimits {
   readonly topicBytesMax: number;
   /** How much may be published to a topic. */
   ratesOf(topic: string): readonly RateLimit[] | null;
+  /** Passes a message that is not kept on to other gateways of the site; absent where there are none. */
+  beyond?(topic: string): ((frame: PublishFrame) => void) | null;
 }
 
 const ROUTES_KEPT_MAX = 20_000;
@@ -147,7 +151,19 @@ export class Router<S extends Subscriber> {
     return route;
   }
 
-  /** The lanes of topics have changed. */
+  /** What is wanted here: the filters of all subscriptions, or one for everything when there are more than `most`. */
+  filters(most: number): readonly string[] {
+    const filters = new Set<string>(this.#listeners.keys());
+    for (const tree of [this.#tree, this.#shares]) {
+      for (const filter of tree.filters()) {
+        filters.add(filter);
+        if (filters.size > most) return ["#"];
+      }
+    }
+    return [...filters].sort();
+  }
+
+  /** Where messages of topics go has changed, beyond subscriptions. */
   rerouted(): void {
     this.#changed();
   }
@@ -169,6 +185,7 @@ export class Router<S extends Subscriber> {
       queues: [],
       direct: [],
       shared: [],
+      beyond: null,
     };
     if (refusal !== null) {
       return { topic, version, refusal, reserved, ...nobody, listener: null };
@@ -192,7 +209,8 @@ export class Router<S extends Subscriber> {
     const listener = this.#listenerOf(topic);
     const who = { targets, queued, queues, direct, shared, listener };
     const rates = this.#limits.ratesOf(topic);
-    return { topic, version, refusal, reserved, lane, rates, ...who };
+    const beyond = reserved ? null : (this.#limits.beyond?.(topic) ?? null);
+    return { topic, version, refusal, reserved, lane, rates, ...who, beyond };
   }
 
   #listenerOf(topic: string): Listener | null {

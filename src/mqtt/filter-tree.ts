@@ -44,6 +44,18 @@ export class FilterTree<Key, Value> {
     walk(this.#root, levels, 0, hidden, found);
   }
 
+  /** Every filter that has a value. */
+  *filters(): Iterable<string> {
+    const paths: (readonly [string, Node<Key, Value>])[] = [["", this.#root]];
+    for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
+      const [filter, node] = path;
+      if (node !== this.#root && (node.values?.size ?? 0) > 0) yield filter;
+      for (const [level, child] of node.children ?? []) {
+        paths.push([node === this.#root ? level : `${filter}/${level}`, child]);
+      }
+    }
+  }
+
   /** Calls `found` for every value whose filter matches each topic that `filter` matches. */
   containing(filter: string, found: (key: Key, value: Value) => void): void {
     contain(this.#root, filter.split("/"), 0, !filter.startsWith("$"), found);

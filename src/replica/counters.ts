@@ -11,6 +11,11 @@ export interface ReplicationCounters {
   blocksKnown: number;
   /** Blocks of gateways that are away, from other peers. */
   blocksRelayed: number;
+  /** Messages of peers that were given to those who are subscribed here, if anybody was. */
+  messagesFed: number;
+  /** Messages of QoS 0 that peers had subscribers for, and those given up because the peer could not take them. */
+  liveSent: number;
+  liveDropped: number;
   /** Seqs that a replica will never have: its origin had trimmed them. */
   seqsMissed: number;
   /** Times that a peer left the peers in sync. */
@@ -31,6 +36,9 @@ export function newCounters(): ReplicationCounters {
     blocksTaken: 0,
     blocksKnown: 0,
     blocksRelayed: 0,
+    messagesFed: 0,
+    liveSent: 0,
+    liveDropped: 0,
     seqsMissed: 0,
     syncLost: 0,
     cursorsForgotten: 0,

@@ -14,6 +14,8 @@ import type { StoredBlock } from "./ports.ts";
  *   7 ping              either way          nothing: still here
  *   8 want       JSON   dialer ◀ acceptor   lacks another gateway's journal from a seq on, and cannot get it from there
  *   9 relay             dialer ▶ acceptor   16 bytes: whose journal, then as a batch: the next blocks of it; none: no more
+ *  10 interest   JSON   dialer ◀ acceptor   filters: what is subscribed to here
+ *  11 live              dialer ▶ acceptor   messages that are not kept: u32 length, u16 length of the topic, topic, payload
  */
 export const FRAME = {
   hello: 1,
@@ -25,6 +27,8 @@ export const FRAME = {
   ping: 7,
   want: 8,
   relay: 9,
+  interest: 10,
+  live: 11,
 } as const;
 
 export const PROTOCOL_VERSION = 2;

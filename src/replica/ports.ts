@@ -1,5 +1,6 @@
 import type { FieldgateError } from "../base/errors.ts";
 import type { Watchable } from "../base/watchable.ts";
+import type { Message } from "../mqtt/message.ts";
 
 /** What replication needs of others. gateway.ts introduces them. */
 
@@ -40,6 +41,23 @@ export interface CopiedJournal {
     get(key: string): Promise<Uint8Array | undefined>;
     put(key: string, value: Uint8Array): Promise<void>;
   };
+}
+
+/** A copy whose messages are read. */
+export interface FedJournal
+  extends Pick<CopiedJournal, "id" | "durableSeq" | "onCommit" | "cursor"> {
+  read(
+    afterSeq: number,
+    limits: { readonly messagesMax: number; readonly bytesMax: number },
+  ): Promise<{
+    readonly entries: readonly {
+      readonly seq: number;
+      readonly lane: number;
+      readonly wallMs: number;
+      readonly message: Message;
+    }[];
+    readonly throughSeq: number;
+  }>;
 }
 
 export interface Cursor {
@@ -98,6 +116,8 @@ export interface PeerNetwork {
 
 /** A connection between two gateways: frames arrive whole and in order, or it closes. */
 export interface Channel {
+  /** Handed over and not on its way yet. */
+  readonly pendingBytes: number;
   /** Only after `opened`. */
   send(frame: Buffer): void;
   /** Stops and goes on reading: what was read already still comes. */

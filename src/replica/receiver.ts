@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import type { Message } from "../mqtt/message.ts";
 import { countFailure, type ReplicationCounters } from "./counters.ts";
 import {
   ackFrame,
@@ -16,6 +17,7 @@ import {
 import { type Greeting, objection, readGreeting, refusalOf } from "./greeting.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { PeerLimits } from "./limits.ts";
+import { interestFrame, readLive } from "./live.ts";
 import type { Channel, ChannelReceiver, Codec, CopiedJournal } from "./ports.ts";
 import { type Positions, readPositions } from "./positions.ts";
 
@@ -34,6 +36,10 @@ export interface ReceiverTools {
   readonly positions: (told: Positions) => void;
   /** Blocks of another gateway's journal, which we had asked for. */
   readonly relayed: (journal: string, blocks: readonly Buffer[]) => void;
+  /** What is subscribed to here. */
+  readonly filters: () => readonly string[];
+  /** Messages that are not kept. */
+  readonly live: (messages: readonly Message[], gateway: string) => void;
   readonly ended: (receiver: Receiver) => void;
 }
 
@@ -53,6 +59,7 @@ export class Receiver implements ChannelReceiver {
   #waitingBytes = 0;
   #isPaused = false;
   #ackedSeq = -1;
+  #toldFilters: readonly string[] | null = null;
 
   /** @param certified the gateway id in the other one's certificate */
   constructor(tools: ReceiverTools, channel: Channel, certified: string) {
@@ -68,6 +75,15 @@ export class Receiver implements ChannelReceiver {
   }
   get journal(): string | null {
     return this.#other?.journal ?? null;
+  }
+
+  /** Tells the peer what is subscribed to here, when that has changed. */
+  tellInterest(): void {
+    if (this.#replica === null || this.#life.signal.aborted) return;
+    const filters = this.#tools.filters();
+    if (filters === this.#toldFilters) return;
+    this.#toldFilters = filters;
+    this.#channel.send(interestFrame(filters));
   }
 
   /** Asks the peer for what it has of another gateway's journal. */
@@ -133,6 +149,7 @@ export class Receiver implements ChannelReceiver {
     }
     if (type === FRAME.batch) await this.#batch(frame, this.#replica);
     else if (type === FRAME.positions) this.#tools.positions(readPositions(readJson(frame)));
+    else if (type === FRAME.live) this.#tools.live(readLive(frame), this.gateway);
     else if (type === FRAME.relay) await this.#relayed(frame);
     else if (type === FRAME.refused) throw refusalOf(readJson(frame));
     else throw notUnderstood(`a frame of type ${type} where none is expected`);
@@ -148,6 +165,7 @@ export class Receiver implements ChannelReceiver {
     this.#replica = replica;
     this.#ackedSeq = replica.durableSeq;
     this.#channel.send(jsonFrame(FRAME.welcome, { ...own, haveSeq: replica.durableSeq }));
+    this.tellInterest();
     this.#heartbeat.start();
     this.#unfollow = replica.onCommit(() => this.#acknowledge(replica));
     this.#tools.log.info("a peer copies its journal to us", {

@@ -3,11 +3,13 @@ import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Service } from "../base/service.ts";
+import type { Message } from "../mqtt/message.ts";
 import { boundBacklogs } from "./backlogs.ts";
 import { newCounters, type ReplicationCounters } from "./counters.ts";
 import { PROTOCOL_VERSION } from "./frames.ts";
 import type { Greeting } from "./greeting.ts";
 import type { PeerLimits } from "./limits.ts";
+import { Interests } from "./live.ts";
 import type {
   Channel,
   Codec,
@@ -42,8 +44,19 @@ export interface ReplicationTools {
   readonly network: PeerNetwork;
   readonly codec: Codec;
   readonly site: SiteView;
+  /** Those who are subscribed here; absent: nobody. */
+  readonly subscribers?: Subscribers;
   /** A replica is there: one of an earlier run, or a new one. Told once for each. */
   readonly found: (replica: CopiedJournal, gateway: string) => void;
+}
+
+/** Those who are subscribed at this gateway, as messages that are not kept reach them from peers. */
+export interface Subscribers {
+  /** Their filters. The same array as long as they are the same; at most `FILTERS_MAX`. */
+  filters(): readonly string[];
+  take(message: Message, gateway: string): void;
+  /** What peers have subscribers for may have changed. */
+  rerouted(): void;
 }
 
 export interface ReplicaStatus {
@@ -74,6 +87,7 @@ export interface ReplicationStatus {
 const TELL_EVERY_MS = 200;
 const TRIM_EVERY_MS = 2000;
 const LISTEN_RETRY_MS = 5000;
+const NO_FILTERS: readonly string[] = [];
 const ROWS = "replica";
 const ORIGIN_ROW = "gateway";
 
@@ -88,10 +102,11 @@ export class Replication implements Service {
   readonly #options: ReplicationOptions;
   readonly #tools: ReplicationTools;
   readonly #log: Log;
-  readonly #counters = newCounters();
+  readonly counters = newCounters();
   readonly #senders = new Map<string, Sender>();
   readonly #receivers = new Map<string, Receiver>();
   readonly #relay: Relay;
+  readonly #interests = new Interests(() => this.#tools.subscribers?.rerouted());
   readonly #ending = new Set<Promise<void>>();
   readonly #origins = new Map<string, string>();
   readonly #life = new AbortController();
@@ -106,11 +121,11 @@ export class Replication implements Service {
     const { isSafe, whenAlone, limits } = options;
     this.release = new Release(
       { isSafe, whenAlone, lagMsMax: limits.lagMsMax },
-      { ...tools, log: this.#log, counters: this.#counters },
+      { ...tools, log: this.#log, counters: this.counters },
     );
     this.#relay = new Relay({
       log: this.#log,
-      counters: this.#counters,
+      counters: this.counters,
       ownJournal: () => tools.journal.id,
       copy: (journal) => this.#copy(journal),
       open: (journal, gateway) => this.#replicaOf(journal, gateway),
@@ -131,6 +146,15 @@ export class Replication implements Service {
       .reduce((sum, total) => sum + total, 0);
   }
 
+  /** Passes a message of that topic that is not kept on to peers that have subscribers for it; null when none has. */
+  beyond(topic: string): ((message: Message) => void) | null {
+    const peers = this.#interests.of(topic);
+    if (peers.length === 0) return null;
+    return (message) => {
+      for (const peer of peers) this.#senders.get(peer)?.live(message);
+    };
+  }
+
   /** Does not wait for peers, nor for its own address. */
   async start(): Promise<void> {
     const { clock, site, journal, replicas } = this.#tools;
@@ -145,6 +169,7 @@ export class Replication implements Service {
       clock.every(TELL_EVERY_MS, () => {
         for (const sender of this.#senders.values()) sender.tellPositions();
         this.#relay.look();
+        for (const receiver of this.#receivers.values()) receiver.tellInterest();
       }),
       clock.every(TRIM_EVERY_MS, () => this.#boundBacklogs()),
     ];
@@ -174,11 +199,15 @@ export class Replication implements Service {
         ...this.#tools,
         log: this.#log,
         limits: this.#options.limits,
-        counters: this.#counters,
+        counters: this.counters,
         greeting: () => this.#greeting(),
         admit: (other, from) => this.#admit(other, from),
         positions: (told) => this.#told(told, receiver),
         relayed: (journal, blocks) => this.#relay.came(receiver, journal, blocks),
+        filters: () => this.#tools.subscribers?.filters() ?? NO_FILTERS,
+        live: (messages, from) => {
+          for (const message of messages) this.#tools.subscribers?.take(message, from);
+        },
         ended: (ended) => this.#ended(ended),
       },
       channel,
@@ -218,7 +247,7 @@ export class Replication implements Service {
         storeBytes,
         connected: [...this.#receivers.values()].some(({ journal }) => journal === id),
       })),
-      counters: { ...this.#counters, failures: { ...this.#counters.failures } },
+      counters: { ...this.counters, failures: { ...this.counters.failures } },
     };
   }
 
@@ -252,7 +281,7 @@ export class Replication implements Service {
         ...this.#tools,
         log: this.#log,
         limits: this.#options.limits,
-        counters: this.#counters,
+        counters: this.counters,
         greeting: () => this.#greeting(),
         connected: (id, seq) => this.release.connected(id, seq),
         acked: (id, seq) => this.release.acked(id, seq),
@@ -261,6 +290,7 @@ export class Replication implements Service {
           if (epoch > site.epoch()) site.outdated(epoch);
         },
         broke: (id) => site.lost(id),
+        interested: (id, filters) => this.#interests.set(id, filters),
         positions: () => [
           positionsOf(journal, this.#tools.identity.gateway, true),
           ...replicas.all().map((one) => positionsOf(one, this.#originOf(one.id), false)),
@@ -334,7 +364,7 @@ export class Replication implements Service {
 
   #boundBacklogs(): void {
     const { backlogBytesMax } = this.#options.limits;
-    boundBacklogs(this.#tools.journal, backlogBytesMax, this.#counters, this.#log).catch((error) =>
+    boundBacklogs(this.#tools.journal, backlogBytesMax, this.counters, this.#log).catch((error) =>
       this.#log.warn("backlogs of peers are not known", errorFields(error)),
     );
   }

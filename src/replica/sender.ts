@@ -1,10 +1,13 @@
 import { fullJitter } from "../base/backoff.ts";
 import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
+import type { Message } from "../mqtt/message.ts";
 import { countFailure } from "./counters.ts";
 import { FRAME, jsonFrame, notUnderstood, readAck, readJson, readWant } from "./frames.ts";
 import { type Greeting, objection, readWelcome, refusalOf } from "./greeting.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { BATCH_BYTES } from "./limits.ts";
+import { liveBytes, liveFrame, readInterest } from "./live.ts";
 import type { Channel, Peer, PeerNetwork } from "./ports.ts";
 import { PEER_CURSORS, type Positions } from "./positions.ts";
 import { Shipment, type ShipmentTools } from "./shipment.ts";
@@ -23,6 +26,8 @@ export interface SenderTools extends ShipmentTools {
   /** Of all journals that this gateway has. */
   readonly positions: () => readonly Positions[];
   /** The answer to a peer that lacks another gateway's journal: a frame. */
+  /** What the peer has subscribers for; nothing when the connection has ended. */
+  readonly interested: (peer: string, filters: readonly string[]) => void;
   readonly relay: (journal: string, afterSeq: number) => Promise<Buffer>;
 }
 
@@ -62,6 +67,8 @@ export class Sender {
   #failures = 0;
   #lastError: FieldgateError | null = null;
   #told = new Map<string, string>();
+  #live: Buffer[] = [];
+  #liveBytes = 0;
   #wants = 0;
   #suspicion: Suspicion | null = null;
   #answering: Promise<void> = Promise.resolve();
@@ -102,6 +109,38 @@ export class Sender {
       if (this.#told.get(positions.journal) === text) continue;
       this.#told.set(positions.journal, text);
       this.#channel?.send(jsonFrame(FRAME.positions, positions));
+    }
+  }
+
+  /** Passes on a message that is not kept, or drops it when the peer is slow or away. */
+  live(message: Message): void {
+    const channel = this.#channel;
+    const { limits, counters, clock } = this.#tools;
+    const isSlow = channel === null || channel.pendingBytes > limits.windowBytesMax;
+    if (isSlow || this.#shipment === null || this.#liveBytes > limits.windowBytesMax) {
+      counters.liveDropped++;
+      return;
+    }
+    const bytes = liveBytes(message);
+    counters.liveSent++;
+    this.#live.push(bytes);
+    this.#liveBytes += bytes.length;
+    if (this.#live.length === 1) clock.afterTurn(() => this.#flushLive());
+  }
+
+  /** In frames that the peer takes. One message is never larger: see checkPeer in config/check-site.ts. */
+  #flushLive(): void {
+    const messages = this.#live;
+    this.#live = [];
+    this.#liveBytes = 0;
+    for (let from = 0; from < messages.length; ) {
+      let to = from;
+      for (let bytes = 0; to < messages.length; to++) {
+        bytes += messages[to]?.length ?? 0;
+        if (to > from && bytes > BATCH_BYTES) break;
+      }
+      this.#channel?.send(liveFrame(messages.slice(from, to)));
+      from = to;
     }
   }
 
@@ -181,6 +220,7 @@ export class Sender {
     if (type === FRAME.refused) throw refusalOf(readJson(frame));
     if (type === FRAME.welcome && this.#shipment === null) this.#welcomed(frame, channel, fail);
     else if (type === FRAME.ack && this.#shipment !== null) this.#shipment.acked(readAck(frame));
+    else if (type === FRAME.interest) this.#tools.interested(this.#peer.id, readInterest(frame));
     else if (type === FRAME.want && this.#shipment !== null) this.#wanted(frame, channel);
     else throw notUnderstood(`a frame of type ${type} where none is expected`);
   }
@@ -243,7 +283,9 @@ export class Sender {
     this.#channel?.close();
     this.#channel = null;
     this.#state = "waiting";
-    if (wasConnected) this.#tools.lost(this.#peer.id);
+    if (!wasConnected) return;
+    this.#tools.interested(this.#peer.id, []);
+    this.#tools.lost(this.#peer.id);
   }
 
   /**

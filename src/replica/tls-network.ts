@@ -145,6 +145,10 @@ class TlsChannel implements Channel {
     this.#gone = gone;
   }
 
+  get pendingBytes(): number {
+    return this.#socket?.writableLength ?? 0;
+  }
+
   use(socket: TLSSocket): void {
     this.#socket = socket;
     socket.setNoDelay(true);

@@ -65,6 +65,7 @@ export class SimNetwork {
 
   #end(pipe: Pipe, side: 0 | 1): Channel {
     return {
+      pendingBytes: 0,
       send: (frame) => {
         if (!pipe.isOver)
           this.#later(pipe, side, () => pipe.receivers[side === 0 ? 1 : 0]?.frame(frame));

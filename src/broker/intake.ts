@@ -131,7 +131,6 @@ export class Intake {
       const rights = publisher.rights ?? null;
       this.#retained.keep(frame, { wallMs, rights }, (error) => this.#rowFailed(error));
     }
-    this.#counters.accepted++;
     this.#counters.acceptedDurable++;
     publisher.published++;
     publisher.lastSeq = seq;

@@ -94,8 +94,8 @@ async function speaking(
   const isChecked = kind === "door-contact" || kind === "vibration";
   if (isChecked) assertRising(got, where);
   if ((faults.disconnect ?? 0) > 0) {
-    // What was on its way when the plug was pulled is lost with the cable: neither side can count it.
-    assert.ok(got.length > 0, where);
+    // What was on its way when the plug was pulled is lost with the cable, which may be all: neither side can count it.
+    assert.ok(got.length <= FRAMES, where);
     assert.equal(status.counters.reopened > 0, reconnects > 0, where);
     return;
   }

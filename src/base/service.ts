@@ -18,7 +18,7 @@ export interface Deadlines {
 
 /**
  * Starts services in order. When one fails or is late, those that had started, and the failed one itself,
- * are stopped in reverse, and the first error is thrown.
+ * are stopped in reverse, and the first error is thrown. A start that the signal ends is no failure of theirs, and no error in the log.
  */
 export async function startAll(
   services: readonly Service[],
@@ -36,7 +36,8 @@ export async function startAll(
         });
       });
     } catch (error) {
-      tools.log.error("start failed", { service: service.name, ...errorFields(error) });
+      if (signal.aborted) tools.log.info("start given up", { service: service.name });
+      else tools.log.error("start failed", { service: service.name, ...errorFields(error) });
       await stopAll(begun, tools);
       throw error;
     }

@@ -49,6 +49,21 @@ describe("services", () => {
     await assert.rejects(site.start(["a", "b"], AbortSignal.abort(reason)), reason);
     assert.equal(site.trace.includes("+b"), false);
   });
+
+  it("whose start is given up leave no error in the log; those that fail do", async () => {
+    const ended = stage();
+    await assert.rejects(ended.start(["a"], AbortSignal.abort(new Error("ended by SIGTERM"))));
+    assert.deepEqual(
+      ended.lines.map(({ level, message, service }) => [level, message, service]),
+      [["info", "start given up", "a"]],
+    );
+    const failing = stage();
+    await assert.rejects(failing.start(["a", "fails"]));
+    assert.deepEqual(
+      failing.lines.map(({ level, message, service }) => [level, message, service]),
+      [["error", "start failed", "fails"]],
+    );
+  });
 });
 
 /** Services that leave a trace: +name when started, -name when stopped. Some have faults in their names. */

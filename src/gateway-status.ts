@@ -3,6 +3,7 @@ import type { Clock } from "./base/clock.ts";
 import { totalOf } from "./base/counts.ts";
 import type { Broker } from "./broker/broker.ts";
 import type { BrokerStatus } from "./broker/broker-status.ts";
+import { version } from "./cli/version.ts";
 import type { Config } from "./config/schema.ts";
 import type { ConfigTrial } from "./control/config-trial.ts";
 import type { Commands } from "./devices/commands.ts";
@@ -29,6 +30,8 @@ import type { Uplinks } from "./uplink/uplinks.ts";
 export interface GatewayStatus {
   readonly gateway: string;
   readonly site: string;
+  /** Of the program that runs, which may not be the one that asks. */
+  readonly version: string;
   readonly uptimeMs: number;
   readonly pid: number;
   /** What the wall clock is worth. */
@@ -131,6 +134,7 @@ export function gatewayStatus(parts: GatewayParts): GatewayStatus {
   return {
     gateway: config.gateway.id,
     site: config.gateway.site,
+    version,
     uptimeMs: Math.round(clock.monotonicMs() - startedMs),
     pid: process.pid,
     time: parts.timekeeper.status(),

@@ -1,15 +1,22 @@
-import { Counter, Gauge, Registry } from "prom-client";
+import { Registry } from "prom-client";
 import type { FigureSources } from "./figures.ts";
 import type { HostSample } from "./host-statistics.ts";
+import { type LinkMetricSources, linkMetrics } from "./prom-links.ts";
+import { by, flag, type Samples, Sheet, seconds } from "./prom-sheet.ts";
 import type { FlashLife } from "./wear.ts";
 
 /** What the metrics are made of. */
-export interface MetricSources {
+export interface MetricSources extends LinkMetricSources {
   readonly gateway: string;
   readonly site: string;
+  readonly version: string;
   readonly uptimeMs: number;
+  readonly time: { readonly quality: string; readonly steps: number };
   readonly journal: {
     readonly state: string;
+    readonly room: string;
+    readonly bytesMax: number;
+    readonly quarantine: string | null;
     readonly lastSeq: number;
     readonly durableSeq: number;
     readonly storeBytes: number;
@@ -29,6 +36,17 @@ export interface MetricSources {
     readonly sent: number;
     readonly dropped: Readonly<Record<string, number>>;
     readonly closed: Readonly<Record<string, number>>;
+    readonly held: number;
+    readonly listeners: readonly {
+      readonly name: string;
+      readonly acceptErrors: number;
+      readonly certificate: { readonly notAfterMs: number; readonly error: string | null } | null;
+    }[];
+  };
+  readonly access: {
+    readonly users: { readonly error: string | null } | null;
+    readonly tokenKeys: { readonly error: string | null } | null;
+    readonly slowedAddresses: number;
   };
   readonly devices: readonly {
     readonly name: string;
@@ -39,14 +57,6 @@ export interface MetricSources {
       readonly refused: Readonly<Record<string, number>>;
     };
   }[];
-  readonly uplink: { readonly state: string; readonly inflight: number } | null;
-  readonly cluster: {
-    readonly role: string;
-    readonly epoch: number | null;
-    readonly mayAct: boolean;
-    readonly etcd: string;
-    readonly members: readonly unknown[];
-  };
   readonly host: HostSample | null;
   readonly ledger: Readonly<
     Record<
@@ -61,9 +71,6 @@ export interface MetricSources {
   >;
 }
 
-type Labels = Readonly<Record<string, string>>;
-type Samples = readonly (readonly [labels: Labels, value: number | null])[];
-
 /** The content type that goes with the text of `metricsOf`. */
 export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -77,85 +84,38 @@ export async function metricsOf(sources: MetricSources): Promise<string> {
   registry.setDefaultLabels({ gateway, site });
   const sheet = new Sheet(registry);
   general(sheet, sources);
+  storePart(sheet, sources.journal);
   journalPart(sheet, sources.journal.figures);
   flashPart(sheet, sources.flash);
   brokerPart(sheet, sources.broker);
+  listenerPart(sheet, sources.broker.listeners);
+  accessPart(sheet, sources.access);
+  linkMetrics(sheet, sources);
   lanes(sheet, sources.ledger);
   devicePart(sheet, sources.devices);
   host(sheet, sources.host);
   return registry.metrics();
 }
 
-/** A registry that lives for one answer: the gateway counts, the registry only writes it down. */
-class Sheet {
-  readonly #registry: Registry;
-
-  constructor(registry: Registry) {
-    this.#registry = registry;
-  }
-
-  gauge(name: string, help: string, samples: number | null | Samples): void {
-    const { known, labelNames } = knownOf(samples);
-    if (known.length === 0) return;
-    const gauge = new Gauge({
-      name: `fieldgate_${name}`,
-      help,
-      labelNames,
-      registers: [this.#registry],
-    });
-    for (const [labels, value] of known) gauge.set(labels, value);
-  }
-
-  counter(name: string, help: string, samples: number | null | Samples): void {
-    const { known, labelNames } = knownOf(samples);
-    if (known.length === 0) return;
-    const counter = new Counter({
-      name: `fieldgate_${name}_total`,
-      help,
-      labelNames,
-      registers: [this.#registry],
-    });
-    for (const [labels, value] of known) counter.inc(labels, value);
-  }
-}
-
-function knownOf(samples: number | null | Samples) {
-  const all: Samples = Array.isArray(samples) ? samples : [[{}, samples as number | null]];
-  const known = all.filter((each): each is readonly [Labels, number] => each[1] !== null);
-  return { known, labelNames: Object.keys(known[0]?.[0] ?? {}) };
-}
-
-function by(label: string, counts: Readonly<Record<string, number>>, fixed: Labels = {}): Samples {
-  return Object.entries(counts).map(([name, value]) => [{ ...fixed, [label]: name }, value]);
-}
-
-function general(sheet: Sheet, { uptimeMs, journal, uplink, cluster }: MetricSources): void {
-  const { role, epoch, mayAct, members } = cluster;
+function general(sheet: Sheet, { version, uptimeMs, time }: MetricSources): void {
+  sheet.gauge("info", "1, with the version that runs.", [[{ version }, 1]]);
   sheet.gauge("uptime_seconds", "Since the gateway was started.", uptimeMs / 1000);
-  sheet.gauge(
-    "journal_open",
-    "1: what comes is kept; 0: the store fails.",
-    flag(journal.state === "open"),
-  );
+  sheet.gauge("clock_quality", "1 for what the clock is worth.", [[{ quality: time.quality }, 1]]);
+  sheet.counter("clock_steps", "Times that the clock was set.", time.steps);
+}
+
+function storePart(sheet: Sheet, journal: MetricSources["journal"]): void {
+  const { state, room, quarantine } = journal;
+  const opened = "1: what comes is kept; 0: the store fails.";
+  sheet.gauge("journal_open", opened, flag(state === "open"));
   sheet.gauge("journal_last_seq", "Last sequence number given out.", journal.lastSeq);
   sheet.gauge("journal_durable_seq", "Last sequence number on disk.", journal.durableSeq);
   sheet.gauge("journal_store_bytes", "Size of the store.", journal.storeBytes);
+  sheet.gauge("journal_store_bytes_max", "What the store may become.", journal.bytesMax);
   sheet.gauge("journal_pending_bytes", "Taken in and not on disk yet.", journal.pendingBytes);
-  sheet.gauge(
-    "uplink_connected",
-    "1: the cloud has accepted the connection.",
-    uplink && flag(uplink.state === "connected"),
-  );
-  sheet.gauge("uplink_inflight_messages", "Sent and not acknowledged.", uplink?.inflight ?? null);
-  sheet.gauge("site_role", "1 for the role that the gateway has.", [[{ role }, 1]]);
-  sheet.gauge("site_epoch", "Of the primary as far as this gateway is it.", epoch);
-  sheet.gauge("site_may_act", "1: the gateway may act as primary now.", flag(mayAct));
-  sheet.gauge("site_members", "Gateways registered at the site.", members.length);
-  sheet.gauge(
-    "site_etcd_answers",
-    "1: etcd answers.",
-    cluster.etcd === "none" ? null : flag(cluster.etcd === "answers"),
-  );
+  sheet.gauge("journal_room", "1 for how much room the store has.", [[{ room }, 1]]);
+  const aside = "1: a damaged store was set aside at this start.";
+  sheet.gauge("journal_quarantined", aside, flag(quarantine !== null));
 }
 
 function journalPart(sheet: Sheet, figures: MetricSources["journal"]["figures"]): void {
@@ -193,10 +153,6 @@ function flashPart(sheet: Sheet, flash: FlashLife | null): void {
   sheet.gauge("flash_years_left", "Of the stated endurance, at that rate.", flash.yearsLeft);
 }
 
-function seconds(ms: number | null): number | null {
-  return ms === null ? null : ms / 1000;
-}
-
 function brokerPart(sheet: Sheet, broker: MetricSources["broker"]): void {
   sheet.gauge("connections", "MQTT connections.", broker.connections);
   sheet.gauge("connections_paused", "Connections that are not read just now.", broker.paused);
@@ -205,7 +161,12 @@ function brokerPart(sheet: Sheet, broker: MetricSources["broker"]): void {
   const stage = ["calm", "shedding", "refusing"].indexOf(broker.overload.state);
   sheet.gauge("overload", "0 calm; 1 drops QoS 0; 2 refuses new connections, too.", stage);
   sheet.counter("overloads", "How often it began to drop QoS 0.", broker.overload.times);
-  sheet.gauge("event_loop_lag_ms", "How late the event loop was last.", broker.overload.lagMs);
+  sheet.gauge(
+    "event_loop_lag_seconds",
+    "How late the event loop was last.",
+    broker.overload.lagMs / 1000,
+  );
+  sheet.gauge("messages_held", "Waiting for room in the store.", broker.held);
   sheet.gauge("sessions", "Sessions, of those connected and persistent ones.", broker.sessions);
   sheet.gauge("retained_messages", "Retained messages.", broker.retained);
   sheet.counter("messages_accepted", "Messages taken in.", broker.accepted);
@@ -217,6 +178,36 @@ function brokerPart(sheet: Sheet, broker: MetricSources["broker"]): void {
     by("reason", broker.dropped),
   );
   sheet.counter("connections_closed", "Connections closed by us.", by("reason", broker.closed));
+}
+
+function listenerPart(sheet: Sheet, listeners: MetricSources["broker"]["listeners"]): void {
+  const errors: Samples = listeners.map(({ name, acceptErrors }) => [
+    { listener: name },
+    acceptErrors,
+  ]);
+  sheet.counter("accept_errors", "Connections that the system could not hand over.", errors);
+  const ends = listeners.flatMap(({ name, certificate }): Samples => {
+    return certificate === null ? [] : [[{ listener: name }, certificate.notAfterMs / 1000]];
+  });
+  const end = "When the listener's certificate ends, in seconds since the Unix epoch.";
+  sheet.gauge("certificate_not_after_seconds", end, ends);
+  const faults = listeners.flatMap(({ name, certificate }): Samples => {
+    return certificate === null ? [] : [[{ listener: name }, flag(certificate.error !== null)]];
+  });
+  const refused = "1: the certificate's files as they are now cannot be used.";
+  sheet.gauge("certificate_files_refused", refused, faults);
+}
+
+function accessPart(
+  sheet: Sheet,
+  { users, tokenKeys, slowedAddresses }: MetricSources["access"],
+): void {
+  const unread = "1: the file as it is cannot be used; what was there before counts on.";
+  sheet.gauge("users_file_refused", unread, users && flag(users.error !== null));
+  const stale = "1: the keys of tokens could not be fetched; those of before count on.";
+  sheet.gauge("token_keys_stale", stale, tokenKeys && flag(tokenKeys.error !== null));
+  const slowed = "Addresses that failed to log in, and have to wait.";
+  sheet.gauge("slowed_addresses", slowed, slowedAddresses);
 }
 
 function lanes(sheet: Sheet, ledger: MetricSources["ledger"]): void {
@@ -274,10 +265,6 @@ function host(sheet: Sheet, sample: HostSample | null): void {
   sheet.gauge("host_temperature_celsius", "Of the processor.", sample.temperatureCelsius);
   sheet.gauge("host_disk_available_bytes", "Where the store is.", sample.diskAvailableBytes);
   sheet.gauge("host_disk_total_bytes", "Where the store is.", sample.diskTotalBytes);
-}
-
-function flag(is: boolean): number {
-  return is ? 1 : 0;
 }
 
 function ratio(percent: number | null): number | null {

@@ -283,6 +283,7 @@ function healthy(): GatewayStatus {
   return {
     gateway: "gw-a",
     site: "plant-7",
+    version: "0.1.0",
     uptimeMs: 11_000_000,
     access: { roles: 0, users: null, tokenKeys: null, slowedAddresses: 0 },
     pid: 4711,

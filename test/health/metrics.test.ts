@@ -3,12 +3,12 @@ import { describe, it } from "node:test";
 import { jsonLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { HealthServer } from "../../src/health/net-health-server.ts";
-import { type MetricSources, metricsOf } from "../../src/health/prom-metrics.ts";
-import { newCounters } from "../../src/journal/counters.ts";
+import { metricsOf } from "../../src/health/prom-metrics.ts";
+import { METRIC_SOURCES } from "../support/metric-sources.ts";
 
 describe("metrics", () => {
   it("name what status counts, with gateway and site, and totals by reason", async () => {
-    const text = await metricsOf(SOURCES);
+    const text = await metricsOf(METRIC_SOURCES);
     const labels = 'gateway="gw-a",site="plant-7"';
     for (const line of [
       `fieldgate_connections{${labels}} 3`,
@@ -24,6 +24,15 @@ describe("metrics", () => {
       `fieldgate_flash_write_amplification{${labels}} 2.5`,
       `fieldgate_site_role{role="standby",${labels}} 1`,
       `fieldgate_host_cpu_ratio{${labels}} 0.12`,
+      `fieldgate_info{version="1.2.3",${labels}} 1`,
+      `fieldgate_clock_quality{quality="free-running",${labels}} 1`,
+      `fieldgate_journal_room{room="tight",${labels}} 1`,
+      `fieldgate_certificate_not_after_seconds{listener="lan",${labels}} 1800000000`,
+      `fieldgate_users_file_refused{${labels}} 1`,
+      `fieldgate_uplink_oldest_seconds{${labels}} 7`,
+      `fieldgate_downlink_breaker_open{${labels}} 1`,
+      `fieldgate_commands_refused_total{reason="late",${labels}} 1`,
+      `fieldgate_peer_lag_seconds{peer="gw-b",${labels}} 0.04`,
       "# TYPE fieldgate_messages_accepted_total counter",
     ]) {
       assert.ok(text.split("\n").includes(line), `${line}\n\n${text}`);
@@ -31,13 +40,27 @@ describe("metrics", () => {
   });
 
   it("leave out what is not known, instead of saying 0", async () => {
-    const text = await metricsOf({ ...SOURCES, uplink: null, host: null, devices: [] });
-    assert.doesNotMatch(text, /uplink|host|fieldgate_device|epoch|years_left|0\.99/);
+    const { cluster, journal, flash } = METRIC_SOURCES;
+    const text = await metricsOf({
+      ...METRIC_SOURCES,
+      journal: { ...journal, figures: { ...journal.figures, commitMsP99: null } },
+      flash: flash && { ...flash, yearsLeft: null },
+      uplink: null,
+      progress: null,
+      devices: [],
+      cluster: { ...cluster, epoch: null },
+      replication: null,
+      host: null,
+    });
+    assert.doesNotMatch(
+      text,
+      /^fieldgate_(uplink|host|device|site_epoch|flash_years|peer|replica)|"0\.99"/m,
+    );
   });
 
   it("write labels as the format wants them, whatever the reason says", async () => {
-    const broker = { ...SOURCES.broker, closed: { 'a "quoted"\nreason\\': 1 } };
-    const text = await metricsOf({ ...SOURCES, broker });
+    const broker = { ...METRIC_SOURCES.broker, closed: { 'a "quoted"\nreason\\': 1 } };
+    const text = await metricsOf({ ...METRIC_SOURCES, broker });
     assert.ok(text.includes('reason="a \\"quoted\\"\\nreason\\\\"'), text);
   });
 });
@@ -61,7 +84,11 @@ describe("the health server", () => {
 
   it("says with ERR_LISTEN that its port is taken", () =>
     withServer([], async (_get, port) => {
-      const second = new HealthServer(port, { unready: () => [], metrics: () => SOURCES }, LOG);
+      const second = new HealthServer(
+        port,
+        { unready: () => [], metrics: () => METRIC_SOURCES },
+        LOG,
+      );
       await assert.rejects(second.start(), { code: "ERR_LISTEN" });
       await second.stop();
     }));
@@ -69,73 +96,11 @@ describe("the health server", () => {
 
 const LOG = jsonLog({ clock: systemClock, level: "error", write: () => {} });
 
-const SOURCES: MetricSources = {
-  gateway: "gw-a",
-  site: "plant-7",
-  uptimeMs: 1000,
-  journal: {
-    state: "open",
-    lastSeq: 10,
-    durableSeq: 9,
-    storeBytes: 100,
-    pendingBytes: 1,
-    figures: {
-      ...newCounters(),
-      commits: 7,
-      missingEntries: 3,
-      commitMsMedian: 1.5,
-      commitMsP99: null,
-    },
-  },
-  flash: {
-    sinceMs: 0,
-    deviceBytes: 5000,
-    programBytes: null,
-    windowMs: 60_000,
-    bytesPerMessage: null,
-    writeAmplification: 2.5,
-    bytesPerDay: 7_200_000,
-    enduranceBytes: null,
-    yearsLeft: null,
-  },
-  broker: {
-    connections: 3,
-    paused: 0,
-    throttled: 2,
-    overload: { state: "shedding", lagMs: 300, times: 1 },
-    sessions: 4,
-    retained: 5,
-    accepted: 10,
-    acceptedDurable: 8,
-    sent: 20,
-    dropped: { "queue-full": 2 },
-    closed: {},
-  },
-  devices: [
-    {
-      name: "boiler",
-      state: "open",
-      counters: { frames: 10, accepted: 5, refused: { check: 5 } },
-    },
-  ],
-  uplink: { state: "connected", inflight: 1 },
-  cluster: { role: "standby", epoch: null, mayAct: false, etcd: "answers", members: [{}] },
-  host: {
-    cpuPercent: 12,
-    memoryTotalBytes: 100,
-    memoryAvailableBytes: 50,
-    temperatureCelsius: null,
-    diskTotalBytes: null,
-    diskAvailableBytes: null,
-  },
-  ledger: { alarm: { accepted: 10, delivered: 5, dropped: { expired: 4 }, queued: 1 } },
-};
-
 async function withServer(
   reasons: readonly string[],
   work: (get: (path: string) => Promise<[number, string]>, port: number) => Promise<void>,
 ): Promise<void> {
-  const sources = { unready: () => reasons, metrics: () => SOURCES };
+  const sources = { unready: () => reasons, metrics: () => METRIC_SOURCES };
   const server = new HealthServer(0, sources, LOG);
   await server.start();
   try {

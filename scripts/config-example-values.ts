@@ -65,6 +65,12 @@ export const chosen = {
       },
     },
     {
+      name: "scanner",
+      port: "/dev/ttyUSB*",
+      probe: { contains: "id=scanner-1 " },
+      framing: { type: "lines" },
+    },
+    {
       name: "bus",
       port: "/dev/serial/by-id/usb-bus-if00-port0",
       baudRate: 19_200,

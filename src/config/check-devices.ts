@@ -42,13 +42,14 @@ export function* checkDevices(config: Config): Generator<Finding> {
   );
   yield* checkTwice(
     devices,
-    (device) => (device.port.includes("://") ? null : device.port),
+    (device) => (device.port.includes("://") || device.port.includes("*") ? null : device.port),
     (index) => `devices[${index}].port`,
     (first) => `is read by ${first} already: a serial port has one reader`,
   );
   for (const [index, device] of devices.entries()) {
     const path = `devices[${index}]`;
     yield* checkPort(device.port, `${path}.port`);
+    yield* checkProbe(device, path);
     yield* checkFraming(device.framing, `${path}.framing`);
     yield* checkDecode(device.decode, `${path}.decode`);
     yield* checkBinary(device.decode, `${path}.decode`);
@@ -73,6 +74,38 @@ function* checkPort(port: string, path: string): Generator<Finding> {
     ? (endpointMistake(port) ?? (new URL(port).port === "" ? "has no port: tcp://host:port" : null))
     : "must be a serial port such as /dev/ttyUSB0, or tcp://host:port";
   if (message !== null) yield { path, code: "pattern", message };
+}
+
+/** What is looked for, and among which ports. */
+function* checkProbe(device: DeviceConfig, path: string): Generator<Finding> {
+  const { port, probe, openTimeoutMs } = device;
+  const isPattern = port.includes("*") && !port.includes("://");
+  if (probe === undefined) {
+    if (!isPattern) return;
+    const message = "is missing: `port` has a *, and only a probe tells which port is meant";
+    yield { path: `${path}.probe`, code: "missing", message, restsOn: [`${path}.port`] };
+    return;
+  }
+  const at = `${path}.probe`;
+  if (!isPattern || port.slice(0, port.lastIndexOf("/")).includes("*")) {
+    yield conflict(at, "needs a `port` with a * in its last part, such as /dev/ttyUSB*", [
+      `${path}.port`,
+    ]);
+  }
+  if (device.modbus !== undefined) {
+    const message = "does not belong to Modbus, whose slaves say nothing by themselves";
+    yield conflict(at, `${message}: name the port by /dev/serial/by-path`, [`${path}.modbus`]);
+  }
+  if ((probe.contains === undefined) === (probe.containsHex === undefined)) {
+    yield conflict(at, "needs one of contains and containsHex", [
+      `${at}.contains`,
+      `${at}.containsHex`,
+    ]);
+  }
+  if (probe.listenMs >= openTimeoutMs) {
+    const message = `must be less than openTimeoutMs (${openTimeoutMs} ms)`;
+    yield conflict(`${at}.listenMs`, message, [`${path}.openTimeoutMs`]);
+  }
 }
 
 function* checkFraming(framing: FramingConfig, path: string): Generator<Finding> {

@@ -91,6 +91,38 @@ export const decode = section(
   { default: {}, description: "What the frames mean." },
 );
 
+/** How a device is recognised whose adapter has no name that stays the same. */
+const probe = section(
+  {
+    contains: Type.Optional(
+      text({
+        description: "What a frame of the device contains: its name, its serial number.",
+        examples: ["id=th-1 "],
+      }),
+    ),
+    containsHex: Type.Optional(
+      text({
+        pattern: "^([0-9A-Fa-f]{2}){1,64}$",
+        expects: "pairs of hexadecimal digits, one a byte, at most 64 bytes, in quotes",
+        description: "The same in hexadecimal, instead of contains.",
+        examples: ["0007"],
+      }),
+    ),
+    listenMs: whole({
+      default: 3000,
+      minimum: 10,
+      maximum: 600_000,
+      description:
+        "How long all ports that `port` matches are listened to; longer than the device is ever silent.",
+      unit: "ms",
+    }),
+  },
+  {
+    description:
+      "For a `port` with *: it is the one of these ports on which a frame contains this. Nothing is written to find out.",
+  },
+);
+
 export const device = section({
   name: name({
     description: "Name of the device, unique on the gateway; {device} in its topic.",
@@ -100,6 +132,7 @@ export const device = section({
     description: "Serial port, or tcp://host:port of a serial server.",
     examples: ["/dev/serial/by-id/usb-FTDI-if00-port0", "tcp://10.0.0.9:4001"],
   }),
+  probe: Type.Optional(probe),
   baudRate: whole({
     default: 9600,
     minimum: 50,

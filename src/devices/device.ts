@@ -4,6 +4,7 @@ import type { Random } from "../base/random.ts";
 import type { Service } from "../base/service.ts";
 import type { DeviceConfig } from "../config/schema.ts";
 import type { Message } from "../mqtt/message.ts";
+import type { SerialPlaces } from "./file-adapters.ts";
 import type { Tracer } from "./line.ts";
 import type { Link } from "./link.ts";
 import { ListeningDevice } from "./listening-device.ts";
@@ -33,6 +34,8 @@ export interface DeviceTools {
   readonly limits?: Partial<DeviceLimits>;
   /** In place of the port that the configuration names. */
   readonly port?: Port;
+  /** In place of /dev and /sys. */
+  readonly places?: SerialPlaces;
 }
 
 /** frames = accepted + the sum of refused + inflight, always. */

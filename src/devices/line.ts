@@ -16,7 +16,7 @@ export type LineLimits = Pick<
 
 /** Told what becomes of the port, in the order in which it happens. */
 export interface LineListener {
-  /** The port is open: it gives bytes and takes them. */
+  /** The port is open: it takes bytes, and gives them from now on. */
   opened(): void;
   data(chunk: Uint8Array): void;
   /** The port was lost, closed, or never opened: what was half there counts no more. */
@@ -194,8 +194,9 @@ export class Line {
       this.#openings += 1;
       this.#step({ is: "opened" });
       this.#reportOpen();
-      if (!this.#paused) opened.resume();
+      // First: what a port has kept from before comes out at once when it resumes.
       this.#listener.opened();
+      if (!this.#paused) opened.resume();
     } catch (error) {
       if (opening.signal.aborted) return;
       this.#report(error);

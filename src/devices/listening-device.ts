@@ -59,7 +59,7 @@ export class ListeningDevice implements Device {
       refuse: (reason) => this.#intake.refuse(reason),
     });
     const log = tools.log.part("devices");
-    const port = tools.port ?? portFor(config, clock);
+    const port = tools.port ?? portFor(config, clock, tools.places);
     this.#line = new Line(
       config,
       port,

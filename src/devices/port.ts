@@ -5,6 +5,8 @@ export type PortTrouble =
   | "no-such-port"
   | "permission-denied"
   | "busy"
+  | "ambiguous"
+  | "not-recognised"
   | "unplugged"
   | "connection-refused"
   | "unreachable"
@@ -32,13 +34,14 @@ export interface OpenPort {
 
 /** Where a device is plugged in. Can be opened again after it was lost or closed. */
 export interface Port {
-  /** Opens it, paused. Rejects with ERR_DEVICE_OPEN and details.trouble; gives up when the signal aborts. */
+  /** Opens it, paused. Rejects with ERR_DEVICE_OPEN or ERR_DEVICE_AMBIGUOUS and details.trouble; gives up when the signal aborts. */
   open(listener: PortListener, signal: AbortSignal): Promise<OpenPort>;
 }
 
-/** What happened to the port and what to do. `cause` is what the system said. */
+/** ERR_DEVICE_OPEN, or ERR_DEVICE_AMBIGUOUS: what happened to the port and what to do. `cause` is what the system said. */
 export function portError(trouble: PortTrouble, port: string, cause?: unknown): FieldgateError {
-  return new FieldgateError("ERR_DEVICE_OPEN", `${port}: ${ADVICE[trouble]}`, {
+  const code = trouble === "ambiguous" ? "ERR_DEVICE_AMBIGUOUS" : "ERR_DEVICE_OPEN";
+  return new FieldgateError(code, `${port}: ${ADVICE[trouble]}`, {
     ...(cause === undefined ? {} : { cause }),
     details: { port, trouble },
   });
@@ -54,6 +57,9 @@ const ADVICE: Record<PortTrouble, string> = {
   "no-such-port": "there is no such port; plug the adapter in, or correct `port`",
   "permission-denied": "permission denied; add the service's user to the group dialout",
   busy: "held by another process; stop it (fuser shows which)",
+  ambiguous:
+    "several adapters answer to this name, and nobody knows which is meant; name it by /dev/serial/by-path",
+  "not-recognised": "the device was recognised on none of these ports; is it on, is `probe` right?",
   unplugged: "the port went away; check the cable",
   "connection-refused":
     "the serial server refuses the connection; is it running, is its port taken?",

@@ -1,6 +1,8 @@
 import type { SerialPort } from "serialport";
 import type { Clock } from "../base/clock.ts";
 import type { DeviceConfig } from "../config/schema.ts";
+import { type SerialPlaces, SYSTEM_SERIAL_PLACES } from "./file-adapters.ts";
+import { PortIdentity } from "./file-port-identity.ts";
 import {
   type OpenPort,
   type Port,
@@ -16,6 +18,8 @@ export type SerialSettings = Pick<
 
 /** How often a port is asked whether it is still there. */
 const PROBE_MS = 1000;
+/** How often it is looked whether another adapter of its name was plugged in. */
+const TWIN_MS = 5000;
 /** What node-serialport reads ahead; while paused no more than this and the kernel's 4 KiB are kept. */
 const READ_AHEAD_BYTES = 4096;
 
@@ -26,12 +30,18 @@ const READ_AHEAD_BYTES = 4096;
  * that returns 0 is repeated for ever, at full CPU, and no event is emitted. So the port is asked for its modem lines
  * every second and before each resume; a terminal that was hung up answers EIO.
  */
-export function serialPort(settings: SerialSettings, clock: Clock): Port {
+export function serialPort(
+  settings: SerialSettings,
+  clock: Clock,
+  places: SerialPlaces = SYSTEM_SERIAL_PLACES,
+): Port {
+  const { port: configured, baudRate, dataBits, parity, stopBits } = settings;
+  const identity = new PortIdentity(configured, places);
   return {
     async open(listener, signal) {
       const SerialPort = await loadSerialPort();
+      const path = await identity.resolve();
       signal.throwIfAborted();
-      const { port: path, baudRate, dataBits, parity, stopBits } = settings;
       const port = new SerialPort({
         path,
         baudRate,
@@ -45,13 +55,19 @@ export function serialPort(settings: SerialSettings, clock: Clock): Port {
       port.pause();
       await new Promise<void>((resolve, reject) => {
         port.open((error) => {
-          if (error) reject(portError(openTrouble(error.message), path, error));
+          if (error) reject(portError(openTrouble(error.message), configured, error));
           else resolve();
         });
       });
-      if (!signal.aborted) return opened(port, path, listener, clock);
-      await closed(port);
-      throw signal.reason;
+      try {
+        await identity.confirm(path);
+        signal.throwIfAborted();
+      } catch (error) {
+        await closed(port);
+        throw error;
+      }
+      const stopWatching = clock.every(TWIN_MS, () => void identity.watch());
+      return opened(port, { path: configured, ended: stopWatching }, listener, clock);
     },
   };
 }
@@ -66,10 +82,16 @@ async function loadSerialPort(): Promise<typeof SerialPort> {
   return (loaded.default ?? loaded).SerialPort;
 }
 
-function opened(port: SerialPort, path: string, listener: PortListener, clock: Clock): OpenPort {
+function opened(
+  port: SerialPort,
+  { path, ended }: { readonly path: string; readonly ended: () => void },
+  listener: PortListener,
+  clock: Clock,
+): OpenPort {
   let at: "open" | "ended" = "open";
   const end = () => {
     at = "ended";
+    ended();
     stopProbing();
   };
   const lose = (cause: unknown) => {
@@ -127,7 +149,7 @@ function closed(port: SerialPort): Promise<void> {
 
 const GONE = /input\/output error|no such device|bad file descriptor|port is not open/i;
 
-function openTrouble(message: string): PortTrouble {
+export function openTrouble(message: string): PortTrouble {
   return OPEN_TROUBLES.find(([pattern]) => pattern.test(message))?.[1] ?? "failed";
 }
 

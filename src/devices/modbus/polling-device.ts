@@ -67,7 +67,7 @@ export class PollingDevice implements Device {
     });
     this.#line = new Line(
       config,
-      tools.port ?? portFor(config, clock),
+      tools.port ?? portFor(config, clock, tools.places),
       limits,
       { clock, log: tools.log.part("devices"), random },
       {

@@ -79,6 +79,39 @@ describe("a Modbus device", () => {
   });
 });
 
+describe("a device that is looked for", () => {
+  const among = "port: '/dev/ttyUSB*'";
+
+  it("has a * in the last part of its port, and a probe with something to look for", () => {
+    check(`${among}, probe: { contains: id=th-1 }`, []);
+    check(`${among}, probe: { containsHex: '0007' }`, []);
+    check(among, ["probe: is missing: `port` has a *, and only a probe tells which port is meant"]);
+    const lacks = "probe: needs a `port` with a * in its last part, such as /dev/ttyUSB*";
+    check("port: /dev/ttyUSB0, probe: { contains: a }", [lacks]);
+    check("port: '/dev/*/tty0', probe: { contains: a }", [lacks]);
+    const either = "probe: needs one of contains and containsHex";
+    check(`${among}, probe: {}`, [either]);
+    check(`${among}, probe: { contains: a, containsHex: '00' }`, [either]);
+    check(`${among}, probe: { containsHex: '007' }`, [
+      "probe.containsHex: must be pairs of hexadecimal digits, one a byte, at most 64 bytes, in quotes",
+    ]);
+  });
+
+  it("is found before its port is late, and speaks by itself", () => {
+    check(`${among}, probe: { contains: a, listenMs: 10000 }`, [
+      "probe.listenMs: must be less than openTimeoutMs (10000 ms)",
+    ]);
+    check(`${among}, probe: { contains: a }, topic: '{slave}', modbus: { slaves: [S] }`, [
+      "probe: does not belong to Modbus, whose slaves say nothing by themselves: name the port by /dev/serial/by-path",
+    ]);
+  });
+
+  it("may share its pattern with others", () => {
+    const device = (name: string) => `{ name: ${name}, ${among}, probe: { contains: ${name} } }`;
+    assert.equal(parseConfig(`devices: [${device("a")}, ${device("b")}]`, "f").devices.length, 2);
+  });
+});
+
 function field(keys: string, expected: readonly string[]): void {
   const register = keys.includes("register") ? "" : "register: 0, ";
   check(

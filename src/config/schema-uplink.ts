@@ -231,6 +231,13 @@ export const uplink = section(
       minimum: 1024,
       description: "Bytes in flight, over all lanes. One message always goes, however long.",
     }),
+    answerBytesMax: bytes({
+      default: 64 * 1024,
+      minimum: 1024,
+      maximum: 2 ** 28,
+      description:
+        "Longest packet that is taken from the cloud on the way up, where it sends acknowledgements only.",
+    }),
     readMessagesMax: whole({
       default: 256,
       minimum: 1,

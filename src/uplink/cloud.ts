@@ -17,6 +17,8 @@ export interface CloudListener {
   acknowledged(token: number): void;
   /** The cloud will never take this message: sending it again would be refused again. */
   refused(token: number, reason: DropReason): void;
+  /** The cloud has sent a packet that nobody has asked for, which was thrown away. */
+  unexpected(): void;
   /** The connection failed, or could not be made, or the cloud wants us to come again later. */
   closed(error: FieldgateError): void;
 }

@@ -6,6 +6,7 @@ export class Ledger {
   readonly drops: Record<DropReason, number>;
   deliveries = 0;
   readFailures = 0;
+  strays = 0;
   lastAcknowledgedMs: number | null = null;
   readonly #log: Log;
 
@@ -27,11 +28,22 @@ export class Ledger {
     const before = this.drops[reason];
     const count = before + more;
     this.drops[reason] = count;
-    if (before === 0 || Math.floor(Math.log2(count)) > Math.floor(Math.log2(before)))
-      this.#log.warn("message given up", { reason, count });
+    if (hasDoubled(before, count)) this.#log.warn("message given up", { reason, count });
+  }
+
+  /** Logged as `dropped` is. */
+  unexpected(): void {
+    const count = ++this.strays;
+    if (hasDoubled(count - 1, count)) {
+      this.#log.warn("the cloud sent a packet that nobody has asked for", { count });
+    }
   }
 
   readFailed(): void {
     this.readFailures++;
   }
+}
+
+function hasDoubled(before: number, count: number): boolean {
+  return before === 0 || Math.floor(Math.log2(count)) > Math.floor(Math.log2(before));
 }

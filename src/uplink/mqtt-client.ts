@@ -1,28 +1,36 @@
-import { Socket } from "node:net";
-import { connect, type MqttClient, type Packet } from "mqtt";
+import { MqttClient, type Packet } from "mqtt";
 import type { Clock } from "../base/clock.ts";
 import { assert, FieldgateError } from "../base/errors.ts";
 import { ageMs } from "../base/timepiece.ts";
-import type { UplinkConfig } from "../config/schema.ts";
+import type { FrameReader } from "../mqtt/frame.ts";
+import { PACKET } from "../mqtt/publish-frame.ts";
+import {
+  type AcknowledgementType,
+  acknowledgementType,
+  packetIdOf,
+  reasonCodeOf,
+} from "./acknowledgement.ts";
 import type { CloudListener, CloudTerms, Destination, DropReason } from "./cloud.ts";
-import type { Address } from "./endpoints.ts";
-import type { Credentials } from "./file-credentials.ts";
 import { Gate } from "./gate.ts";
 import { IdentityProperties } from "./identity-properties.ts";
-import { CLIENTS_OWN, clientOptions, reasonError, rebuffOf } from "./mqtt-options.ts";
+import {
+  CLIENTS_OWN,
+  type ConnectSetup,
+  clientOptions,
+  reasonError,
+  rebuffOf,
+} from "./mqtt-options.ts";
+import { openSocket } from "./net-cloud-socket.ts";
+import { CloudStream } from "./net-cloud-stream.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { PacketWriter, publishSize, REMAINING_BYTES_MAX } from "./packet-writer.ts";
 import { forwardedProperties } from "./properties.ts";
-import type { Protocol, Rebuff } from "./protocol.ts";
+import type { Rebuff } from "./protocol.ts";
 import { verdictOf } from "./reasons.ts";
 import type { GatewayIdentity } from "./rules.ts";
 import type { SourceEntry } from "./source.ts";
 
-export interface MqttClientSetup {
-  readonly address: Address;
-  readonly protocol: Protocol;
-  readonly credentials: Credentials;
-  readonly options: UplinkConfig;
+export interface MqttClientSetup extends ConnectSetup {
   readonly clock: Clock;
   readonly identity: GatewayIdentity;
   readonly journal: { readonly id: string };
@@ -36,12 +44,11 @@ export interface MqttClientListener extends Omit<CloudListener, "closed"> {
 }
 
 /**
- * One MQTT connection to the cloud, by the package `mqtt`: it owns the socket, CONNECT, keep-alive and DISCONNECT.
+ * One MQTT connection to the cloud, by the package `mqtt`: it owns CONNECT, keep-alive and DISCONNECT.
  *
- * PUBLISH packets are written to its stream by ourselves, and acknowledgements are taken from its parsed packets. Its own
- * `publish` clones, stores and writes every message in a handful of pieces, and would keep a second memory of what is in
- * flight beside the journal. Both ends that we use, `stream` and the event `packetreceive`, are part of its typed
- * interface; it ignores acknowledgements of packets that it did not send. Identifiers come from one place for both.
+ * PUBLISH packets are written to the socket by ourselves, and acknowledgements taken from it before the package sees them
+ * (net-cloud-stream.ts). Its own `publish` clones, stores and writes every message in a handful of pieces, and would keep a
+ * second memory of what is in flight beside the journal. Packet identifiers come from one place for both.
  */
 export class MqttCloudClient {
   readonly #setup: MqttClientSetup;
@@ -50,7 +57,10 @@ export class MqttCloudClient {
   readonly #writer: PacketWriter;
   readonly #properties: IdentityProperties;
   readonly #gone = new Gate();
+  /** QoS 2: what the cloud has taken over and still knows. */
+  readonly #released = new Set<number>();
   #client: MqttClient | null = null;
+  #stream: CloudStream | null = null;
   #state: "connecting" | "open" | "over" = "connecting";
   #cause: Error | null = null;
   #packetBytesMax = REMAINING_BYTES_MAX;
@@ -69,17 +79,33 @@ export class MqttCloudClient {
     );
   }
 
+  /** @throws what OpenSSL says of a certificate or key that it cannot read */
   connect(): void {
-    const { options, identity } = this.#setup;
+    const { options, identity, address, credentials } = this.#setup;
     const clientId = options.clientId ?? `${identity.site}-${identity.gateway}`;
-    const client = connect({ ...clientOptions(this.#setup, this.#ids), clientId, clean: true });
+    const { answerBytesMax } = options;
+    const stream = new CloudStream(openSocket(address, credentials), {
+      bytesMax: answerBytesMax,
+      key: "uplink.answerBytesMax",
+      takes: (frame) => this.#takes(frame),
+    });
+    stream.on("error", (error) => {
+      this.#cause ??= error;
+    });
+    this.#stream = stream;
+    const client = new MqttClient(() => stream, {
+      ...clientOptions(this.#setup, this.#ids),
+      clientId,
+      clean: true,
+      ...(this.#setup.protocol === "5"
+        ? { properties: { maximumPacketSize: answerBytesMax } }
+        : {}),
+    });
     this.#client = client;
-    // A turn's messages leave as one write already; waiting for its acknowledgement by TCP would idle up to 40 ms.
-    if (client.stream instanceof Socket) client.stream.setNoDelay(true);
     client.on("packetreceive", (packet) => this.#received(packet));
     client.on("error", (error) => {
       this.#cause ??= error;
-      if (this.#state === "connecting") client.stream.destroy();
+      stream.destroy();
     });
     client.on("close", () => {
       this.#gone.open();
@@ -112,7 +138,7 @@ export class MqttCloudClient {
     this.#writer.flush();
     if (!this.#corked) return;
     this.#corked = false;
-    this.#client?.stream.uncork();
+    this.#stream?.socket.uncork();
   }
 
   /** Resolves when the socket is gone. Politely: with a DISCONNECT, if the other side takes it in time. */
@@ -127,7 +153,7 @@ export class MqttCloudClient {
       await Promise.race([this.#gone.passed, this.#late(late.signal)]);
       late.abort();
     }
-    client.stream.destroy();
+    this.#stream?.destroy();
     await this.#gone.passed;
   }
 
@@ -147,31 +173,37 @@ export class MqttCloudClient {
     return isPlain ? [own] : [forwarded, own];
   }
 
+  /** Acknowledgements; and messages, which are thrown away, for nothing is subscribed here. */
+  #takes(frame: FrameReader): boolean {
+    const header = frame.bytes[frame.start] as number;
+    const type = acknowledgementType(header);
+    if (type !== null) this.#answered(type, packetIdOf(frame), reasonCodeOf(frame));
+    else if (header >> 4 === PACKET.publish || header >> 4 === PACKET.pubrel) {
+      this.#listener.unexpected();
+    } else return false;
+    return true;
+  }
+
   #received(packet: Packet): void {
     if (this.#state === "over") return;
-    switch (packet.cmd) {
-      case "connack":
-        this.#accepted(packet.reasonCode ?? packet.returnCode ?? 0, packet.properties ?? {});
-        break;
-      case "puback":
-      case "pubcomp":
-        this.#settled(packet.messageId ?? 0, packet.reasonCode ?? 0);
-        break;
-      case "pubrec":
-        this.#halfway(packet.messageId ?? 0, packet.reasonCode ?? 0);
-        break;
-      case "disconnect":
-        this.#cause = reasonError("the cloud ended the connection", packet.reasonCode ?? 0);
-        break;
-      default:
-        break;
+    if (packet.cmd === "connack") this.#accepted(packet);
+    if (packet.cmd === "disconnect") {
+      const { serverReference } = packet.properties ?? {};
+      const reasonCode = packet.reasonCode ?? 0;
+      this.#fail(
+        new FieldgateError("ERR_UPLINK_CLOSED", "the cloud ended the connection", {
+          details: { reasonCode, ...(serverReference === undefined ? {} : { serverReference }) },
+        }),
+      );
     }
   }
 
-  #accepted(code: number, granted: Granted): void {
-    if (code !== 0 || this.#state !== "connecting") return;
-    if (granted.maximumQoS === 0) {
-      const error = new FieldgateError("ERR_UPLINK_REFUSED", "the cloud takes QoS 0 only");
+  #accepted(packet: Connack): void {
+    if ((packet.reasonCode ?? packet.returnCode ?? 0) !== 0 || this.#state !== "connecting") return;
+    const granted = packet.properties ?? {};
+    const why = unacceptable(packet);
+    if (why !== null) {
+      const error = new FieldgateError("ERR_UPLINK_REFUSED", why);
       this.#cause = error;
       this.#fail(error);
       return;
@@ -189,25 +221,31 @@ export class MqttCloudClient {
     });
   }
 
-  #settled(packetId: number, code: number): void {
+  #answered(type: AcknowledgementType, packetId: number, code: number): void {
+    if (this.#state !== "open") return;
     const token = this.#ids.tokenOf(packetId);
-    if (token === null || token === CLIENTS_OWN) return;
-    const verdict = code === PACKET_ID_NOT_FOUND ? "taken" : verdictOf(code);
+    const isKnown = token !== null && token !== CLIENTS_OWN;
+    const isInTurn = (type === "pubcomp") === this.#released.has(packetId);
+    if (!isKnown || (type !== "puback" && !isInTurn)) {
+      this.#listener.unexpected();
+      return;
+    }
+    const verdict = type === "pubcomp" && code === PACKET_ID_NOT_FOUND ? "taken" : verdictOf(code);
     if (verdict === "try again") {
       this.#fail(reasonError("the cloud did not take a message", code));
-      return;
+    } else if (verdict === "taken" && type === "pubrec") {
+      this.#release(packetId);
+    } else {
+      this.#ids.release(packetId);
+      this.#released.delete(packetId);
+      if (verdict === "taken") this.#listener.acknowledged(token);
+      else this.#listener.refused(token, verdict);
     }
-    this.#ids.release(packetId);
-    if (verdict === "taken") this.#listener.acknowledged(token);
-    else this.#listener.refused(token, verdict);
   }
 
-  /** PUBREC: the cloud owns the message now; PUBREL lets it forget the identifier [MQTT-4.3.3-1]. */
-  #halfway(packetId: number, code: number): void {
-    if (verdictOf(code) !== "taken") {
-      this.#settled(packetId, code);
-      return;
-    }
+  /** After PUBREC: the cloud owns the message now; PUBREL lets it forget the identifier [MQTT-4.3.3-1]. */
+  #release(packetId: number): void {
+    this.#released.add(packetId);
     this.#writer.pubrel(packetId);
     this.#setup.clock.afterTurn(() => {
       if (this.#state === "open") this.flush();
@@ -215,20 +253,20 @@ export class MqttCloudClient {
   }
 
   #write(bytes: Uint8Array): void {
-    const stream = this.#client?.stream;
-    if (stream === undefined || stream.destroyed) return;
+    const socket = this.#stream?.socket;
+    if (socket === undefined || socket.destroyed) return;
     if (!this.#corked) {
       this.#corked = true;
-      stream.cork();
+      socket.cork();
     }
-    stream.write(bytes);
+    socket.write(bytes);
   }
 
   #fail(error: FieldgateError): void {
     if (this.#state === "over") return;
     const rebuff = this.#state === "open" ? "unrelated" : rebuffOf(this.#cause);
     this.#state = "over";
-    this.#client?.stream.destroy();
+    this.#stream?.destroy();
     this.#listener.closed(error, rebuff);
   }
 
@@ -249,7 +287,19 @@ export class MqttCloudClient {
   }
 }
 
-type Granted = NonNullable<Extract<Packet, { cmd: "connack" }>["properties"]>;
+type Connack = Extract<Packet, { cmd: "connack" }>;
+
+/** Why a connection that the cloud accepts is of no use, or null. */
+function unacceptable({ sessionPresent, properties: granted = {} }: Connack): string | null {
+  if (granted.maximumQoS === 0) return "the cloud takes QoS 0 only";
+  // Identifiers of QoS 2 that it thinks it knows would make it throw new messages away [MQTT-3.2.2-4].
+  if (sessionPresent) return "the cloud kept a session, although a clean one was asked for";
+  // Neither may be 0 (sections 3.2.2.3.3 and 3.2.2.3.6): connected, and nothing could be sent.
+  if (granted.receiveMaximum === 0) return "the cloud takes no message: its Receive Maximum is 0";
+  if (granted.maximumPacketSize === 0)
+    return "the cloud takes no packet: its Maximum Packet Size is 0";
+  return null;
+}
 
 const NO_PROPERTIES = new Uint8Array(0);
 /** Leaves some of the 65,535 packet identifiers to the client's own packets. */

@@ -65,5 +65,6 @@ function whileOpen(
     },
     acknowledged: (token) => dial.over || listener.acknowledged(token),
     refused: (token, reason) => dial.over || listener.refused(token, reason),
+    unexpected: () => listener.unexpected(),
   };
 }

@@ -42,6 +42,8 @@ export interface UplinkStatus extends LinkStatus {
   readonly delivered: number;
   readonly dropped: Readonly<Record<DropReason, number>>;
   readonly readFailures: number;
+  /** Packets of the cloud that nobody has asked for, thrown away. */
+  readonly unexpected: number;
   /** Monotonic; null before the first one. */
   readonly lastAcknowledgedMs: number | null;
   /** What holds the lanes back; null when nothing is limited. */
@@ -186,6 +188,7 @@ class CloudUplink implements Uplink {
       delivered: this.#ledger.deliveries,
       dropped: { ...this.#ledger.drops },
       readFailures: this.#ledger.readFailures,
+      unexpected: this.#ledger.strays,
       lastAcknowledgedMs: this.#ledger.lastAcknowledgedMs,
       pace: this.#pacer?.status() ?? null,
       lanes: Object.fromEntries(lanes),
@@ -230,6 +233,7 @@ class CloudUplink implements Uplink {
         this.#link.progressed(this.#tools.clock.monotonicMs());
         carrier?.refused(token, reason);
       },
+      unexpected: () => this.#ledger.unexpected(),
       closed: (error) => this.#link.failed(error),
     });
     return connection;

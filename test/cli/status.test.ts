@@ -407,6 +407,7 @@ function healthy(): GatewayStatus {
       },
       failures: 0,
       readFailures: 0,
+      unexpected: 0,
       lastError: null,
       lastAcknowledgedMs: null,
       pace: {

@@ -16,6 +16,8 @@ export interface Visit {
   /** Writes bytes that need not be a packet. */
   write(bytes: Uint8Array): void;
   hangUp(): void;
+  /** Reads nothing any more. */
+  pause(): void;
 }
 
 export interface Script {
@@ -90,6 +92,7 @@ export class ScriptedBroker {
       send: (packet) => socket.write(generate(packet, { protocolVersion: version })),
       write: (bytes) => socket.write(bytes),
       hangUp: () => socket.end(),
+      pause: () => socket.pause(),
     };
     this.visits.push(visit);
     return visit;

@@ -1,0 +1,110 @@
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { FieldgateError } from "../base/errors.ts";
+import { FRAME, FrameReader, MORE, TOO_LONG } from "../mqtt/frame.ts";
+
+export interface CloudStreamOptions {
+  /** The longest packet that is taken; the key of the configuration that says so. */
+  readonly bytesMax: number;
+  readonly key: string;
+  /** Whether a packet is dealt with, or thrown away: the package does not get to see it. */
+  readonly takes: (frame: FrameReader) => boolean;
+}
+
+/**
+ * A socket to the cloud as the package `mqtt` is to see it.
+ *
+ *   socket ──▶ packets ──▶ those that are taken off
+ *                      └──▶ all others: to the package
+ *
+ * The package makes an object of twenty fields of each packet and a turn of the event loop for each of them, and gathers
+ * packets of any announced length. What comes by the thousand is taken off here, and a longer packet than `bytesMax`, or what
+ * is none, ends the stream with ERR_UPLINK_PROTOCOL.
+ */
+export class CloudStream extends Duplex {
+  readonly socket: Socket;
+  readonly #options: CloudStreamOptions;
+  readonly #frames: FrameReader;
+  #isHeld = false;
+  #isFull = false;
+
+  constructor(socket: Socket, options: CloudStreamOptions) {
+    super({ allowHalfOpen: false });
+    this.socket = socket;
+    this.#options = options;
+    this.#frames = new FrameReader(options.bytesMax);
+    socket.on("data", (chunk) => this.#split(chunk));
+    socket.on("end", () => this.push(null));
+    socket.on("error", (error) => this.destroy(error));
+    socket.on("close", () => this.destroy());
+  }
+
+  /** While it is held nothing more is read: the other side feels it as a full line. */
+  set isHeld(isHeld: boolean) {
+    this.#isHeld = isHeld;
+    this.#flow();
+  }
+
+  override _read(): void {
+    this.#isFull = false;
+    this.#flow();
+  }
+
+  // What the package writes is handed on at once and in one piece, so that no packet of ours gets between its pieces.
+  override _write(chunk: Buffer, _: string, done: () => void): void {
+    this.socket.write(chunk);
+    done();
+  }
+
+  override _writev(pieces: { readonly chunk: Buffer }[], done: () => void): void {
+    this.socket.write(Buffer.concat(pieces.map(({ chunk }) => chunk)));
+    done();
+  }
+
+  override _final(done: () => void): void {
+    this.socket.end();
+    done();
+  }
+
+  /** Over when the socket is gone. */
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    if (this.socket.closed) {
+      done(error);
+      return;
+    }
+    this.socket.once("close", () => done(error));
+    this.socket.destroy();
+  }
+
+  #flow(): void {
+    if (this.#isHeld || this.#isFull) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  #split(chunk: Buffer): void {
+    const frames = this.#frames;
+    frames.push(chunk);
+    while (!this.destroyed) {
+      const found = frames.next();
+      if (found === MORE) return;
+      if (found !== FRAME) {
+        this.destroy(this.#faultOf(found === TOO_LONG));
+        return;
+      }
+      if (!this.#options.takes(frames)) this.#handOn(frames);
+    }
+  }
+
+  #handOn({ bytes, start, end }: FrameReader): void {
+    this.#isFull = !this.push(Buffer.from(bytes.subarray(start, end)));
+    if (this.#isFull) this.#flow();
+  }
+
+  #faultOf(isTooLong: boolean): FieldgateError {
+    const { key, bytesMax } = this.#options;
+    const message = isTooLong
+      ? `the cloud sent a packet that is longer than ${key}`
+      : "the cloud sent what is no MQTT";
+    return new FieldgateError("ERR_UPLINK_PROTOCOL", message, { details: { bytesMax } });
+  }
+}

@@ -41,7 +41,8 @@ export class Authenticator {
   readonly #tokens: TokenCheck | null;
   readonly #passwords: PasswordCheck;
   readonly #attempts: Attempts;
-  #stopped = new AbortController();
+  /** Of those who wait for their turn. */
+  readonly #waiting = new Set<AbortController>();
 
   constructor(
     options: AuthenticationOptions,
@@ -68,8 +69,7 @@ export class Authenticator {
 
   /** Those who wait for their turn are refused. */
   stop(): void {
-    this.#stopped.abort();
-    this.#stopped = new AbortController();
+    for (const each of this.#waiting) each.abort();
     this.#passwords.stop();
   }
 
@@ -112,15 +112,22 @@ export class Authenticator {
     if (waitMs > waitMsMax) return refused("too many failed attempts", 3);
     if (waitMs > 0) {
       this.#attempts.reserve(attempt.address, this.#clock.monotonicMs());
-      const { signal } = this.#stopped;
-      await this.#clock.sleep(waitMs, signal).catch(() => {});
-      if (signal.aborted) return refused("stopping", 3);
+      if (!(await this.#waited(waitMs))) return refused("stopping", 3);
     }
     const found = this.#own(attempt, await check());
     if (found.principal === null && found.code === 4) {
       this.#attempts.failed(attempt.address, this.#clock.monotonicMs());
     }
     return found;
+  }
+
+  /** False when it was stopped meanwhile. */
+  async #waited(ms: number): Promise<boolean> {
+    const turn = new AbortController();
+    this.#waiting.add(turn);
+    await this.#clock.sleep(ms, turn.signal).catch(() => {});
+    this.#waiting.delete(turn);
+    return !turn.signal.aborted;
   }
 
   async #byToken({ password = Buffer.alloc(0) }: ConnectAttempt): Promise<Found> {

@@ -29,15 +29,27 @@ export class Arrivals {
 
   /** Lets a connection in, or tells why not. Whoever was let in leaves once. */
   enter(address: string): string | null {
-    const { connectionsMax, connectionsPerAddressMax } = this.#limits;
     const here = this.#byAddress.get(address) ?? 0;
-    if (this.#isOverloaded()) return "overloaded";
-    if (this.#count >= connectionsMax) return "too many connections";
-    if (here >= connectionsPerAddressMax) return "too many connections of one address";
-    if (!this.#allows()) return "too many new connections a second";
+    const closed = this.closedTo(1);
+    if (closed !== null) return closed;
+    if (here >= this.#limits.connectionsPerAddressMax) return "too many connections of one address";
+    this.#allowance--;
     this.#count++;
     this.#byAddress.set(address, here + 1);
     return null;
+  }
+
+  /** Why nobody could come in now, wherever from, or not so many as fast as they can; null when they could. */
+  closedTo(many: number): string | null {
+    if (this.#isOverloaded()) return "overloaded";
+    if (this.#count >= this.#limits.connectionsMax) return "too many connections";
+    this.#refill();
+    return this.#allowance < many ? "too many new connections a second" : null;
+  }
+
+  /** What is allowed in a twentieth of a second. */
+  get few(): number {
+    return Math.max(1, Math.floor(this.#limits.connectRate / 20));
   }
 
   leave(address: string): void {
@@ -47,14 +59,11 @@ export class Arrivals {
     else this.#byAddress.delete(address);
   }
 
-  #allows(): boolean {
+  #refill(): void {
     const { connectRate } = this.#limits;
     const now = this.#clock.monotonicMs();
     const gained = ((now - this.#refilledMs) * connectRate) / 1000;
     this.#allowance = Math.min(connectRate, this.#allowance + gained);
     this.#refilledMs = now;
-    if (this.#allowance < 1) return false;
-    this.#allowance--;
-    return true;
   }
 }

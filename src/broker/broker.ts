@@ -140,7 +140,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       const listener = new NetListener(options, {
         ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
         ...{ connectBytesMax: this.connectBytesMax, packetBytesMax: this.packetBytesMax },
-        accept: (channel) => this.#accept(channel, options.name),
+        accept: (channel, sinceMs) => this.#accept(channel, options.name, sinceMs),
         refused: (reason) => this.refused(reason),
       });
       this.#listeners.push(listener);
@@ -308,6 +308,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   registered(connection: Connection, clean: boolean): boolean {
     const { rights } = connection;
+    if (connection.isClosed) return false; // while its will was being kept
     const { session, present } = this.#sessions.open(rights, clean, this.#tools.clock.wallMs());
     session.link?.close("taken over");
     connection.session = session;
@@ -369,8 +370,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   // ——— its own
 
-  #accept(channel: Channel, listener: string): Connection {
-    const connection = new Connection(channel, listener, this);
+  #accept(channel: Channel, listener: string, sinceMs: number): Connection {
+    const connection = new Connection(channel, { listener, sinceMs }, this);
     this.#connections.add(connection);
     return connection;
   }
@@ -380,6 +381,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const now = this.nowMs();
     this.#overload.look(now);
     this.#throttle.release(now);
+    for (const listener of this.#listeners) listener.reopen();
   }
 
   /** Closes who is silent for too long, or takes too long over something. */

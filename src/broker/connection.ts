@@ -3,13 +3,14 @@ import { connectRefusal } from "../mqtt/connect-frame.ts";
 import { FRAME, FrameReader, MALFORMED, MORE } from "../mqtt/frame.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts";
+import { connack, PINGRESP } from "../mqtt/server-packet.ts";
 import { type Asked, repeatedFilters, subackOf } from "../mqtt/subscribe-frame.ts";
 import { NO_RIGHTS, type Rights } from "./access.ts";
 import type { ConnectionWorld } from "./connection-world.ts";
 import type { ControlStream } from "./control-stream.ts";
 import { Held } from "./held.ts";
 import type { Publisher } from "./intake.ts";
-import { LastRoute } from "./last-route.ts";
+import { LastRight, LastRoute } from "./last-route.ts";
 import { Outbox } from "./outbox.ts";
 import type { Channel, ChannelReceiver } from "./ports.ts";
 import { paceOf, type RateLimit } from "./rates.ts";
@@ -41,6 +42,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   /** 0: none. Set with CONNECT; one and a half times what the client asked for [MQTT-3.1.2-24]. */
   silenceMsMax = 0;
   lastSeenMs: number;
+  /** When it came: before any handshake. */
   readonly openedMs: number;
   /** For CONNACK: whether a session was there [MQTT-3.2.2-2]. aedes knows only of subscriptions. */
   sessionPresent = false;
@@ -48,6 +50,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   rights: Rights = NO_RIGHTS;
   /** How much its client may publish; null: without limit. */
   rate: RateLimit | null = null;
+  /** Since when a packet has begun and not ended; null when none has. */
+  packetSinceMs: number | null = null;
 
   readonly #world: ConnectionWorld;
   readonly #reader: FrameReader;
@@ -56,24 +60,25 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   #control: ControlStream | null = null;
   #backlog: Buffer[] = [];
   #paused = false;
-  #packetSinceMs: number | null = null;
   #gone = false;
   #connackBytes: number[] | null = [];
   /** What a SUBSCRIBE with a filter in it twice asks for, while aedes deals with it; its answer leaves such a filter out. */
   #asked: Asked | null = null;
-  /** The last answer about publishing, and to what: a route is made anew when rights change. */
-  #judged: Route<Session> | null = null;
-  #mayPublish = false;
+  readonly #lastRight = new LastRight();
 
-  constructor(channel: Channel, listener: string, world: ConnectionWorld) {
+  constructor(
+    channel: Channel,
+    from: { listener: string; sinceMs: number },
+    world: ConnectionWorld,
+  ) {
     this.channel = channel;
-    this.listener = listener;
+    this.listener = from.listener;
     this.#world = world;
     this.outbox = new Outbox(channel, world.turn);
     this.#reader = new FrameReader(world.connectBytesMax);
     this.#lastRoute = new LastRoute(world.routes);
-    this.openedMs = world.nowMs();
-    this.lastSeenMs = this.openedMs;
+    this.openedMs = from.sinceMs;
+    this.lastSeenMs = world.nowMs();
   }
 
   get clientId(): string {
@@ -83,14 +88,17 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   get awaitsConnect(): boolean {
     return this.#phase === "awaiting";
   }
+  /** It has said who it is, and nobody knows yet whether that is so. */
+  get awaitsVerdict(): boolean {
+    return this.#phase === "held" && this.rights === NO_RIGHTS;
+  }
+
+  get isClosed(): boolean {
+    return this.#phase === "closed";
+  }
 
   get listens(): boolean {
     return this.#phase === "open" && !this.#paused;
-  }
-
-  /** Since when a packet has begun and not ended; null when none has. */
-  get packetSinceMs(): number | null {
-    return this.#packetSinceMs;
   }
 
   // ——— the channel's side
@@ -185,6 +193,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   /** Closes at once, with a reason that is counted. The client's will is published. */
   close(reason: string): void {
     this.#world.refused(reason);
+    if (this.awaitsVerdict) this.outbox.raw(connack(3));
     this.#end(reason);
   }
 
@@ -195,7 +204,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       if (this.#paused) return;
       const found = this.#reader.next();
       if (found === FRAME) {
-        this.#packetSinceMs = null;
+        this.packetSinceMs = null;
         this.#frame(this.#reader);
       } else if (found === MORE) {
         if (!this.#readOn()) break;
@@ -208,7 +217,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
   /** Takes up the next piece that came. Tells whether there was one. */
   #readOn(): boolean {
-    if (this.#reader.gatheredBytes > 0) this.#packetSinceMs ??= this.lastSeenMs;
+    if (this.#reader.gatheredBytes > 0) this.packetSinceMs ??= this.lastSeenMs;
     const chunk = this.#backlog.shift();
     if (chunk === undefined) return false;
     this.#reader.push(chunk);
@@ -225,7 +234,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   /** What came while it was not read is still to be seen: its times begin anew. */
   #listenAgain(): void {
     this.lastSeenMs = this.#world.nowMs();
-    if (this.#packetSinceMs !== null) this.#packetSinceMs = this.lastSeenMs;
+    if (this.packetSinceMs !== null) this.packetSinceMs = this.lastSeenMs;
   }
 
   #frame({ bytes, start, bodyStart, end }: FrameReader): void {
@@ -245,6 +254,10 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   }
 
   #controlPacket(type: number, packet: Buffer, bodyStart: number): void {
+    if (type === PACKET.pingreq) {
+      this.outbox.raw(PINGRESP); // not aedes: a flood of them would cost it a hundred times as much
+      return;
+    }
     if (type === PACKET.subscribe || type === PACKET.unsubscribe) this.#hold();
     if (type === PACKET.subscribe) this.#asked = repeatedFilters(packet, bodyStart);
     this.#control?.feed(Buffer.from(packet));
@@ -255,8 +268,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     const refusal = connectRefusal(bytes, bodyStart, end);
     if (refusal !== null) {
       const { reason, returnCode } = refusal;
-      if (returnCode !== null)
-        this.outbox.raw(Buffer.from([PACKET.connack << 4, 2, 0, returnCode]));
+      if (returnCode !== null) this.outbox.raw(connack(returnCode));
       this.close(reason);
       return;
     }
@@ -294,8 +306,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     if (this.rate !== null || route.rates !== null) {
       if (!this.#isInTime(frame, route)) return;
     }
-    if (route !== this.#judged) this.#judge(route);
-    if (!this.#mayPublish) this.#deny(frame, route);
+    if (!this.#lastRight.of(route, this.rights)) this.#deny(frame, route);
     else if (frame.qos === 0) this.#world.admit(frame, route, this, -1);
     else if (this.held.length > 0 || !this.#take(frame, route)) {
       this.held.push(frame);
@@ -340,11 +351,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     return waitMs >= 0;
   }
 
-  #judge(route: Route<Session>): void {
-    this.#judged = route;
-    this.#mayPublish = !route.reserved && this.rights.mayPublish(route.topic);
-  }
-
   /** A message that is not authorised is acknowledged all the same, and goes nowhere [MQTT-3.3.5-2]. */
   #deny(frame: PublishFrame, { reserved }: Route<Session>): void {
     const reason = reserved ? "topic is reserved" : "not allowed to publish";
@@ -361,7 +367,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     const { session } = this;
     if (session === null) return;
     if (type === PACKET.pubrel) this.#released(session, packetId);
-    else if (!acknowledges(session, type, packetId)) {
+    else if (!session.acknowledged(type, packetId)) {
       this.#world.unexpected(this, "acknowledgement of nothing");
     }
   }
@@ -391,9 +397,4 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.#control?.destroy();
     this.#world.ended(this, reason);
   }
-}
-
-function acknowledges(session: Session, type: number, packetId: number): boolean {
-  if (type === PACKET.puback) return session.puback(packetId);
-  return type === PACKET.pubrec ? session.pubrec(packetId) : session.pubcomp(packetId);
 }

@@ -29,6 +29,22 @@ export class LastRoute<S> {
   }
 }
 
+/** The last answer about publishing, and to what: a route is made anew when rights change. */
+export class LastRight {
+  #route: Judged | null = null;
+  #mayPublish = false;
+
+  of(route: Judged, rights: { mayPublish(topic: string): boolean }): boolean {
+    if (route !== this.#route) {
+      this.#route = route;
+      this.#mayPublish = !route.reserved && rights.mayPublish(route.topic);
+    }
+    return this.#mayPublish;
+  }
+}
+
+type Judged = Pick<Route<unknown>, "topic" | "reserved">;
+
 function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
   if (known.length !== end - start) return false;
   for (let i = 0; i < known.length; i++) {

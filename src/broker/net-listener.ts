@@ -5,7 +5,7 @@ import type { Log } from "../base/log.ts";
 import type { Arrivals } from "./arrivals.ts";
 import { type CertificateStatus, CertificateWatch } from "./certificate-watch.ts";
 import { type CertificateFiles, readCertificates } from "./file-certificates.ts";
-import { NetChannel } from "./net-channel.ts";
+import { NetChannel, remoteOf } from "./net-channel.ts";
 import { TlsGate, type TlsGateOptions } from "./net-tls-gate.ts";
 import { WsChannel } from "./net-ws-channel.ts";
 import { WsGate } from "./net-ws-gate.ts";
@@ -28,8 +28,8 @@ export interface ListenerWorld {
   /** The longest packet before a client is in, and afterwards. */
   readonly connectBytesMax: number;
   readonly packetBytesMax: number;
-  /** The receiver of a new connection whose handshakes are done. */
-  accept(channel: Channel): ChannelReceiver;
+  /** The receiver of a new connection whose handshakes are done; `sinceMs`: when it came, before them. */
+  accept(channel: Channel, sinceMs: number): ChannelReceiver;
   /** Someone was turned away, for a reason that is counted. */
   refused(reason: string): void;
 }
@@ -57,11 +57,14 @@ export class NetListener {
   readonly options: ListenerOptions;
   readonly #world: ListenerWorld;
   readonly #sockets = new Set<Socket>();
+  /** When each came, by whom it comes from. */
+  readonly #sinceMs = new Map<string, number>();
   readonly #webSockets: WsGate | null;
   readonly #watch: CertificateWatch | null;
   #tls: TlsGate | null = null;
   #server: Server | null = null;
   #acceptErrors = 0;
+  #isShut = false;
 
   constructor(options: ListenerOptions, world: ListenerWorld) {
     const { clock, log } = world;
@@ -114,6 +117,7 @@ export class NetListener {
       keepAliveInitialDelay: PROBE_MS,
     });
     server.on("connection", (socket) => this.#arrived(socket));
+    server.on("drop", () => this.#turnedAway());
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {
@@ -129,6 +133,12 @@ export class NetListener {
   /** Called every now and then: closes those whose handshake takes too long. */
   sweep(): void {
     this.#webSockets?.sweep();
+  }
+
+  /** Called often: lets connections in again when there is room for some. */
+  reopen(): void {
+    const { arrivals } = this.#world;
+    if (this.#isShut && arrivals.closedTo(arrivals.few) === null) this.#shut(false);
   }
 
   /** Accepts nobody any more. Connections live on. */
@@ -148,19 +158,24 @@ export class NetListener {
   }
 
   #arrived(socket: Socket): void {
-    const { arrivals, refused } = this.#world;
+    const { arrivals, refused, clock } = this.#world;
     const address = socket.remoteAddress ?? "";
     const refusal = arrivals.enter(address);
     if (refusal !== null) {
       refused(refusal);
       socket.destroy();
+      if (arrivals.closedTo(1) !== null) this.#shut(true);
       return;
     }
+    const remote = remoteOf(socket);
     this.#sockets.add(socket);
+    this.#sinceMs.set(remote, clock.monotonicMs());
     socket.on("error", () => {}); // 'close' follows and says all that matters
     socket.on("close", () => {
       this.#sockets.delete(socket);
+      this.#sinceMs.delete(remote);
       arrivals.leave(address);
+      this.reopen();
     });
     if (this.#tls === null) this.#secured(socket, null);
     else this.#tls.take(socket);
@@ -186,7 +201,23 @@ export class NetListener {
   }
 
   #open(channel: Channel): void {
-    channel.receiver = this.#world.accept(channel);
+    const sinceMs = this.#sinceMs.get(channel.remote) ?? this.#world.clock.monotonicMs();
+    channel.receiver = this.#world.accept(channel, sinceMs);
+  }
+
+  /**
+   * While nobody may come in, Node closes what arrives before it makes a socket of it, at a quarter of the cost: a flood
+   * must leave time for those who are in.
+   */
+  #shut(isShut: boolean): void {
+    this.#isShut = isShut;
+    if (this.#server !== null) this.#server.maxConnections = isShut ? 1 : Number.POSITIVE_INFINITY;
+  }
+
+  #turnedAway(): void {
+    const { arrivals, refused } = this.#world;
+    refused(arrivals.closedTo(arrivals.few) ?? "too many new connections a second");
+    this.reopen();
   }
 
   /** The next accept is tried all the same. One line for a flood of them. */

@@ -7,7 +7,13 @@ export interface TimeLimits {
 
 type Times = Pick<
   Connection,
-  "awaitsConnect" | "openedMs" | "listens" | "lastSeenMs" | "silenceMsMax" | "packetSinceMs"
+  | "awaitsConnect"
+  | "awaitsVerdict"
+  | "openedMs"
+  | "listens"
+  | "lastSeenMs"
+  | "silenceMsMax"
+  | "packetSinceMs"
 >;
 
 /**
@@ -16,8 +22,9 @@ type Times = Pick<
  */
 export function overdue(connection: Times, nowMs: number, limits: TimeLimits): string | null {
   const { openedMs, lastSeenMs, silenceMsMax, packetSinceMs } = connection;
-  if (connection.awaitsConnect) {
-    return nowMs - openedMs > limits.connectTimeoutMs ? "no CONNECT in time" : null;
+  if (connection.awaitsConnect || connection.awaitsVerdict) {
+    if (nowMs - openedMs <= limits.connectTimeoutMs) return null;
+    return connection.awaitsConnect ? "no CONNECT in time" : "credentials not checked in time";
   }
   if (!connection.listens) return null;
   if (silenceMsMax > 0 && nowMs - lastSeenMs > silenceMsMax) return "keep-alive"; // [MQTT-3.1.2-24]

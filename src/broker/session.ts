@@ -186,6 +186,12 @@ export class Session {
     this.#pump();
   }
 
+  /** PUBACK, PUBREC or PUBCOMP. Tells whether it acknowledges anything. */
+  acknowledged(type: number, packetId: number): boolean {
+    if (type === PACKET.puback) return this.puback(packetId);
+    return type === PACKET.pubrec ? this.pubrec(packetId) : this.pubcomp(packetId);
+  }
+
   /** PUBACK. Tells whether it acknowledges anything. */
   puback(packetId: number): boolean {
     const sent = this.#inflight.get(packetId);

@@ -110,7 +110,8 @@ export const mqtt = section(
       default: 10_000,
       minimum: 100,
       maximum: 3_600_000,
-      description: "Time until CONNECT must be complete.",
+      description:
+        "Time from when a connection comes until its CONNECT is complete and its credentials are checked, handshakes included.",
       unit: "ms",
     }),
     packetTimeoutMs: whole({

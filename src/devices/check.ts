@@ -1,5 +1,12 @@
 import { crc32 } from "node:zlib";
 import type { FramingConfig } from "../config/schema.ts";
+import {
+  type CrcRule,
+  type RunningCheck,
+  runningCrc,
+  runningSum,
+  runningXor,
+} from "./running-check.ts";
 
 /** A value computed from a frame's bytes and sent behind them. Parameters and check values: docs/frame.md. */
 export interface Check {
@@ -8,23 +15,56 @@ export interface Check {
   readonly endian: "big" | "little";
   /** The value for bytes[start] to bytes[end - 1]. */
   readonly compute: (bytes: Uint8Array, start: number, end: number) => number;
+  /** The same value for any piece of a stream, of at most that many bytes. */
+  readonly running: (lengthMax: number) => RunningCheck;
 }
 
 /** Reflected polynomial 0xA001: CRC-16/MODBUS. */
-const MODBUS = crcTable((crc) => ((crc & 1) === 1 ? (crc >>> 1) ^ 0xa001 : crc >>> 1));
+const MODBUS: CrcRule = {
+  bits: 16,
+  table: crcTable((crc) => ((crc & 1) === 1 ? (crc >>> 1) ^ 0xa001 : crc >>> 1)),
+  reflected: true,
+  initial: 0xffff,
+  final: 0,
+};
 /** Polynomial 0x1021, most significant bit first: CRC-16/CCITT-FALSE, also called IBM-3740. */
-const CCITT = crcTable((crc) => ((crc & 0x8000) !== 0 ? (crc << 1) ^ 0x1021 : crc << 1), 8);
+const CCITT: CrcRule = {
+  bits: 16,
+  table: crcTable((crc) => 0xffff & ((crc & 0x8000) !== 0 ? (crc << 1) ^ 0x1021 : crc << 1), 8),
+  reflected: false,
+  initial: 0xffff,
+  final: 0,
+};
+/** Reflected polynomial 0xEDB88320: CRC-32/ISO-HDLC, zlib's. */
+const CRC32: CrcRule = {
+  bits: 32,
+  table: crcTable((crc) => ((crc & 1) === 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1)),
+  reflected: true,
+  initial: 0xffffffff,
+  final: 0xffffffff,
+};
 
 const CHECKS: Record<Exclude<FramingConfig["check"], "none">, Check> = {
-  "crc16-modbus": { bytes: 2, endian: "little", compute: crc16Modbus },
-  "crc16-ccitt": { bytes: 2, endian: "big", compute: crc16CcittFalse },
+  "crc16-modbus": {
+    bytes: 2,
+    endian: "little",
+    compute: crc16Modbus,
+    running: (lengthMax) => runningCrc(MODBUS, lengthMax),
+  },
+  "crc16-ccitt": {
+    bytes: 2,
+    endian: "big",
+    compute: crc16CcittFalse,
+    running: (lengthMax) => runningCrc(CCITT, lengthMax),
+  },
   crc32: {
     bytes: 4,
     endian: "little",
     compute: (bytes, start, end) => crc32(bytes.subarray(start, end)),
+    running: (lengthMax) => runningCrc(CRC32, lengthMax),
   },
-  xor: { bytes: 1, endian: "big", compute: xor },
-  sum: { bytes: 1, endian: "big", compute: sum },
+  xor: { bytes: 1, endian: "big", compute: xor, running: () => runningXor },
+  sum: { bytes: 1, endian: "big", compute: sum, running: () => runningSum },
 };
 
 /** The check of that name; null for none. */
@@ -41,12 +81,30 @@ export function hasBinaryCheck(
 ): boolean {
   if (check === null) return true;
   const contentEnd = end - check.bytes;
-  if (contentEnd <= start) return false;
-  let value = 0;
-  for (let i = 0; i < check.bytes; i++) {
-    value = value * 256 + (wire[check.endian === "big" ? contentEnd + i : end - 1 - i] ?? 0);
-  }
-  return check.compute(wire, start, contentEnd) === value;
+  return (
+    contentEnd > start &&
+    check.compute(wire, start, contentEnd) === binaryCheckAt(check, wire, contentEnd)
+  );
+}
+
+/** The check value that stands there in binary. */
+export function binaryCheckAt({ bytes, endian }: Check, wire: Uint8Array, at: number): number {
+  return numberAt(wire, at, bytes, endian);
+}
+
+/** A whole number without sign, of up to four bytes. */
+export function numberAt(
+  wire: Uint8Array,
+  at: number,
+  bytes: number,
+  endian: "big" | "little",
+): number {
+  if (bytes === 1) return wire[at] ?? 0;
+  const step = endian === "big" ? 1 : -1;
+  const first = endian === "big" ? at : at + bytes - 1;
+  let value = ((wire[first] ?? 0) << 8) | (wire[first + step] ?? 0);
+  for (let i = 2; i < bytes; i++) value = (value << 8) | (wire[first + i * step] ?? 0);
+  return value >>> 0;
 }
 
 /** Characters that `*` and a check value in hexadecimal take at the end of a text frame. */
@@ -71,7 +129,7 @@ export function stripTextCheck(check: Check | null, wire: Uint8Array): Uint8Arra
 function crc16Modbus(bytes: Uint8Array, start: number, end: number): number {
   let crc = 0xffff;
   for (let i = start; i < end; i++) {
-    crc = (crc >>> 8) ^ (MODBUS[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0);
+    crc = (crc >>> 8) ^ (MODBUS.table[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0);
   }
   return crc;
 }
@@ -79,7 +137,7 @@ function crc16Modbus(bytes: Uint8Array, start: number, end: number): number {
 function crc16CcittFalse(bytes: Uint8Array, start: number, end: number): number {
   let crc = 0xffff;
   for (let i = start; i < end; i++) {
-    crc = ((crc << 8) & 0xffff) ^ (CCITT[(crc >>> 8) ^ (bytes[i] ?? 0)] ?? 0);
+    crc = ((crc << 8) & 0xffff) ^ (CCITT.table[(crc >>> 8) ^ (bytes[i] ?? 0)] ?? 0);
   }
   return crc;
 }
@@ -97,10 +155,10 @@ function sum(bytes: Uint8Array, start: number, end: number): number {
   return value & 0xff;
 }
 
-function crcTable(shift: (crc: number) => number, shiftedLeft = 0): Uint16Array {
-  return Uint16Array.from({ length: 256 }, (_, byte) => {
+function crcTable(shift: (crc: number) => number, shiftedLeft = 0): Uint32Array {
+  return Uint32Array.from({ length: 256 }, (_, byte) => {
     let crc = byte << shiftedLeft;
     for (let bit = 0; bit < 8; bit++) crc = shift(crc);
-    return crc & 0xffff;
+    return crc >>> 0;
   });
 }

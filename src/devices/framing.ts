@@ -1,6 +1,6 @@
 import { assertNever, FieldgateError } from "../base/errors.ts";
 import type { FramingConfig } from "../config/schema.ts";
-import { type Check, checkNamed, hasBinaryCheck, stripTextCheck, textCheckBytes } from "./check.ts";
+import { type Check, checkNamed, hasBinaryCheck, numberAt, stripTextCheck, textCheckBytes } from "./check.ts";
 import { cobsBytesMax, uncobs } from "./framing/cobs.ts";
 import { DelimitedFramer, type DelimitedRule } from "./framing/delimited.ts";
 import type { FrameRefusal, Framer, FrameSink } from "./framing/framer.ts";
@@ -60,9 +60,8 @@ function fixed(config: FramingConfig, check: Check | null, sink: FrameSink): Fra
   const rule = {
     wireBytesMax: length,
     timeoutMs: config.timeoutMs,
-    checked: check !== null,
+    check,
     measure: () => length,
-    verify: hasBinaryCheckOf(check),
     content: (window: Uint8Array, start: number, end: number) =>
       window.slice(start, end - checkBytes),
   };
@@ -74,32 +73,22 @@ function lengthPrefix(config: FramingConfig, check: Check | null, sink: FrameSin
   const prefixBytes = needed(config.prefixBytes, "prefixBytes", config);
   const endian = prefixBytes === 1 ? "big" : needed(config.endian, "endian", config);
   const checkBytes = check?.bytes ?? 0;
+  const { bytesMax, offset = 0 } = config;
   const measure = (window: Uint8Array, start: number, end: number): number | FrameRefusal => {
     if (end - start < prefixBytes) return 0;
-    let value = 0;
-    for (let i = 0; i < prefixBytes; i++) {
-      const at = endian === "big" ? start + i : start + prefixBytes - 1 - i;
-      value = value * 256 + (window[at] ?? 0);
-    }
-    const followBytes = value + (config.offset ?? 0);
+    const followBytes = numberAt(window, start, prefixBytes, endian) + offset;
     if (followBytes <= checkBytes) return "malformed";
-    return followBytes - checkBytes > config.bytesMax ? "too-long" : prefixBytes + followBytes;
+    return followBytes - checkBytes > bytesMax ? "too-long" : prefixBytes + followBytes;
   };
   const rule = {
-    wireBytesMax: prefixBytes + config.bytesMax + checkBytes,
+    wireBytesMax: prefixBytes + bytesMax + checkBytes,
     timeoutMs: config.timeoutMs,
-    checked: check !== null,
+    check,
     measure,
-    verify: hasBinaryCheckOf(check),
     content: (window: Uint8Array, start: number, end: number) =>
       window.slice(start + prefixBytes, end - checkBytes),
   };
   return new WindowedFramer(rule, sink);
-}
-
-function hasBinaryCheckOf(check: Check | null) {
-  return (window: Uint8Array, start: number, end: number) =>
-    hasBinaryCheck(check, window, start, end);
 }
 
 function text(raw: Uint8Array, check: Check | null, bytesMax: number) {

@@ -1,15 +1,15 @@
+import { binaryCheckAt, type Check } from "../check.ts";
+import type { RunningCheck } from "../running-check.ts";
 import type { FrameRefusal, Framer, FrameSink } from "./framer.ts";
 
 export interface WindowedRule {
   /** Longest frame on the wire, with prefix and check value. */
   readonly wireBytesMax: number;
   readonly timeoutMs: number;
-  /** True when there is a check value: then frames are looked for at every byte. */
-  readonly checked: boolean;
+  /** Stands at the end of a frame. With one, frames are looked for at every byte. */
+  readonly check: Check | null;
   /** Bytes of the frame that would begin at window[start]; 0 for "too early to say"; or why none can begin there. */
   readonly measure: (window: Uint8Array, start: number, end: number) => number | FrameRefusal;
-  /** True when the check value of the frame from `start` to `end` is right. */
-  readonly verify: (window: Uint8Array, start: number, end: number) => boolean;
   /** A copy of that frame's content. */
   readonly content: (window: Uint8Array, start: number, end: number) => Uint8Array;
 }
@@ -18,12 +18,16 @@ export interface WindowedRule {
  * Frames without a delimiter: fixed length, length prefix. A window slides over the bytes. Where no frame can begin, or
  * its check value is wrong, the window moves by one byte and looks again, so that a good frame after noise is found
  * even when the noise looked like the beginning of a longer one. One run of lost bytes is one refusal, whatever its length.
+ * A frame's check value costs the same however long the frame is: noise cannot make the gateway busy.
  * Without a check value any bytes are a frame: then only silence of `timeoutMs` tells where the next one begins.
  */
 export class WindowedFramer implements Framer {
   readonly #rule: WindowedRule;
   readonly #sink: FrameSink;
   readonly #window: Uint8Array;
+  readonly #running: RunningCheck | null;
+  /** Of the running check: the state before the byte of the window that stands there. */
+  readonly #states: Uint32Array;
   #start = 0;
   #end = 0;
   #lost = false;
@@ -35,6 +39,8 @@ export class WindowedFramer implements Framer {
     this.#sink = sink;
     // Twice the longest frame, so that bytes are moved to the front once a frame and not once a byte.
     this.#window = new Uint8Array(2 * rule.wireBytesMax);
+    this.#running = rule.check?.running(rule.wireBytesMax) ?? null;
+    this.#states = new Uint32Array(this.#running === null ? 0 : this.#window.length + 1);
   }
 
   push(chunk: Uint8Array, nowMs: number): void {
@@ -46,6 +52,7 @@ export class WindowedFramer implements Framer {
       if (this.#start === this.#end) this.#startMs = nowMs;
       const count = Math.min(chunk.length - from, this.#window.length - this.#end);
       this.#window.set(chunk.subarray(from, from + count), this.#end);
+      this.#running?.extend(this.#states, this.#window, this.#end, this.#end + count);
       this.#end += count;
       from += count;
       this.#scan(nowMs);
@@ -56,7 +63,7 @@ export class WindowedFramer implements Framer {
     if (this.#start === this.#end) return;
     const silent = nowMs - this.#lastMs >= this.#rule.timeoutMs;
     if (!silent && nowMs - this.#startMs < this.#rule.timeoutMs) return;
-    if (!this.#rule.checked) this.#drop("timeout");
+    if (this.#rule.check === null) this.#drop("timeout");
     // Within what only looked like the beginning of a frame there may be whole ones.
     else if (silent) this.#giveUp("timeout", nowMs);
     else this.#slide("timeout", nowMs);
@@ -64,31 +71,46 @@ export class WindowedFramer implements Framer {
   }
 
   reset(nowMs: number): void {
-    if (this.#rule.checked) this.#giveUp("incomplete", nowMs);
+    if (this.#rule.check !== null) this.#giveUp("incomplete", nowMs);
     else this.#drop("incomplete");
     this.#lost = false;
     this.#lastMs = nowMs;
   }
 
   #scan(nowMs: number): void {
-    while (this.#start < this.#end) {
-      const bytes = this.#rule.measure(this.#window, this.#start, this.#end);
+    const { measure, content } = this.#rule;
+    const window = this.#window;
+    const end = this.#end;
+    while (this.#start < end) {
+      const start = this.#start;
+      const bytes = measure(window, start, end);
       if (typeof bytes === "string") {
         this.#lose(bytes, nowMs);
         continue;
       }
-      if (bytes === 0 || bytes > this.#end - this.#start) return;
-      const next = this.#start + bytes;
-      if (!this.#rule.verify(this.#window, this.#start, next)) {
+      const next = start + bytes;
+      if (bytes === 0 || next > end) return;
+      if (!this.#isRight(start, next)) {
         this.#lose("checksum", nowMs);
         continue;
       }
-      const content = this.#rule.content(this.#window, this.#start, next);
       this.#start = next;
       this.#startMs = nowMs;
       this.#lost = false;
-      this.#sink.frame(content);
+      this.#sink.frame(content(window, start, next));
     }
+  }
+
+  /** The check value of the frame from `start` to `end`. */
+  #isRight(start: number, end: number): boolean {
+    const { check } = this.#rule;
+    if (check === null || this.#running === null) return true;
+    const contentEnd = end - check.bytes;
+    const length = contentEnd - start;
+    if (length <= 0) return false;
+    const before = this.#states[start] ?? 0;
+    const value = this.#running.between(before, this.#states[contentEnd] ?? 0, length);
+    return value === binaryCheckAt(check, this.#window, contentEnd);
   }
 
   /** No frame begins at the window's first byte. */
@@ -116,6 +138,7 @@ export class WindowedFramer implements Framer {
 
   #moveToFront(): void {
     this.#window.copyWithin(0, this.#start, this.#end);
+    this.#states.copyWithin(0, this.#start, this.#end + 1);
     this.#end -= this.#start;
     this.#start = 0;
   }

@@ -4,10 +4,16 @@ import { formatMistakes } from "../config/format-mistakes.ts";
 import type { Config } from "../config/schema.ts";
 import { loadConfig } from "../config/yaml-load.ts";
 import { ask } from "../control/control-client.ts";
+import { SYSTEM_SERIAL_PLACES as PORT_PLACES, pathsLike } from "../devices/file-adapters.ts";
+import { namesakesOf, stableName } from "../devices/file-port-names.ts";
 import { credentialChecks } from "../doctor/credential-checks.ts";
 import { examine } from "../doctor/doctor.ts";
 import { certificateChecks } from "../doctor/file-certificate-checks.ts";
-import { SYSTEM_SERIAL_PLACES, serialChecks } from "../doctor/file-serial-checks.ts";
+import {
+  type PortNames,
+  SYSTEM_SERIAL_PLACES,
+  serialChecks,
+} from "../doctor/file-serial-checks.ts";
 import { storeChecks } from "../doctor/file-store-checks.ts";
 import { type Check, exitCodeOf, type Finding } from "../doctor/finding.ts";
 import { type GatewayAnswer, gatewayChecks } from "../doctor/gateway-checks.ts";
@@ -69,7 +75,12 @@ export async function checksOf(config: Config, socket: string | null): Promise<r
       rtcDirectory: SYSTEM_TIME_PLACES.rtcDirectory,
     }),
     ...storeChecks(config, clock),
-    ...serialChecks(config, SYSTEM_SERIAL_PLACES, "error" in answer ? null : answer.pid),
+    ...serialChecks(
+      config,
+      SYSTEM_SERIAL_PLACES,
+      PORT_NAMES,
+      "error" in answer ? null : answer.pid,
+    ),
     ...certificateChecks(config, clock.wallMs()),
     ...(await uplinkChecksOf(config, isConnected)),
     ...(config.cluster ? etcdChecks(config.cluster, clock) : []),
@@ -78,6 +89,13 @@ export async function checksOf(config: Config, socket: string | null): Promise<r
     ...credentialChecks(config),
   ];
 }
+
+/** As the gateway itself tells ports apart. */
+const PORT_NAMES: PortNames = {
+  stable: (path) => stableName(path, PORT_PLACES),
+  namesakes: (port) => namesakesOf(port, PORT_PLACES),
+  like: pathsLike,
+};
 
 function answerOf(status: GatewayStatus): Exclude<GatewayAnswer, { error: string }> {
   const { uptimeMs, pid, time, replication } = status;

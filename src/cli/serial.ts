@@ -2,10 +2,11 @@ import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import { isoTime } from "../base/wall-time.ts";
 import type { Skipped } from "../control/feed.ts";
+import { SYSTEM_SERIAL_PLACES } from "../devices/file-adapters.ts";
 import type { Traced } from "../gateway-devices.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
 import { type Command, type Invocation, numberOf } from "./command.ts";
-import { listPorts, type PortSeen, SYSTEM_PORT_PLACES } from "./file-ports.ts";
+import { listPorts, type PortSeen } from "./file-ports.ts";
 import { hexRows } from "./messages.ts";
 import { askGateway, followGateway } from "./socket.ts";
 import { paint, say } from "./terminal.ts";
@@ -52,7 +53,7 @@ Exit codes: 0 found or told; 1 nothing found or changed; 2 no such port or devic
 };
 
 async function list(invocation: Invocation): Promise<number> {
-  const ports = await listPorts(SYSTEM_PORT_PLACES);
+  const ports = await listPorts(SYSTEM_SERIAL_PLACES);
   const devices = await askGateway(invocation, "status").then(
     (told) => (told as GatewayStatus).devices,
     () => null,
@@ -72,12 +73,12 @@ const LOOK_MS = 250;
 
 async function identify(invocation: Invocation): Promise<number> {
   const seconds = numberOf(invocation, "seconds", { usual: 60, min: 1, max: 3600 });
-  const before = await listPorts(SYSTEM_PORT_PLACES);
+  const before = await listPorts(SYSTEM_SERIAL_PLACES);
   process.stderr.write(`${before.length} ports seen: plug one in, or pull one\n`);
   const deadlineMs = systemClock.monotonicMs() + 1000 * seconds;
   while (systemClock.monotonicMs() < deadlineMs) {
     await systemClock.sleep(LOOK_MS);
-    const now = await listPorts(SYSTEM_PORT_PLACES);
+    const now = await listPorts(SYSTEM_SERIAL_PLACES);
     const came = now.filter((port) => !before.some(({ path }) => path === port.path));
     const went = before.filter((port) => !now.some(({ path }) => path === port.path));
     if (came.length + went.length === 0) continue;
@@ -114,6 +115,8 @@ function traceLine(told: Traced | Skipped): string {
   return `${time} ${paint("bold", way)} ${bytes.length} bytes\n${hexRows(bytes).join("\n")}\n`;
 }
 
-function portLine({ path, stable, what }: PortSeen): string {
-  return `${path}${stable === null ? "" : `  name it ${stable}`}${what === "" ? "" : `  (${what})`}`;
+function portLine({ path, stable, twins, what }: PortSeen): string {
+  const name = stable === null ? "" : `  name it ${stable}`;
+  const shared = twins.length === 0 ? "" : `  by-id is also the name of ${twins.join(", ")}`;
+  return `${path}${name}${what === "" ? "" : `  (${what})`}${paint("yellow", shared)}`;
 }

@@ -8,6 +8,7 @@ import {
   ttyBehind,
   twinsOf,
 } from "./file-adapters.ts";
+import { shown } from "./file-port-names.ts";
 import { portError } from "./port.ts";
 
 /**
@@ -63,5 +64,5 @@ export class PortIdentity {
 }
 
 function named(adapters: readonly Adapter[]): string {
-  return adapters.map(({ tty, place }) => `${tty} at ${place}`).join(" and ");
+  return adapters.map(shown).join(" and ");
 }

@@ -1,6 +1,13 @@
 import { assertNever, FieldgateError } from "../base/errors.ts";
 import type { FramingConfig } from "../config/schema.ts";
-import { type Check, checkNamed, hasBinaryCheck, numberAt, stripTextCheck, textCheckBytes } from "./check.ts";
+import {
+  type Check,
+  checkNamed,
+  hasBinaryCheck,
+  numberAt,
+  stripTextCheck,
+  textCheckBytes,
+} from "./check.ts";
 import { cobsBytesMax, uncobs } from "./framing/cobs.ts";
 import { DelimitedFramer, type DelimitedRule } from "./framing/delimited.ts";
 import type { FrameRefusal, Framer, FrameSink } from "./framing/framer.ts";

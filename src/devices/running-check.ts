@@ -66,11 +66,7 @@ type Tables = Uint16Array | Uint32Array;
  * For each hexadecimal digit of a length, for each value of it, for each byte of a state: what becomes of that byte over so many
  * zero bytes.
  */
-function zeroTables(
-  step: (state: number) => number,
-  lanes: number,
-  lengthMax: number,
-): Tables {
+function zeroTables(step: (state: number) => number, lanes: number, lengthMax: number): Tables {
   const digits = Math.floor(Math.log2(Math.max(1, lengthMax)) / 4) + 1;
   const entries = digits * 16 * lanes * 256;
   // Half as large where it can be: the tables then stay in the processor's nearest cache.

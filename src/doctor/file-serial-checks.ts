@@ -4,8 +4,6 @@ import { basename, join } from "node:path";
 import type { Config } from "../config/schema.ts";
 import type { Check, Finding } from "./finding.ts";
 
-/** Where udev links serial ports by what stays the same of them. */
-const BY_ID = "/dev/serial/by-id";
 /** Names that the kernel gives in the order of plugging in. */
 const RENUMBERED = /^\/dev\/tty(USB|ACM)\d+$/;
 
@@ -15,7 +13,22 @@ export interface SerialPlaces {
   readonly processes: string;
 }
 
-export const SYSTEM_SERIAL_PLACES: SerialPlaces = { byId: BY_ID, processes: "/proc" };
+export const SYSTEM_SERIAL_PLACES: SerialPlaces = {
+  byId: "/dev/serial/by-id",
+  processes: "/proc",
+};
+
+/** How the gateway tells ports apart. */
+export interface PortNames {
+  /** What stays the same of a port; null: nothing. */
+  stable(path: string): Promise<string | null>;
+  /** The adapters that answer to a name, when there are several: which, and a name that only it has. */
+  namesakes(
+    port: string,
+  ): Promise<readonly { readonly what: string; readonly stable: string | null }[]>;
+  /** The ports that a pattern matches. */
+  like(pattern: string): Promise<readonly string[]>;
+}
 
 /**
  * Whether each device's port is there, stays the same, may be used, and is nobody else's. Those on a serial server are not
@@ -25,6 +38,7 @@ export const SYSTEM_SERIAL_PLACES: SerialPlaces = { byId: BY_ID, processes: "/pr
 export function serialChecks(
   { devices }: Config,
   places: SerialPlaces,
+  names: PortNames,
   gatewayPid: number | null,
 ): readonly Check[] {
   const local = devices.filter(({ port }) => port.startsWith("/"));
@@ -34,10 +48,52 @@ export function serialChecks(
       const id = `serial.${name}`;
       const others = local.filter((other) => other.name !== name);
       return [
-        (await shared(id, port, others)) ?? (await portFinding(id, port, places, gatewayPid)),
+        (await lookedFor(id, port, names)) ??
+          (await ambiguous(id, port, names)) ??
+          (await shared(id, port, others)) ??
+          (await portFinding(id, port, places, gatewayPid)) ??
+          (await renumbered(id, port, names)) ?? { id, verdict: "fine", what: `${port} is there` },
       ];
     },
   }));
+}
+
+/** One of several ports, by what the device says. */
+async function lookedFor(id: string, port: string, names: PortNames): Promise<Finding | null> {
+  if (!port.includes("*")) return null;
+  const found = await names.like(port);
+  if (found.length > 0) {
+    return { id, verdict: "fine", what: `${port}: looked for on ${found.join(", ")}` };
+  }
+  const todo = "plug the adapter in, try another cable, or correct `port`";
+  return { id, verdict: "critical", what: `no port is like ${port}`, todo };
+}
+
+/** One name of two adapters: the gateway opens neither. */
+async function ambiguous(id: string, port: string, names: PortNames): Promise<Finding | null> {
+  const [one, ...others] = await names.namesakes(port);
+  if (one === undefined) return null;
+  const all = [one, ...others];
+  const better = all.map(({ stable }) => stable ?? "by-path").join(", or ");
+  return {
+    id,
+    verdict: "critical",
+    what: `${port} is the name of ${all.map(({ what }) => what).join(" and ")}`,
+    why: "adapters without serial numbers have one name, and nobody knows which is meant: none is read",
+    todo: `port: ${better}`,
+  };
+}
+
+async function renumbered(id: string, port: string, names: PortNames): Promise<Finding | null> {
+  if (!RENUMBERED.test(port)) return null;
+  const same = await names.stable(port);
+  return {
+    id,
+    verdict: "warning",
+    what: `${port} can be another adapter after the next start`,
+    why: "the kernel numbers adapters in the order in which it finds them",
+    todo: same === null ? "name it by /dev/serial/by-id or by-path" : `port: ${same}`,
+  };
 }
 
 /** Two names of one port: the second to open it finds it busy. */
@@ -61,12 +117,13 @@ async function shared(
   return null;
 }
 
+/** Null: it is there, and nobody else's. */
 async function portFinding(
   id: string,
   port: string,
   places: SerialPlaces,
   gatewayPid: number | null,
-): Promise<Finding> {
+): Promise<Finding | null> {
   const target = await realpath(port).catch(() => null);
   if (target === null) return absent(id, port, places);
   try {
@@ -84,16 +141,6 @@ async function portFinding(
     const todo = `ls -l ${port}`;
     return { id, verdict: "critical", what: `${port} is no serial port`, todo };
   }
-  if (RENUMBERED.test(port)) {
-    const same = await linkTo(places.byId, target);
-    return {
-      id,
-      verdict: "warning",
-      what: `${port} can be another adapter after the next start`,
-      why: "the kernel numbers adapters in the order in which it finds them",
-      todo: same === null ? `name it by ${places.byId} or by-path` : `port: ${same}`,
-    };
-  }
   const holders = await holdersOf(target, places.processes);
   const foreign = holders.find(({ pid }) => pid !== gatewayPid && pid !== process.pid);
   if (foreign !== undefined) {
@@ -105,8 +152,8 @@ async function portFinding(
       todo: `stop it: kill ${foreign.pid}; is it a getty? systemctl disable --now serial-getty@${basename(target)}`,
     };
   }
-  const held = holders.length === 0 ? "" : ", held by the gateway";
-  return { id, verdict: "fine", what: `${port} is there${held}` };
+  if (holders.length === 0 || RENUMBERED.test(port)) return null;
+  return { id, verdict: "fine", what: `${port} is there, held by the gateway` };
 }
 
 async function absent(id: string, port: string, places: SerialPlaces): Promise<Finding> {
@@ -115,14 +162,6 @@ async function absent(id: string, port: string, places: SerialPlaces): Promise<F
     there.length === 0 ? "no USB serial adapter is plugged in" : `plugged in: ${there.join(", ")}`;
   const todo = "plug the adapter in, try another cable, or correct `port`";
   return { id, verdict: "critical", what: `${port} is not there`, why, todo };
-}
-
-async function linkTo(directory: string, target: string): Promise<string | null> {
-  for (const name of await readdir(directory).catch(() => [])) {
-    const link = join(directory, name);
-    if ((await realpath(link).catch(() => null)) === target) return link;
-  }
-  return null;
 }
 
 interface Holder {

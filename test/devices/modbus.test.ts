@@ -5,6 +5,7 @@ import type { ModbusFieldConfig, SlaveConfig } from "../../src/config/schema.ts"
 import { ChangeFilter } from "../../src/devices/modbus/change.ts";
 import { mbapWire } from "../../src/devices/modbus/mbap.ts";
 import {
+  answerBytes,
   answerTo,
   readRequest,
   type Table,
@@ -73,7 +74,12 @@ describe("a Modbus master's codec", () => {
       const rtu = rtuWire(LINE);
       rtu.request(vector.unit, pdu);
       const line = Buffer.concat([noise, bytes(other.rtuAnswer), bytes(vector.rtuAnswer)]);
-      assert.equal(pushed(rtu, line, random), vector.answer, `seed ${SEED} round ${round}`);
+      // Now and then noise is an exception with a right check value: nobody can tell it from one that was meant.
+      const right = answersIn(line, vector.unit, pdu);
+      const where = `seed ${SEED} round ${round}`;
+      assert.ok(right.includes(vector.answer), where);
+      assert.ok(right.includes(pushed(rtu, line, random) ?? ""), where);
+      if (right.length > 1) continue;
       const tcp = mbapWire();
       tcp.request(9, readRequest("input", 0, 1));
       tcp.request(vector.unit, pdu);
@@ -379,6 +385,34 @@ function noiseOf(random: () => number, unit: number, code: number): Uint8Array {
   return Uint8Array.from({ length: Math.floor(random() * 600) }, () => {
     return random() < 0.5 ? (likely[Math.floor(random() * 4)] ?? 0) : Math.floor(random() * 256);
   });
+}
+
+/** What stands in these bytes that is an answer to the request: by its length, its function and a check value of its own. */
+function answersIn(line: Uint8Array, unit: number, pdu: Uint8Array): readonly string[] {
+  const code = pdu[0] ?? 0;
+  const sizes = new Map([
+    [code, answerBytes(pdu)],
+    [code | 0x80, 2],
+  ]);
+  const found: string[] = [];
+  for (let at = 0; at < line.length; at++) {
+    if (line[at] !== unit) continue;
+    const size = sizes.get(line[at + 1] ?? -1) ?? 0;
+    const end = at + 1 + size + 2;
+    if (size === 0 || end > line.length || crcOf(line.subarray(at, end)) !== 0) continue;
+    found.push(hex(line.subarray(at + 1, end - 2)));
+  }
+  return found;
+}
+
+/** CRC-16/MODBUS bit by bit; 0 over a frame and its right check value. */
+function crcOf(frame: Uint8Array): number {
+  let crc = 0xffff;
+  for (const byte of frame) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0xa001 : crc >>> 1;
+  }
+  return crc;
 }
 
 function bytes(text: string): Buffer {

@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { ptyPlug } from "../../firmware-sim/pty.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { examine } from "../../src/doctor/doctor.ts";
-import { serialChecks } from "../../src/doctor/file-serial-checks.ts";
+import { type PortNames, serialChecks } from "../../src/doctor/file-serial-checks.ts";
 import type { Finding } from "../../src/doctor/finding.ts";
 import { configOf } from "../support/config.ts";
 import { verdicts } from "../support/verdicts.ts";
@@ -73,17 +73,40 @@ describe("the doctor, asked about serial ports", () => {
   it("warns of a name that the kernel gives anew at each start, and knows a better one", () =>
     withDirectory(async (directory) => {
       const byId = join(directory, "by-id");
-      await mkdir(byId);
       const node = "/dev/ttyUSB97"; // beyond any that a machine has
       execFileSync("mknod", [node, "c", "1", "3"]);
       try {
-        await symlink(node, join(byId, "usb-FTDI_Cable"));
-        const [found] = await examined(directory, { boiler: node });
+        const stable = async () => join(byId, "usb-FTDI_Cable");
+        const [found] = await examined(directory, { boiler: node }, { names: { stable } });
         assert.equal(found?.verdict, "warning");
         assert.equal(found?.todo, `port: ${join(byId, "usb-FTDI_Cable")}`);
       } finally {
         await rm(node);
       }
+    }));
+
+  it("says which adapters have one name, and how to name each", () =>
+    withDirectory(async (directory) => {
+      const port = join(directory, "by-id", "usb-1a86");
+      const namesakes = async () => [
+        { what: "ttyUSB1 at 1-2:1.0", stable: "/dev/serial/by-path/two" },
+        { what: "ttyUSB0 at 1-1:1.0", stable: "/dev/serial/by-path/one" },
+      ];
+      const [found] = await examined(directory, { boiler: port }, { names: { namesakes } });
+      assert.equal(found?.verdict, "critical");
+      assert.match(found?.what ?? "", /is the name of ttyUSB1 at 1-2:1.0 and ttyUSB0 at 1-1:1.0/);
+      assert.equal(found?.todo, "port: /dev/serial/by-path/two, or /dev/serial/by-path/one");
+    }));
+
+  it("says among which ports a device is looked for", () =>
+    withDirectory(async (directory) => {
+      const like = async (pattern: string) => (pattern === "/dev/ttyUSB*" ? ["/dev/ttyUSB0"] : []);
+      const looked = async (port: string) => {
+        const [found] = await examined(directory, { boiler: port }, { names: { like } });
+        return `${found?.verdict}: ${found?.what}`;
+      };
+      assert.equal(await looked("/dev/ttyUSB*"), "fine: /dev/ttyUSB*: looked for on /dev/ttyUSB0");
+      assert.equal(await looked("/dev/ttyACM*"), "critical: no port is like /dev/ttyACM*");
     }));
 
   it("says that the user may not use the port", () =>
@@ -98,7 +121,8 @@ describe("the doctor, asked about serial ports", () => {
           import { serialChecks } from "./src/doctor/file-serial-checks.ts";
           const places = { byId: "/nowhere", processes: "/nowhere" };
           const devices = [{ name: "boiler", port: ${JSON.stringify(port)} }];
-          const [check] = serialChecks({ devices }, places, null);
+          const names = { namesakes: async () => [] };
+          const [check] = serialChecks({ devices }, places, names, null);
           process.setuid(65534);
           console.log(JSON.stringify((await check.run(new AbortController().signal))[0]));`;
         const argv = ["--import", "tsx", "--input-type=module", "-e", code];
@@ -123,11 +147,24 @@ function examined(
   directory: string,
   ports: Readonly<Record<string, string>>,
   // What makes a pseudo terminal holds both of its ends: it is looked for only where that is the point.
-  { processes = "/nowhere", gatewayPid = null as number | null } = {},
+  {
+    processes = "/nowhere",
+    gatewayPid = null as number | null,
+    names = {} as Partial<PortNames>,
+  } = {},
 ): Promise<readonly Finding[]> {
-  const devices = Object.entries(ports).map(([name, port]) => ({ name, port }));
+  const devices = Object.entries(ports).map(([name, port]) =>
+    port.includes("*") ? { name, port, probe: { contains: name } } : { name, port },
+  );
   const places = { byId: join(directory, "by-id"), processes };
-  return examine(serialChecks(configOf({ devices }), places, gatewayPid), null, systemClock);
+  const all: PortNames = {
+    stable: async () => null,
+    namesakes: async () => [],
+    like: async () => [],
+    ...names,
+  };
+  const config = configOf({ devices });
+  return examine(serialChecks(config, places, all, gatewayPid), null, systemClock);
 }
 
 async function withDirectory(work: (directory: string) => Promise<void>): Promise<void> {

@@ -13,6 +13,9 @@ const LEVELS: ReadonlyMap<string, number> = new Map([
   ["MQIsdp", 3],
 ]);
 
+/** Of MQTT 3.1, in characters; 3.1.1 has no bound. */
+const CLIENT_ID_LENGTH_MAX = 23;
+
 const FLAG = {
   ...{ reserved: 1, clean: 2, will: 4, willQoS: 0x18, willRetain: 0x20 },
   ...{ password: 0x40, userName: 0x80 },
@@ -37,8 +40,12 @@ export function connectRefusal(
   const flags = bytes[nameEnd + 1] as number;
   const error = flagsError(flags) ?? payloadError(bytes, payloadStart, end, flags);
   if (error !== null) return closed(error);
-  if ((flags & FLAG.clean) === 0 && bytes.readUInt16BE(payloadStart) === 0) {
+  const idEnd = payloadStart + 2 + bytes.readUInt16BE(payloadStart);
+  if ((flags & FLAG.clean) === 0 && idEnd === payloadStart + 2) {
     return refused("empty client id with a session to keep", 2); // [MQTT-3.1.3-8]
+  }
+  if (level === 3 && stringOf(bytes, payloadStart, idEnd).length > CLIENT_ID_LENGTH_MAX) {
+    return refused("client id too long for MQTT 3.1", 2); // [MQTT-3.1.3-9]
   }
   return null;
 }

@@ -166,7 +166,7 @@ describe("a persistent session", () => {
       assert.equal((await again.next("publish")).payload.toString(), "3");
     }));
 
-  it("is taken over by a second connection of its client, which gets what the first left", () =>
+  it("is taken over by a second connection of its client, which gets what the first left [MQTT-3.1.4-2]", () =>
     withBroker(async ({ port }) => {
       const first = await RawClient.connected(port, KEEP);
       await subscribe(first, "a", 1);

@@ -17,7 +17,7 @@ describe("topic names", () => {
     }
   });
 
-  it("may not be empty, have wildcards, NUL, half surrogates, or over 65,535 bytes", () => {
+  it("may not be empty, have wildcards, NUL, half surrogates, or over 65,535 bytes [MQTT-4.7.3-1, MQTT-4.7.3-2, MQTT-4.7.3-3]", () => {
     check(topicNameError, {
       "": "is empty",
       "a/#": "a topic name has no wildcards",

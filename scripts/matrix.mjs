@@ -1,20 +1,21 @@
 /**
- * `node scripts/matrix.mjs [ARGUMENT OF npm test ...]`: the same tests, with the same node_modules (the native packages use
- * N-API), under each Node that we support. The binaries come from the npm registry, as the packages that the package
+ * `node scripts/matrix.mjs [--node MAJOR] [ARGUMENT OF npm test ...]`: the same tests, with the same node_modules (the native
+ * packages use N-API), under each Node that we support, or under one of them. The binaries come from the npm registry, as the packages that the package
  * `node` stands for: one a platform, named directly because install scripts are not run.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { ensureNodeModules, npmInstall, root } from "./node-modules.mjs";
+import { ensureNodeModules, fail, npmInstall, root } from "./node-modules.mjs";
 
-const MAJORS = [20, 22, 24];
+const SUPPORTED = [20, 22, 24];
 const CACHE = join(root, "node_modules/.cache/matrix");
 const TOTAL = /^(?:ℹ|#) (tests|pass|fail|cancelled|skipped) (\d+)$/gm;
 
+const { only, rest } = readArguments(process.argv.slice(2));
 ensureNodeModules();
 const results = [];
-for (const major of MAJORS) {
+for (const major of only === null ? SUPPORTED : [only]) {
   const folder = nodeFolder(major);
   const version = spawnSync(join(folder, "node"), ["--version"], { encoding: "utf8" }).stdout;
   console.error(`running the tests under Node ${version.trim()} ...`);
@@ -29,6 +30,13 @@ for (const { version, totals, seconds } of results) {
   );
 }
 process.exitCode = results.every(({ status }) => status === 0) ? 0 : 1;
+
+function readArguments([first, second, ...others]) {
+  if (first !== "--node") return { only: null, rest: process.argv.slice(2) };
+  const only = Number(second);
+  if (!SUPPORTED.includes(only)) fail(`--node is one of ${SUPPORTED.join(", ")}`);
+  return { only, rest: others };
+}
 
 /** The folder with the newest `node` of a major version, installed when it is not there. */
 function nodeFolder(major) {
@@ -47,7 +55,7 @@ function runTests(major, folder) {
   const started = performance.now();
   const { status, stdout, stderr } = spawnSync(
     join(folder, "node"),
-    ["scripts/test.mjs", ...process.argv.slice(2)],
+    ["scripts/test.mjs", ...rest],
     {
       cwd: root,
       encoding: "utf8",

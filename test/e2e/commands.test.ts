@@ -64,10 +64,15 @@ describe("commands from a real mosquitto to the real program", () => {
     await field.mosquitto.kill();
     await field.mosquitto.start();
     await field.answers.standsAgain();
-    await until("subscribed again", async () => {
-      const { sessionsLost, state } = await field.downlink();
-      return sessionsLost === 1 && state === "connected";
-    });
+    // While mosquitto was away the breaker may have opened, for 30 s.
+    await until(
+      "subscribed again",
+      async () => {
+        const { sessionsLost, state } = await field.downlink();
+        return sessionsLost === 1 && state === "connected";
+      },
+      60_000,
+    );
     const lost = field.gateway.lines.filter(({ message }) =>
       String(message).startsWith("the cloud has no session of ours"),
     );
@@ -81,7 +86,6 @@ describe("commands from a real mosquitto to the real program", () => {
     });
     ends.push(() => receiver.stop());
     await field.publish("plant/a", "after");
-    // While mosquitto was away the breaker may have opened, for 30 s.
     await until("went up", () => receiver.first.length === 1, 60_000);
   });
 });

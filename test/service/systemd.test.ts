@@ -31,7 +31,7 @@ const PROBE = `
 ip link set lo up
 pid() { systemctl show fieldgate -p MainPID --value; }
 told() { echo "$1: $(systemctl is-active fieldgate), $(systemctl show fieldgate -p NRestarts --value) restarts, $(systemctl show fieldgate -p StatusText --value)"; }
-active() { for i in $(seq 1 100); do [ "$(systemctl is-active fieldgate)" = active ] && [ "$(pid)" != "$1" ] && return; sleep 0.3; done; }
+active() { for i in $(seq 1 400); do [ "$(systemctl is-active fieldgate)" = active ] && [ "$(pid)" != "$1" ] && return; sleep 0.3; done; }
 active 0; told started
 fieldgate status --socket /run/fieldgate/control.sock > /dev/null; echo "status exits with $?"
 echo "socket $(stat -c %a /run/fieldgate/control.sock), store $(stat -c %a /var/lib/fieldgate)"

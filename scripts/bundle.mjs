@@ -13,7 +13,8 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { fail, root } from "./node-modules.mjs";
 
-const EXTERNAL = ["classic-level", "@serialport/bindings-cpp", "koffi", "etcd3"];
+/** What stays outside the bundle, with what it needs itself. */
+export const EXTERNAL = ["classic-level", "@serialport/bindings-cpp", "koffi", "etcd3"];
 const DIST = join(root, "dist");
 const STAMP = join(DIST, "built-from");
 

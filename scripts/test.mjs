@@ -21,7 +21,13 @@ const PROGRAMS = {
   fish: "fish",
 };
 /** For tests that are skipped without: they also need root, /dev/fuse, loop devices, or leave to trace. */
-const WISHED = { ...POWERCUT_NEEDS, strace: "strace" };
+const WISHED = {
+  ...POWERCUT_NEEDS,
+  strace: "strace",
+  lintian: "lintian",
+  "qemu-aarch64-static": "qemu-user-static",
+  "/usr/aarch64-linux-gnu/lib/libstdc++.so.6": "libstdc++6-arm64-cross",
+};
 const STOP_MS_MAX = 10_000;
 
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith("--"));

@@ -11,6 +11,7 @@ export type ErrorCode =
   | "ERR_STORE_WRITE"
   | "ERR_STORE_FULL"
   | "ERR_STORE_CLOSED"
+  | "ERR_BACKUP"
   | "ERR_LISTEN"
   | "ERR_CERTIFICATE"
   | "ERR_USERS"

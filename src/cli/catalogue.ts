@@ -105,6 +105,10 @@ export const CATALOGUE: Catalogue = {
     about: { top: "the gateway at work, live" },
     load: () => import("./top.ts"),
   },
+  backup: {
+    about: { backup: "copy the store, whether the gateway runs or not" },
+    load: () => import("./backup.ts"),
+  },
   bundle: {
     about: { bundle: "one archive for support, without secrets" },
     load: () => import("./bundle.ts"),

@@ -8,7 +8,9 @@ import {
   type BlockStamp,
   blockChecksum,
   describeBlock,
+  FAR_SKIP,
   LANES,
+  SKIP_UNIT,
   STAMP_BYTES,
   STAMPED,
 } from "./block.ts";
@@ -59,6 +61,7 @@ export class BlockWriter {
 
   /**
    * The block of what was added. There must be something.
+   * @param skipped beyond u32 a multiple of SKIP_UNIT
    * @param laneTotals entries of each lane up to and with this block
    * @param stamp of its first entry; null where nobody keeps the time
    */
@@ -84,7 +87,8 @@ export class BlockWriter {
     if (stamp !== null) writeStamp(value, stamp);
     value.writeUInt16BE(BLOCK_MAGIC, 0);
     value[2] = BLOCK_VERSION;
-    value[3] = stamp === null ? 0 : STAMPED;
+    const isFar = skipped >= 2 ** 32;
+    value[3] = (stamp === null ? 0 : STAMPED) | (isFar ? FAR_SKIP : 0);
     value.writeUInt32BE(Math.floor(firstSeq / 2 ** 32), 8);
     value.writeUInt32BE(firstSeq % 2 ** 32, 12);
     value.writeUInt32BE(this.#count, 16);
@@ -93,7 +97,7 @@ export class BlockWriter {
     value.writeUInt16BE(used, 26);
     value.writeUIntBE(this.#baseWallMs, 28, 6);
     value.writeUIntBE(bytesBefore, 34, 6);
-    value.writeUInt32BE(skipped, 40);
+    value.writeUInt32BE(isFar ? skipped / SKIP_UNIT : skipped, 40);
     value.writeUInt32BE(blockChecksum(value, value.length), 4);
     out.length = BLOCK_HEADER_BYTES;
     this.#count = 0;

@@ -18,6 +18,9 @@ export const BLOCK_HEADER_BYTES = 44;
 export const LANES = 16;
 /** Flag: the block ends with a stamp. A program that knows none passes it by. */
 export const STAMPED = 1;
+/** Flag: what was left out before the block is counted in units of 2^24. */
+export const FAR_SKIP = 2;
+export const SKIP_UNIT = 2 ** 24;
 /** u8 quality of the clock, u48 ms since the start of the machine at entry 1, 16 bytes boot id. */
 export const STAMP_BYTES = 23;
 
@@ -58,7 +61,7 @@ export function describeBlock(value: Buffer): Block {
   return {
     firstSeq,
     lastSeq: firstSeq + value.readUInt32BE(16) - 1,
-    skipped: value.readUInt32BE(40),
+    skipped: value.readUInt32BE(40) * (((value[3] ?? 0) & FAR_SKIP) === 0 ? 1 : SKIP_UNIT),
     bytesBefore: value.readUIntBE(34, 6),
     lanes: value.readUInt16BE(24),
     baseWallMs: value.readUIntBE(28, 6),

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { FieldgateError } from "../base/errors.ts";
 import { isoTime } from "../base/wall-time.ts";
 import { Ballast } from "./file-ballast.ts";
+import { farSeqOf } from "./file-copy-mark.ts";
 import {
   directoryBytes,
   ensureDirectory,
@@ -91,6 +92,10 @@ export class LevelStore implements Store {
     const to = join(this.#path, `quarantine-${stamp}`);
     await moveAside(this.#directory, to);
     return to;
+  }
+
+  farSeq(choose: () => number): Promise<number | null> {
+    return farSeqOf(this.#directory, choose);
   }
 
   get(key: Buffer): Promise<Buffer | undefined> {

@@ -41,6 +41,11 @@ export class MemoryStore implements Store {
     return "memory";
   }
 
+  /** Nobody copies it. */
+  async farSeq(): Promise<null> {
+    return null;
+  }
+
   /** What the power cut leaves. Writes on their way end nowhere. */
   crash(): void {
     this.#life++;

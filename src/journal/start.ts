@@ -1,6 +1,6 @@
 import { errorFields } from "../base/errors.ts";
 import type { Position } from "./appender.ts";
-import { type Block, LANES, laneTotalsOf, openBlock } from "./block.ts";
+import { type Block, LANES, laneTotalsOf, openBlock, SKIP_UNIT } from "./block.ts";
 import { FORMAT, journalId, type StoreFormat, writeMeta } from "./format.ts";
 import { above, blockKeySeq, KEY, kindKey } from "./keys.ts";
 import type { JournalTools } from "./options.ts";
@@ -15,6 +15,11 @@ import { type Store, StoreDamage } from "./store.ts";
  */
 const SEQ_SKIP = 2 ** 27;
 const SEQ_SKIP_CHANCE = 2 ** 31;
+/**
+ * In a copy of a store so many are left out, in units that a block can tell, and by chance up to as many more: it must not meet what the original has given out
+ * since, not even after ten thousand starts of that one, nor what another copy gives out.
+ */
+const FAR = 2 ** 45;
 const BLOCKS_BACK_MAX = 1000;
 
 export interface Opened {
@@ -64,11 +69,15 @@ async function openIn(
   const id = await journalId(store, format, log);
   if (id === null) return await create(store, newId, format);
   const last = await lastBlock(store);
+  const farSeq = await store.farSeq(() => last.seq + FAR + Math.floor(random() * FAR));
+  const isCopy = farSeq !== null && last.seq < farSeq;
   return {
     id,
     position: {
       lastSeq: last.seq,
-      skip: SEQ_SKIP + Math.floor(random() * SEQ_SKIP_CHANCE),
+      skip: isCopy
+        ? Math.ceil((farSeq - last.seq) / SKIP_UNIT) * SKIP_UNIT
+        : SEQ_SKIP + Math.floor(random() * SEQ_SKIP_CHANCE),
       laneTotals: last.block ? laneTotalsOf(last.block) : new Array(LANES).fill(0),
       bytes: last.block ? last.block.bytesBefore + last.block.value.length : 0,
     },

@@ -9,6 +9,11 @@ export interface Store {
   close(): Promise<void>;
   /** Sets a closed store aside, so that `open` creates a new one; tells where it went. */
   setAside(): Promise<string>;
+  /**
+   * Of an open store that is a copy of another: the seq beyond which it goes on; null of any other.
+   * @param choose draws it, the first time
+   */
+  farSeq(choose: () => number): Promise<number | null>;
 
   get(key: Buffer): Promise<Buffer | undefined>;
   /** The first rows of a range, or with `reverse` the last ones, the last one first. At least one, if there is one. */

@@ -39,7 +39,7 @@ cat > "$root/etc/systemd/system/probe.service" <<UNIT
 DefaultDependencies=no
 [Service]
 Type=oneshot
-TimeoutStartSec=180
+TimeoutStartSec=400
 ExecStart=/bin/sh /usr/bin/fieldgate-probe
 StandardOutput=file:/out/probe
 StandardError=file:/out/probe

@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
-import { execFile, spawnSync } from "node:child_process";
-import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { describe, it } from "node:test";
+import { bootSystemd, missingForSystemd } from "../support/booted-systemd.ts";
 
-const BOOT_MS_MAX = 240_000;
 const WATCHDOG_SECONDS = 8;
-const NAMESPACES = ["--mount", "--pid", "--fork", "--cgroup", "--net", "--ipc", "--uts"];
 
 /** The copy of the machine gets the bundle where a package would put it, and a configuration; no directory of secrets. */
 const PREPARE = `
@@ -47,7 +43,7 @@ describe("the unit under a real systemd", () => {
       t.skip(missing);
       return;
     }
-    const { told, console } = await boot();
+    const { told, console } = await bootSystemd(PREPARE, PROBE);
     const has = (line: RegExp) => assert.match(told, line, console);
     has(/^started: active, 0 restarts, primary, uplink none, 0 queued, 0 clients$/m);
     has(/^status exits with 0$/m);
@@ -57,35 +53,3 @@ describe("the unit under a real systemd", () => {
     has(/^stopped: success$/m);
   });
 });
-
-async function boot(): Promise<{ readonly told: string; readonly console: string }> {
-  const directory = await mkdtemp(join(tmpdir(), "fieldgate-systemd-"));
-  try {
-    await writeFile(join(directory, "prepare"), PREPARE);
-    await writeFile(join(directory, "probe"), PROBE);
-    const script = resolve("test/service/boot.sh");
-    const argv = [...NAMESPACES, "--kill-child", "sh", script, directory];
-    const options = { timeout: BOOT_MS_MAX, killSignal: "SIGKILL" as const };
-    const said = await new Promise<string>((done) => {
-      execFile("unshare", argv, options, (_error, stdout, stderr) => done(stdout + stderr));
-    });
-    const read = (name: string) => readFile(join(directory, "out", name), "utf8").catch(() => "");
-    return { told: await read("probe"), console: `${said}${await read("console")}` };
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-/** Why no systemd can be booted on this machine; null when one can. */
-async function missingForSystemd(): Promise<string | null> {
-  if (process.platform !== "linux" || process.getuid?.() !== 0) return "root on Linux is needed";
-  for (const program of ["/lib/systemd/systemd", "/usr/sbin/pivot_root", "/sbin/ip"]) {
-    const isThere = await access(program).then(
-      () => true,
-      () => false,
-    );
-    if (!isThere) return `not installed: ${program}`;
-  }
-  const { status, stderr } = spawnSync("unshare", [...NAMESPACES, "true"], { encoding: "utf8" });
-  return status === 0 ? null : `namespaces are not permitted: ${stderr.trim()}`;
-}

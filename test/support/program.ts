@@ -11,11 +11,20 @@ export class Program {
   /** What it wrote that is no log line. */
   stray = "";
   readonly #configPath: string;
+  readonly #command: readonly string[];
+  readonly #startMsMax: number;
   #child: ChildProcess | null = null;
   #wake: () => void = () => {};
 
-  constructor(configPath: string) {
+  /** @param command what starts it, when not this Node and the bundle of the checkout */
+  constructor(
+    configPath: string,
+    command: readonly string[] = [process.execPath, "dist/fieldgate.js"],
+    startMsMax = START_MS_MAX,
+  ) {
     this.#configPath = configPath;
+    this.#command = command;
+    this.#startMsMax = startMsMax;
   }
 
   get pid(): number {
@@ -25,8 +34,8 @@ export class Program {
   /** Resolves when it is ready, with the port of its first listener. */
   async start(): Promise<number> {
     this.lines.length = 0;
-    const argv = ["dist/fieldgate.js", "run", "--config", this.#configPath];
-    const child = spawn(process.execPath, argv, { stdio: ["ignore", "inherit", "pipe"] });
+    const [program = "", ...argv] = [...this.#command, "run", "--config", this.#configPath];
+    const child = spawn(program, argv, { stdio: ["ignore", "inherit", "pipe"] });
     this.#child = child;
     createInterface({ input: child.stderr }).on("line", (line) => this.#read(line));
     child.on("exit", () => this.#wake());
@@ -47,7 +56,7 @@ export class Program {
         });
       }
     };
-    return within(START_MS_MAX, `no log line "${message}"`, look());
+    return within(this.#startMsMax, `no log line "${message}"`, look());
   }
 
   /** SIGSTOP: nothing of it runs until `thaw`. */

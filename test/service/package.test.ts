@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { promisify } from "node:util";
+import { Program } from "../support/program.ts";
+import { RawClient } from "../support/raw-client.ts";
+
+const run = promisify(execFile);
+const { version } = JSON.parse(await readFile("package.json", "utf8"));
+const SYSROOT = "/usr/aarch64-linux-gnu";
+const EMULATOR = "/usr/bin/qemu-aarch64-static";
+const EMULATED_START_MS_MAX = 120_000;
+/** e_machine of ELF: what a binary is for. */
+const ELF_MACHINE = { arm64: 0xb7, armhf: 0x28 } as const;
+
+const RETAINED = {
+  cmd: "publish",
+  topic: "kept",
+  payload: "through the cut",
+  qos: 1,
+  retain: true,
+  dup: false,
+} as const;
+
+const directory = await mkdtemp(join(tmpdir(), "fieldgate-package-test-"));
+const packageOf = (machine: string, of = version) =>
+  join(directory, `fieldgate_${of}_${machine}.deb`);
+
+describe("the Debian package", () => {
+  before(async () => {
+    await build("--fast", "arm64", "armhf");
+  });
+  after(() => rm(directory, { recursive: true, force: true }));
+
+  for (const [machine, expected] of Object.entries(ELF_MACHINE)) {
+    it(`for ${machine} has what is native for that kind of machine, and for no other`, async () => {
+      const root = await unpacked(machine);
+      const binaries = (await readdir(root, { recursive: true })).filter(
+        (path) => path.endsWith(".node") || path.endsWith("bin/node"),
+      );
+      const names = binaries.map((path) => path.replace(/.*\//, "")).sort();
+      const addons = 3;
+      assert.equal(names.length, machine === "armhf" ? addons : addons + 1, names.join(" "));
+      for (const path of binaries) {
+        const header = (await readFile(join(root, path))).subarray(0, 20);
+        assert.equal(header.readUInt16LE(18), expected, path);
+      }
+    });
+  }
+
+  it("is the same, byte for byte, when it is built again", async () => {
+    const first = await readFile(packageOf("armhf"));
+    await build("--fast", "armhf");
+    assert.ok(first.equals(await readFile(packageOf("armhf"))));
+  });
+
+  it("has nothing that lintian calls an error or warns of", async (t) => {
+    const missing = await missingOf("/usr/bin/lintian");
+    if (missing !== null) return t.skip(missing);
+    const { stdout } = await run("lintian", ["--allow-root", packageOf("armhf")]);
+    assert.equal(stdout.replaceAll(/^N: .*\n/gm, ""), "");
+  });
+
+  it("is not built for a machine that nobody has", async () => {
+    await assert.rejects(build("m68k"), /no kind of machine m68k: amd64, arm64, armhf/);
+  });
+
+  it("for arm64 accepts a client, and keeps a message across a restart", async (t) => {
+    const missing = await missingOf(EMULATOR, `${SYSROOT}/lib/libstdc++.so.6`);
+    if (missing !== null) return t.skip(missing);
+    const installed = join(await unpacked("arm64"), "usr/lib/fieldgate");
+    const node = [EMULATOR, "-L", SYSROOT, join(installed, "bin/node")];
+    const config = join(directory, "emulated.yaml");
+    await writeFile(config, configuration(join(directory, "emulated")));
+    const command = [...node, join(installed, "dist/fieldgate.js")];
+    const program = new Program(config, command, EMULATED_START_MS_MAX);
+    const publisher = await RawClient.connected(await program.start());
+    publisher.send({ ...RETAINED, messageId: 7 });
+    assert.equal((await publisher.next("puback")).messageId, 7);
+    await program.kill();
+    const reader = await RawClient.connected(await program.start());
+    reader.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "kept", qos: 1 }] });
+    assert.equal(String((await reader.next("publish")).payload), "through the cut");
+    assert.equal(await program.terminate(), 0);
+  });
+
+  it("for arm64 has a koffi and a serialport that load", async (t) => {
+    const missing = await missingOf(EMULATOR, `${SYSROOT}/lib/libstdc++.so.6`);
+    if (missing !== null) return t.skip(missing);
+    const installed = join(await unpacked("arm64"), "usr/lib/fieldgate");
+    const load =
+      'const k = require("koffi"); require("@serialport/bindings-cpp"); console.log(process.arch, k.load(null).func("int getpid()")() === process.pid)';
+    const argv = ["-L", SYSROOT, join(installed, "bin/node"), "-e", load];
+    const { stdout } = await run(EMULATOR, argv, { cwd: installed });
+    assert.equal(stdout, "arm64 true\n");
+  });
+});
+
+function configuration(place: string): string {
+  return `store: { path: ${place}/store }
+listeners: [ { name: emulated, port: 0 } ]
+control: { socket: ${place}/control.sock }
+`;
+}
+
+async function build(...argv: string[]): Promise<void> {
+  await run(process.execPath, ["scripts/package.mjs", "--out", directory, ...argv]);
+}
+
+async function unpacked(machine: string): Promise<string> {
+  const root = join(directory, machine);
+  await mkdir(root, { recursive: true });
+  await run("dpkg-deb", ["-x", packageOf(machine), root]);
+  return root;
+}
+
+async function missingOf(...files: string[]): Promise<string | null> {
+  for (const file of files) {
+    const error = await access(file).catch((cause) => cause);
+    if (error !== undefined) return `not installed: ${file}`;
+  }
+  return null;
+}

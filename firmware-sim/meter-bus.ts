@@ -182,21 +182,27 @@ export class MeterBus implements Sensor {
     const meter = this.#meters.get(unit);
     if (meter === undefined || (this.#spec.silent ?? []).includes(unit)) return;
     sample(meter, this.#random);
-    const sent = this.#cable.carry(framed(meterAnswer(meter, request)), performance.now());
+    const frame = framed(meterAnswer(meter, request));
+    const sent = this.#cable.carry(frame, performance.now());
     this.#counts.sampled += 1;
     this.#counts.sent += 1;
     this.#counts.noisy += sent.noisy ? 1 : 0;
-    this.#send(this.#counts.sampled, sent);
+    this.#send(this.#counts.sampled, frame, sent);
     if (this.#happens(this.#faults.hang)) this.#step("hang");
     if (this.#happens(this.#faults.disconnect)) this.#fallOut();
   }
 
-  #send(n: number, sent: Sent): void {
+  #send(n: number, frame: Uint8Array, sent: Sent): void {
     const left = ({ end }: Left) => {
+      // A master knows what it waits for: a byte too many before or behind it does no harm.
+      if (end === "taken" && Buffer.from(sent.bytes).includes(Buffer.from(frame))) {
+        this.#counts.intact += 1;
+        this.#observe({ sensor: this.name, n, is: "found" });
+      }
       this.#end(n, sent.damage ?? { taken: null, untaken: UNPLUGGED, cut: BROWN_OUT }[end]);
     };
     if (this.#spec.transport === "modbus-tcp") {
-      left({ end: this.#plug.write(sent.bytes) ? "taken" : "untaken", before: null });
+      left({ end: this.#plug.write(sent.bytes) ? "taken" : "untaken" });
       return;
     }
     this.#uart.run(performance.now());
@@ -212,9 +218,8 @@ export class MeterBus implements Sensor {
   #end(n: number, damage: Damage | null): void {
     const damaged = damage !== null;
     this.#counts.damaged += damaged ? 1 : 0;
-    this.#counts.intact += damaged ? 0 : 1;
     if (damaged) this.#damages.set(damage, (this.#damages.get(damage) ?? 0) + 1);
-    this.#observe({ sensor: this.name, n, damaged, intact: !damaged });
+    this.#observe({ sensor: this.name, n, is: damaged ? "lost" : "left" });
   }
 
   #fallOut(): void {

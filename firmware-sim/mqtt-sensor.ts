@@ -130,7 +130,7 @@ export class MqttSensor implements Sensor {
     this.#packetId = (this.#packetId % 65_535) + 1;
     const payload = Buffer.from(JSON.stringify(sample));
     this.#outbox.push({ n, packetId: this.#packetId, payload, sent: false });
-    this.#observe({ sensor: this.name, n, damaged: false, intact: true });
+    this.#observe({ sensor: this.name, n, is: "left" });
     this.#cutNext ||= this.#happens(this.#faults.half);
     this.#fill();
     if (this.#mishap === null) this.#fail();

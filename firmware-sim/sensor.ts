@@ -92,8 +92,10 @@ export interface SensorCounts {
   readonly damaged: number;
   /** The same, by what was done to them. */
   readonly damages: Readonly<Partial<Record<Damage, number>>>;
-  /** Frames that left whole, with nothing before them that a receiver would take for their beginning. */
+  /** Frames that whoever is connected finds; also those of which faults altered only what lies between two. */
   readonly intact: number;
+  /** Of boards that speak by themselves: what whoever is connected finds or refuses. */
+  readonly pieces: number;
   /** Frames after a burst of noise. */
   readonly noisy: number;
   /** Brown-outs, and resets by the watchdog. */
@@ -116,6 +118,7 @@ export const NO_COUNTS: SensorCounts = {
   damaged: 0,
   damages: {},
   intact: 0,
+  pieces: 0,
   noisy: 0,
   resets: 0,
   reconnects: 0,
@@ -134,13 +137,14 @@ export function countsOf(
   return { ...counts, bytes, lostBytes, damages: Object.fromEntries(damages) };
 }
 
-/** What a test can see of a frame when it has left, or never will. */
+/**
+ * What a test can see of a frame. `left`: it has left as the firmware meant it; `lost`: faults altered it, or it never will; `found`: whoever
+ * is connected finds it, also where faults have altered only what lies between two frames.
+ */
 export interface Observed {
   readonly sensor: string;
   readonly n: number;
-  readonly damaged: boolean;
-  /** Whoever is connected finds it. */
-  readonly intact: boolean;
+  readonly is: "left" | "lost" | "found";
 }
 
 export interface Sensor {

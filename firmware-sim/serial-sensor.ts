@@ -1,6 +1,7 @@
 import { type Board, dueMs, nextBoard } from "./board.ts";
 import { Cable, type Damage, type Faults, NO_FAULTS, noise, type Sent } from "./faults.ts";
 import { type Firmware, firmwareOf } from "./firmware.ts";
+import { Hearing } from "./hearing.ts";
 import type { Plug } from "./plug.ts";
 import type { Random } from "./random.ts";
 import {
@@ -33,9 +34,10 @@ export class SerialSensor implements Sensor {
   /** How fast the board's clock is, and with it its rate. */
   readonly #pace: number;
   readonly #uart: Uart;
+  readonly #hearing: Hearing;
   #board: Board = { at: "off" };
   /** Sampled, and too long for what is free in the send buffer. */
-  #waiting: { readonly n: number; readonly frame: Uint8Array; readonly sent: Sent } | null = null;
+  #waiting: { readonly n: number; readonly sent: Sent } | null = null;
   #counts = { ...NO_COUNTS };
   readonly #damages = new Map<Damage, number>();
   #timer: NodeJS.Timeout | null = null;
@@ -58,7 +60,11 @@ export class SerialSensor implements Sensor {
     this.#pace = paceOf(this.#faults, random);
     plug.hear((bytes) => this.#hear(bytes));
     const baudRate = (spec.baudRate ?? 9600) * this.#pace;
-    this.#uart = new Uart(baudRate, performance.now(), (bytes) => plug.write(bytes));
+    this.#uart = new Uart(baudRate, performance.now(), (bytes) => this.#put(bytes));
+    // COBS frames are between zeros, lines end with a line feed.
+    this.#hearing = new Hearing(spec.kind === "vibration" ? 0 : 0x0a, (n) =>
+      observe({ sensor: spec.name, n, is: "found" }),
+    );
   }
 
   get port(): string {
@@ -75,6 +81,7 @@ export class SerialSensor implements Sensor {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#outage !== null) clearTimeout(this.#outage);
     await this.pull();
+    this.#hearing.end();
   }
 
   power(on: boolean): void {
@@ -97,7 +104,8 @@ export class SerialSensor implements Sensor {
   }
 
   counts(): SensorCounts {
-    return countsOf(this.#counts, this.#uart, this.#damages);
+    const { pieces, intact } = this.#hearing;
+    return { ...countsOf(this.#counts, this.#uart, this.#damages), pieces, intact };
   }
 
   #step(event: Parameters<typeof nextBoard>[1], failures = 0): boolean {
@@ -134,10 +142,10 @@ export class SerialSensor implements Sensor {
     this.#uart.run(performance.now());
     for (;;) {
       if (this.#waiting !== null) {
-        const { n, frame, sent } = this.#waiting;
+        const { n, sent } = this.#waiting;
         if (!this.#uart.hasRoomFor(sent.bytes.length)) break;
         this.#waiting = null;
-        this.#uart.send(sent.bytes, (how) => this.#left(n, frame, sent, how));
+        this.#uart.send(sent.bytes, (how) => this.#left(n, sent, how));
       }
       const before = this.#board;
       if (this.#isDone() && before.at === "running") break;
@@ -155,11 +163,12 @@ export class SerialSensor implements Sensor {
     const n = this.#counts.sampled + 1;
     const frame = this.#firmware(n);
     const sent = this.#cable.carry(frame, performance.now());
+    this.#hearing.expect(n, frame);
     this.#counts.sampled = n;
     this.#counts.sent += 1;
     this.#counts.noisy += sent.noisy ? 1 : 0;
     const reset = this.#resetNow();
-    if (reset === null) this.#waiting = { n, frame, sent };
+    if (reset === null) this.#waiting = { n, sent };
     else this.#brownOut(n, sent, reset);
     if (this.#happens(this.#faults.hang)) this.#step("hang");
     if (this.#happens(this.#faults.disconnect)) this.#fallOut();
@@ -177,24 +186,24 @@ export class SerialSensor implements Sensor {
     this.#uart.send(noise(Math.floor(this.#random() * 12), this.#random));
   }
 
+  /** False when nobody takes them. */
+  #put(bytes: Uint8Array): boolean {
+    const taken = this.#plug.write(bytes);
+    if (taken) this.#hearing.hear(bytes);
+    else this.#hearing.end();
+    return taken;
+  }
+
   /** The last byte of a frame has left, or it never will. */
-  #left(n: number, frame: Uint8Array, { bytes, damage, noisy }: Sent, how: Left): void {
-    if (damage !== null || how.end !== "taken") {
-      this.#lose(n, damage ?? (how.end === "cut" ? "brown-out" : "unplugged"));
-      return;
-    }
-    // What is not told apart from the frame by a delimiter becomes part of it.
-    const before = noisy ? bytes[bytes.length - frame.length - 1] : how.before;
-    const delimiter = frame[frame.length - 1];
-    const intact = frame[0] === delimiter || before === null || before === delimiter;
-    this.#counts.intact += intact ? 1 : 0;
-    this.#observe({ sensor: this.name, n, damaged: false, intact });
+  #left(n: number, { damage }: Sent, { end }: Left): void {
+    if (damage === null && end === "taken") this.#observe({ sensor: this.name, n, is: "left" });
+    else this.#lose(n, damage ?? (end === "cut" ? "brown-out" : "unplugged"));
   }
 
   #lose(n: number, why: Damage): void {
     this.#counts.damaged += 1;
     this.#damages.set(why, (this.#damages.get(why) ?? 0) + 1);
-    this.#observe({ sensor: this.name, n, damaged: true, intact: false });
+    this.#observe({ sensor: this.name, n, is: "lost" });
   }
 
   #fallOut(): void {

@@ -6,15 +6,12 @@ const SEND_BUFFER_BYTES = 512;
 export interface Left {
   /** taken: all of them left, and somebody took them. untaken: nobody did. cut: they never left, all or in part. */
   readonly end: "taken" | "untaken" | "cut";
-  /** The byte that was on the line before them; null for none. */
-  readonly before: number | null;
 }
 
 interface Piece {
   readonly bytes: Uint8Array;
   sent: number;
   taken: boolean;
-  before: number | null;
   readonly left: (how: Left) => void;
 }
 
@@ -27,7 +24,6 @@ export class Uart {
   readonly #write: (bytes: Uint8Array) => boolean;
   #pieces: Piece[] = [];
   #length = 0;
-  #lastByte: number | null = null;
   #lastMs: number;
   #credit = 0;
   /** Bytes on the cable. */
@@ -53,10 +49,10 @@ export class Uart {
   /** @param left called once: when the last of the bytes has left, or when they never will */
   send(bytes: Uint8Array, left: (how: Left) => void = () => {}): void {
     if (bytes.length === 0) {
-      left({ end: "taken", before: this.#lastByte });
+      left({ end: "taken" });
       return;
     }
-    this.#pieces.push({ bytes, sent: 0, taken: true, before: null, left });
+    this.#pieces.push({ bytes, sent: 0, taken: true, left });
     this.#length += bytes.length;
   }
 
@@ -65,7 +61,7 @@ export class Uart {
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#length = 0;
-    for (const { left, before } of pieces) left({ end: "cut", before });
+    for (const { left } of pieces) left({ end: "cut" });
   }
 
   /** Puts on the cable what the rate allows since the last call. */
@@ -87,15 +83,13 @@ export class Uart {
     this.#length -= count;
     for (let rest = count; rest > 0; ) {
       const piece = this.#pieces[0] as Piece;
-      if (piece.sent === 0) piece.before = this.#lastByte;
       const part = Math.min(rest, piece.bytes.length - piece.sent);
       piece.sent += part;
       piece.taken &&= taken;
-      this.#lastByte = piece.bytes[piece.sent - 1] ?? null;
       rest -= part;
       if (piece.sent < piece.bytes.length) break;
       this.#pieces.shift();
-      piece.left({ end: piece.taken ? "taken" : "untaken", before: piece.before });
+      piece.left({ end: piece.taken ? "taken" : "untaken" });
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { DeviceConfig } from "../../src/config/schema.ts";
+import type { Device } from "../../src/devices/device.ts";
 
 /** A gateway's side of each board of firmware-sim; docs/devices.md has the same. */
 export const BOARDS: Readonly<Record<string, Pick<DeviceConfig, "framing" | "decode">>> = {
@@ -73,4 +74,16 @@ export function numberOf(kind: string, payload: Uint8Array): number | null {
   if (kind === "vibration") return bytes.length === VIBRATION_BYTES ? bytes.readUInt32BE(2) : null;
   const found = /(?:^|["\s])n[=":]+(\d+)/.exec(bytes.toString());
   return found === null ? null : Number(found[1]);
+}
+
+/** True when the device has heard nothing for a while. */
+export function quiet(made: Device): () => boolean {
+  let bytes = -1;
+  let sinceMs = 0;
+  return () => {
+    const now = made.status().counters.bytes;
+    if (now !== bytes) sinceMs = performance.now();
+    bytes = now;
+    return performance.now() - sinceMs > 500;
+  };
 }

@@ -7,12 +7,13 @@ import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { type Device, type DeviceStatus, device } from "../../src/devices/device.ts";
 import { until } from "../support/until.ts";
-import { boardDevice, numberOf } from "./boards-support.ts";
+import { boardDevice, numberOf, quiet } from "./boards-support.ts";
 import { meterSlave, modbusDevice } from "./modbus-support.ts";
 
 /**
  * Every board of firmware-sim under every fault, over real pseudo-terminals: what left the board whole is accepted, in order and once;
- * what did not, is not taken for it; and both sides' books balance: sent = intact + damaged there, frames = accepted + refused here.
+ * what did not, is not taken for it; and both sides' books balance with each other: every piece that came over the line is a frame that was
+ * accepted or refused, and those that were accepted are those that a receiver finds whole.
  */
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const FRAMES = 150;
@@ -79,7 +80,7 @@ async function speaking(
   });
   await line.until("open", () => line.device.status().state === "open");
   line.field.sensor(name).power(true);
-  await line.until("all frames have left", () => line.seen.length === FRAMES);
+  await line.until("all frames have left", () => line.departed() === FRAMES);
   await line.until("what left was heard", () => line.isQuiet());
   const replugged = () => line.field.counts()[name]?.reconnects ?? 0;
   // A hang-up is noticed within a second, whether bytes come or not.
@@ -89,8 +90,9 @@ async function speaking(
   });
   const reconnects = replugged();
   const status = await line.end(name);
-  const where = `seed ${SEED}, ${name}: ${JSON.stringify(status.counters)}`;
-  const intact = line.seen.filter((each) => each.intact).map(({ n }) => n);
+  const sent = line.field.counts()[name];
+  const where = `seed ${SEED}, ${name}: ${JSON.stringify(status.counters)} of ${JSON.stringify(sent)}`;
+  const intact = line.found();
   const isChecked = kind === "door-contact" || kind === "vibration";
   if (isChecked) assertRising(got, where);
   if ((faults.disconnect ?? 0) > 0) {
@@ -104,13 +106,16 @@ async function speaking(
   // Without a check value the first frame after the opening is not trusted.
   const missing = wanted.filter((n) => !accepted.has(n)).filter((n) => isChecked || n !== 1);
   assert.deepEqual(missing, [], `${where}: intact frames that were not accepted`);
-  if (HARMLESS.has(fault)) assert.equal(intact.length, FRAMES, where);
+  // A machine that is busy may bark while the frame before still leaves.
+  const cut = fault === "a watchdog" ? (sent?.damages["brown-out"] ?? 0) : 0;
+  if (HARMLESS.has(fault)) assert.equal(intact.length, FRAMES - cut, where);
   if (!isChecked) return;
+  const { frames, accepted: taken } = status.counters;
+  assert.equal(frames, sent?.pieces, `${where}: each piece is accepted or refused`);
+  // Of 65,536 damaged frames one passes a check value of 16 bits.
   const whole = new Set(intact);
-  // A delimiter doubled or dropped between two frames harms neither: such a frame passes with what was sent, and no other does.
-  const passed = got.filter((n) => !whole.has(n)).filter((n) => n > FRAMES);
-  assert.deepEqual(passed, [], `${where}: frames that nobody sent`);
-  assert.equal(got.length, status.counters.accepted - strangers(status, got), where);
+  const strangers = taken - got.filter((n) => whole.has(n)).length;
+  assert.ok(strangers <= 1, `${where}: accepted, and not found whole: ${strangers}`);
 }
 
 /** Energy meters, which are asked. */
@@ -134,15 +139,15 @@ async function asked(fault: string, faults: Partial<Faults>): Promise<void> {
     const n: unknown = JSON.parse(Buffer.from(payload).toString()).values.n;
     got.set(topic, [...(got.get(topic) ?? []), Number(n)]);
   });
-  await line.until("answers", () => line.seen.length >= FRAMES);
+  await line.until("answers", () => line.departed() >= FRAMES);
   const status = await line.end(name);
   const where = `seed ${SEED}, ${name}: ${JSON.stringify(status.counters)} of ${JSON.stringify(line.field.counts())}`;
   for (const numbers of got.values()) assertRising(numbers, where);
   const requests = status.slaves?.reduce((sum, slave) => sum + slave.requests, 0) ?? 0;
   assert.equal(requests, status.counters.frames, where);
-  const intact = line.seen.filter((each) => each.intact).length;
+  const intact = line.found().length;
   const { accepted, refused } = status.counters;
-  assert.ok(accepted <= line.seen.length, `${where}: more answers than were sent`);
+  assert.ok(accepted <= intact + 1, `${where}: one damaged answer in 65,536 passes`);
   // One that came late, or with the plug, belongs to a request that was refused.
   const unheard = sumOf(refused) - (refused["malformed"] ?? 0);
   assert.ok(intact - accepted <= unheard, where);
@@ -153,8 +158,10 @@ async function asked(fault: string, faults: Partial<Faults>): Promise<void> {
 interface Line {
   readonly field: Field;
   readonly device: Device;
-  /** What became of each frame, in order. */
-  readonly seen: Observed[];
+  /** Frames that have left, or never will. */
+  departed(): number;
+  /** Numbers of those that whoever is connected finds, in order. */
+  found(): readonly number[];
   onMessage(listener: (payload: Uint8Array, topic: string) => void): void;
   isQuiet(): boolean;
   until(what: string, claim: () => boolean): Promise<void>;
@@ -187,7 +194,8 @@ async function connect(
   return {
     field,
     device: made,
-    seen,
+    departed: () => seen.filter(({ is }) => is !== "found").length,
+    found: () => seen.filter(({ is }) => is === "found").map(({ n }) => n),
     onMessage: (by) => {
       listener = by;
     },
@@ -211,7 +219,7 @@ async function connect(
       assert.equal(inflight, 0, where);
       assert.ok(counts);
       assert.equal(counts.damaged, sumOf(counts.damages), where);
-      assert.equal(counts.damaged, seen.filter((each) => each.damaged).length, where);
+      assert.equal(counts.damaged, seen.filter(({ is }) => is === "lost").length, where);
       return status;
     },
   };
@@ -219,23 +227,6 @@ async function connect(
 
 function sumOf(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
-}
-
-/** Frames of noise that passed the check value. */
-function strangers({ counters }: DeviceStatus, got: readonly number[]): number {
-  return Math.min(1, counters.accepted - got.length);
-}
-
-/** True when the device has heard nothing for a while. */
-function quiet(made: Device): () => boolean {
-  let bytes = -1;
-  let sinceMs = 0;
-  return () => {
-    const now = made.status().counters.bytes;
-    if (now !== bytes) sinceMs = performance.now();
-    bytes = now;
-    return performance.now() - sinceMs > 300;
-  };
 }
 
 function assertRising(numbers: readonly number[], where: string): void {

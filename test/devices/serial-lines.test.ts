@@ -10,7 +10,7 @@ import { systemClock } from "../../src/base/system-clock.ts";
 import { type Device, type DeviceLimits, device } from "../../src/devices/device.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { until } from "../support/until.ts";
-import { BOARDS, boardDevice, numberOf, VIBRATION_BYTES } from "./boards-support.ts";
+import { BOARDS, boardDevice, numberOf, quiet, VIBRATION_BYTES } from "./boards-support.ts";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 let directory = "";
@@ -247,7 +247,9 @@ async function connect(
     sensors: [sensor],
     seed: SEED,
     directory,
-    observe: ({ n, damaged }) => options.observe?.(n, damaged),
+    observe: ({ n, is }) => {
+      if (is !== "found") options.observe?.(n, is === "lost");
+    },
   });
   const port = field.sensor("s").port ?? "";
   const numbers: number[] = [];
@@ -291,18 +293,6 @@ async function connect(
   };
   lines.push(line);
   return line;
-}
-
-/** True when the device has heard nothing for a while. */
-function quiet(made: Device): () => boolean {
-  let bytes = -1;
-  let sinceMs = 0;
-  return () => {
-    const now = made.status().counters.bytes;
-    if (now !== bytes) sinceMs = performance.now();
-    bytes = now;
-    return performance.now() - sinceMs > 500;
-  };
 }
 
 function tools(admit: (message: Message) => unknown) {

@@ -1,5 +1,6 @@
 import type { Broker } from "./broker/broker.ts";
 import { LocalPublisher } from "./broker/local-publisher.ts";
+import type { SessionWiring } from "./gateway-mobility.ts";
 import type { Message } from "./mqtt/message.ts";
 import { PEER_LANE } from "./replica/feed.ts";
 import { FILTERS_MAX } from "./replica/live.ts";
@@ -8,6 +9,8 @@ import type { Subscribers } from "./replica/replication.ts";
 /** The subscribers of this gateway, as messages that other gateways of the site took in reach them. */
 export class SiteSubscribers implements Subscribers {
   readonly #publishers = new Map<string, LocalPublisher>();
+  /** Null without other gateways. */
+  sessions: SessionWiring | null = null;
   #broker: Broker | null = null;
   #version = -1;
   #filters: readonly string[] = [];
@@ -15,6 +18,7 @@ export class SiteSubscribers implements Subscribers {
   /** Replication is there before the broker is. */
   serve(broker: Broker): void {
     this.#broker = broker;
+    this.sessions?.serve(broker);
   }
 
   filters(): readonly string[] {
@@ -42,5 +46,13 @@ export class SiteSubscribers implements Subscribers {
 
   rerouted(): void {
     this.#broker?.routes.rerouted();
+  }
+
+  claimed(client: string, gateway: string): void {
+    if (this.#broker !== null) this.sessions?.claimed(client, gateway);
+  }
+
+  missed(): void {
+    this.sessions?.missed();
   }
 }

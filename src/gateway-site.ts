@@ -4,11 +4,11 @@ import type { Random } from "./base/random.ts";
 import type { Service } from "./base/service.ts";
 import type { Config } from "./config/schema.ts";
 import { SiteSubscribers } from "./gateway-fanout.ts";
+import { SessionWiring } from "./gateway-mobility.ts";
 import { BLOCK_VERSION } from "./journal/block.ts";
 import type { LevelJournalOptions } from "./journal/level-journal.ts";
 import { LevelReplicas } from "./journal/level-replicas.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
-import { Feeds } from "./replica/feeds.ts";
 import { Replication } from "./replica/replication.ts";
 import { tlsNetwork } from "./replica/tls-network.ts";
 import { zlibCodec } from "./replica/zlib-codec.ts";
@@ -42,7 +42,6 @@ export class SiteWiring {
   readonly #journal: StoreJournal;
   readonly #site: Site;
   #replicas: LevelReplicas | null = null;
-  #feeds: Feeds | null = null;
 
   constructor(config: Config, tools: Tools, journal: StoreJournal, site: Site) {
     this.#config = config;
@@ -59,12 +58,18 @@ export class SiteWiring {
 
   /** What starts behind our own journal. */
   get stores(): readonly Service[] {
-    return [this.#replicas, this.directory].filter((each) => each !== null);
+    const log = this.sessions?.log ?? null;
+    return [log, this.#replicas, this.directory].filter((each) => each !== null);
   }
 
   /** What starts behind the broker. */
   get feeds(): readonly Service[] {
-    return this.#feeds === null ? [] : [this.#feeds];
+    return this.sessions?.services ?? [];
+  }
+
+  /** Sessions as the site's; null without other gateways. */
+  get sessions(): SessionWiring | null {
+    return this.subscribers.sessions;
   }
 
   /** Null without `cluster.peer`. */
@@ -95,20 +100,22 @@ export class SiteWiring {
           const one = replicas.all().find(({ id }) => id === replica.id);
           const carried = one === undefined ? null : this.uplink(one, origin);
           if (carried !== null) void this.uplinks.add(replica.id, carried);
-          if (one !== undefined) feeds.add(one, origin);
+          if (one !== undefined) sessions.feeds.add(one, origin);
         },
         subscribers: this.subscribers,
       },
     );
-    const feeds = new Feeds({
+    const sessions = new SessionWiring({
       clock,
-      log: log.part("feed"),
-      counters: replication.counters,
-      rows: (space) => this.#journal.rows(space),
-      lastSeq: () => this.#journal.lastSeq,
+      log,
+      gateway: gateway.id,
+      isSafe,
+      journal: this.#journal,
+      site: this.#site,
+      replication,
       take: (...message) => this.subscribers.takeKept(...message),
     });
-    this.#feeds = feeds;
+    this.subscribers.sessions = sessions;
     return replication;
   }
 

@@ -32,7 +32,6 @@ import { Timekeeper, type TimeSources } from "./health/timekeeper.ts";
 import { levelJournal } from "./journal/level-journal.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
 import type { Replication } from "./replica/replication.ts";
-import { SafeJournal } from "./replica/safe-journal.ts";
 import { EtcdSettings } from "./site/etcd-settings.ts";
 import { type Site, site } from "./site/site.ts";
 import { type Downlink, downlink } from "./uplink/downlink.ts";
@@ -82,7 +81,7 @@ export class Gateway {
     const rows = journal.rows("access");
     const wallIsSure = () => timekeeper.quality() !== "unset";
     const access = gatewayAccess(config, { ...tools, rows, wallIsSure });
-    const broker = newBroker(config, tools, access, journal, replication, wiring.routes);
+    const broker = newBroker(config, tools, access, journal, replication, wiring);
     wiring.subscribers.serve(broker);
     const settings = newSettings(config, tools, broker, wiring.routes);
     const attended = config.devices.map((each) => attend(each, config, tools, broker, ours));
@@ -224,17 +223,16 @@ function newBroker(
   access: Access,
   journal: StoreJournal,
   replication: Replication | null,
-  routes: LiveRoutes,
+  { routes, sessions }: SiteWiring,
 ): Broker {
   const route = routes.of(identityOf(config));
-  const { release } = replication ?? {};
-  const isSafe = release !== undefined && config.store.durability === "safe";
   return new Broker(brokerOptions(config), {
     clock,
     log: log.part("broker"),
     access,
     memoryBytes: () => process.memoryUsage.rss(),
-    journal: isSafe ? new SafeJournal(journal, release) : journal,
+    journal: sessions?.journal ?? journal,
+    ...(sessions === null ? {} : { elsewhere: sessions }),
     laneOf: (topic) => route(topic)?.lane ?? 0,
     beyond: (topic) => replication?.beyond(topic) ?? null,
   });

@@ -7,7 +7,7 @@ import type { BackpressureLimits } from "./backpressure.ts";
 import type { ListenerOptions } from "./net-listener.ts";
 import type { TimeLimits } from "./overdue.ts";
 import type { OverloadLimits } from "./overload.ts";
-import type { BrokerJournal } from "./ports.ts";
+import type { BrokerJournal, Elsewhere } from "./ports.ts";
 import type { RateOptions } from "./rates.ts";
 import type { SessionLimits } from "./session.ts";
 import type { SharesOptions } from "./share-groups.ts";
@@ -41,6 +41,8 @@ export interface BrokerTools {
   readonly memoryBytes: () => number;
   /** The lane of the uplink that carries a topic, 0 for none. */
   readonly laneOf: (topic: string) => number;
+  /** The other gateways of the site; absent where there are none. */
+  readonly elsewhere?: Elsewhere;
   /** Passes messages of a topic that are not kept on to other gateways of the site; null when nobody there wants them. */
   readonly beyond?: (topic: string) => ((message: Message) => void) | null;
 }

@@ -36,8 +36,8 @@ import { type Listener, Router } from "./router.ts";
 import type { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import { ShareGroups } from "./share-groups.ts";
+import { SiteDesk } from "./site-desk.ts";
 import { Throttle } from "./throttle.ts";
-import { publishWillsLeft } from "./wills-left.ts";
 
 const WATCH_MS = 1000;
 
@@ -72,6 +72,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #throttle = new Throttle<Connection>();
   /** For technicians. */
   readonly desk: BrokerDesk;
+  /** For the other gateways of the site. */
+  readonly site: SiteDesk;
   #stopWatching: () => void = () => {};
   #unfollow: () => void = () => {};
 
@@ -109,26 +111,26 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     });
     this.#admission = new Admission(options, { access, counters, sessions: this.#sessions });
     this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
-    this.#persistence = levelPersistence(journal.rows("aedes"));
+    this.#persistence = levelPersistence(journal.rows("aedes"), () => journal.lastSeq);
     this.#control = new AedesControl(this.#persistence, this, log);
+    this.site = new SiteDesk(options, {
+      ...{ ...tools, counters, persistence: this.#persistence, sessions: this.#sessions },
+      admission: this.#admission,
+      publishWill: (will, owner) => this.publishWill(will, owner),
+    });
   }
 
   async start(signal: AbortSignal): Promise<void> {
     const { clock, journal, access } = this.#tools;
     this.#intake.open();
-    const unfollow = journal.onCommit(() => this.#backpressure.relax());
-    const unheed = access.onChange(() => this.#admission.reconsider(this.#connections));
-    this.#unfollow = () => {
-      unfollow();
-      unheed();
-    };
+    const follows = [
+      journal.onCommit(() => this.#backpressure.relax()),
+      access.onChange(() => this.#admission.reconsider(this.#connections)),
+    ];
+    this.#unfollow = () => follows.forEach((end) => void end());
     await this.#retained.load();
     await this.#sessions.restore(this.#persistence);
-    await publishWillsLeft(this.#persistence, {
-      log: this.#tools.log,
-      mayPublish: (will, owner) => this.#admission.mayPublishLeft(will, owner),
-      publish: (will, owner) => this.publishWill(will, owner),
-    });
+    await this.site.publishWillsLeft();
     await this.#control.start();
     signal.throwIfAborted();
     const watches = [
@@ -248,7 +250,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   // ——— what connections ask for
-
   nowMs(): number {
     return this.#tools.clock.monotonicMs();
   }
@@ -301,9 +302,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   // ——— what the control plane asks for
-
   authenticate(connection: Connection, claims: ConnectClaims): ReturnCode | Promise<ReturnCode> {
-    return this.#admission.authenticate(connection, claims);
+    const code = this.#admission.authenticate(connection, claims);
+    return this.site.come(code, connection, claims);
   }
 
   registered(connection: Connection, clean: boolean): boolean {
@@ -369,7 +370,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   // ——— its own
-
   #accept(channel: Channel, listener: string, sinceMs: number): Connection {
     const connection = new Connection(channel, { listener, sinceMs }, this);
     this.#connections.add(connection);

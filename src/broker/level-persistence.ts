@@ -8,6 +8,11 @@ export interface ControlPersistence {
   subscriptionsByClient(client: {
     readonly id: string;
   }): Promise<readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[]>;
+  addSubscriptions(
+    client: { readonly id: string },
+    subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[],
+  ): Promise<void>;
+  cleanSubscriptions(client: { readonly id: string }): Promise<unknown>;
   /** That subscription, the object itself, is not granted: it is not stored with others of its SUBSCRIBE. */
   refuse(subscription: object): void;
   putWill(client: WillOwner, will: Omit<StoredWill, "clientId">): Promise<unknown>;
@@ -29,15 +34,19 @@ export interface StoredWill {
  * aedes-persistence-level on rows of the journal: what it writes goes through the group commit, and its promises
  * resolve when that is durable. It keeps subscriptions and wills. Messages never reach it: retained messages, queues
  * and identifiers of messages are the data plane's, so those calls do nothing here.
+ * @param firstWill the number of the first will: higher than that of any will of an earlier process
  */
-export function levelPersistence(rows: Rows): ControlPersistence {
+export function levelPersistence(
+  rows: Rows,
+  firstWill: () => number = () => 0,
+): ControlPersistence {
   const persistence = aedesPersistenceLevel(levelOn(rows));
   const nothing = async () => undefined;
   const stored = new WeakMap<object, Promise<void>>();
   const addSubscriptions = persistence.addSubscriptions.bind(persistence);
   const putWill = persistence.putWill.bind(persistence);
   const delWill = persistence.delWill.bind(persistence);
-  const wills = new WillRows();
+  const wills = new WillRows(firstWill);
   const refused = new WeakSet<object>();
   return Object.assign(persistence, {
     storeRetained: nothing,
@@ -86,10 +95,16 @@ interface WillOwner {
  */
 class WillRows {
   readonly #rows = new Map<string, { readonly owner: WillOwner; readonly row: string }[]>();
+  readonly #first: () => number;
   #count = 0;
 
+  constructor(first: () => number) {
+    this.#first = first;
+  }
+
   add(owner: WillOwner): string {
-    const row = `${owner.id}\0${String(this.#count++).padStart(12, "0")}`; // NUL cannot be part of a client id [MQTT-1.5.3-2]
+    if (this.#count === 0) this.#count = this.#first();
+    const row = `${owner.id}\0${String(this.#count++).padStart(16, "0")}`; // NUL cannot be part of a client id [MQTT-1.5.3-2]
     this.#rows.set(owner.id, [...(this.#rows.get(owner.id) ?? []), { owner, row }]);
     return row;
   }

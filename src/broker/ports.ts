@@ -10,7 +10,7 @@ export interface BrokerJournal {
   append(message: Message, lane: number, wallMs: number, queues: readonly SessionQueue[]): number;
   committed(): Promise<void>;
   onCommit(listener: (durableSeq: number) => void): () => void;
-  queue(name: string): SessionQueue;
+  queue(name: string, afterIndex?: number): SessionQueue;
   queueNames(): readonly string[];
   rows(space: string): Rows;
 }
@@ -97,4 +97,17 @@ export interface ChannelReceiver {
   broken(reason: string): void;
   /** Nothing comes any more. Called once. */
   closed(): void;
+}
+
+/** The other gateways of the site, as far as sessions are theirs too. */
+export interface Elsewhere {
+  /**
+   * A client may come in once this is 0: then its session is here, if it has one anywhere. 3: it cannot be had now; 5: it is another
+   * user's.
+   */
+  come(client: string, clean: boolean, user: string | null): 0 | 3 | 5 | Promise<0 | 3 | 5>;
+  /** Resolves when it is known what the others did while this gateway was away. */
+  settled(): Promise<void>;
+  /** Whether another one has published a will that was left here. */
+  hasPublished(will: string): Promise<boolean>;
 }

@@ -175,6 +175,31 @@ export class Sessions implements SessionWorld {
     }
   }
 
+  /** Forgets a session that has moved to another gateway. Tells whether it was here. */
+  giveUp(clientId: string, reason: string): boolean {
+    const session = this.persistentOf(clientId);
+    if (session === null) return false;
+    session.link?.close(reason);
+    this.#discard(session);
+    return true;
+  }
+
+  /** Takes up a session that another gateway had: its queue is here, and durable. */
+  adopt(clientId: string, { row, received, released }: AdoptedState): Session {
+    const rights = this.#access.rightsOf(principalIn(row), clientId);
+    const queue = this.#journal.queue(clientId);
+    const session = new Session(clientId, queue, new Set(released), rights, this);
+    this.#byClient.set(clientId, session);
+    const kept = [
+      this.#rows.session.put(clientId, row),
+      ...released.map((index) => this.#rows.released.put(rowKey(clientId, index), EMPTY)),
+      ...received.map((packetId) => this.#rows.received.put(rowKey(clientId, packetId), EMPTY)),
+    ];
+    for (const packetId of received) session.received.set(packetId, true);
+    Promise.all(kept).catch((error) => this.failed(session, error));
+    return session;
+  }
+
   subscribe(session: Session, filter: string, qos: QoS): void {
     const subscription = { filter, qos };
     session.subscriptions.set(filter, subscription);
@@ -283,8 +308,15 @@ export class Sessions implements SessionWorld {
   }
 }
 
+/** What is kept of a session beside its queue and its subscriptions. */
+export interface AdoptedState {
+  readonly row: Uint8Array;
+  readonly received: readonly number[];
+  readonly released: readonly number[];
+}
+
 /** A row that an older version has written says nothing of whom it belongs to. */
-function principalIn(row: Uint8Array): Principal | null {
+export function principalIn(row: Uint8Array): Principal | null {
   const { principal } = JSON.parse(Buffer.from(row).toString()) as { principal?: Principal };
   return principal ?? null;
 }

@@ -7,7 +7,7 @@ import type { ControlPersistence, StoredWill } from "./level-persistence.ts";
 export interface WillsWorld {
   readonly log: Log;
   /** Whether its owner may publish it now. */
-  mayPublish(will: StoredWill, owner: string): boolean;
+  mayPublish(will: StoredWill, owner: string): Promise<boolean>;
   /** Resolves when it is kept, or dropped because nobody may publish there. */
   publish(will: Message, owner: string): Promise<void>;
 }
@@ -17,14 +17,15 @@ export interface WillsWorld {
  * store has no room stays for the next start, and keeps nobody from coming in now.
  */
 export async function publishWillsLeft(
+  wills: readonly StoredWill[],
   persistence: ControlPersistence,
   { log, mayPublish, publish }: WillsWorld,
 ): Promise<void> {
-  for await (const will of persistence.streamWill()) {
+  for (const will of wills) {
     const { clientId, topic, payload, qos, retain } = will;
     const owner = clientId.split("\0")[0] ?? "";
     try {
-      if (mayPublish(will, owner)) {
+      if (await mayPublish(will, owner)) {
         await publish({ topic, payload, qos, retain, properties: null }, owner);
       }
     } catch (error) {

@@ -36,9 +36,9 @@ export class Copying implements BlockCopies {
     return { entries: blocks.map(({ lastSeq: seq, value }) => ({ seq, value })), throughSeq };
   }
 
-  neededSeq(except: string): number {
+  neededSeq(...except: readonly string[]): number {
     const { cursors, queues, appender } = this.#parts;
-    return Math.min(cursors.lowestSeq(except), queues.lowestSeq() - 1, appender.durableSeq);
+    return Math.min(cursors.lowestSeq(...except), queues.lowestSeq() - 1, appender.durableSeq);
   }
 
   async bytesAfter(seq: number): Promise<number> {

@@ -60,10 +60,10 @@ export class Cursors implements Contributor {
    * The seq that every cursor has passed; Infinity without cursors.
    * @param except cursors whose names begin so do not count
    */
-  lowestSeq(except: string | null = null): number {
+  lowestSeq(...except: readonly string[]): number {
     let lowest = Number.POSITIVE_INFINITY;
     for (const [name, { seq }] of this.#cursors) {
-      if (except === null || !name.startsWith(except)) lowest = Math.min(lowest, seq);
+      if (!except.some((start) => name.startsWith(start))) lowest = Math.min(lowest, seq);
     }
     return lowest;
   }

@@ -28,6 +28,7 @@ export class GroupCommit {
   readonly #counters: JournalCounters;
   readonly #contributors: Contributor[] = [];
   readonly #listeners = new Set<() => void>();
+  readonly #lasts = new Set<() => void>();
 
   #wanted = false;
   #scheduled = false;
@@ -115,6 +116,13 @@ export class GroupCommit {
     return () => this.#listeners.delete(own);
   }
 
+  /** Calls `listener` before each commit is made: what it hands over belongs to that commit still. */
+  beforeCommit(listener: () => void): () => void {
+    const own = () => listener();
+    this.#lasts.add(own);
+    return () => this.#lasts.delete(own);
+  }
+
   /** Writes what is left. While writes fail, tries once more and gives up. */
   async stop(): Promise<void> {
     if (this.#life !== "running") return;
@@ -153,6 +161,7 @@ export class GroupCommit {
   readonly #commit = (): void => {
     this.#scheduled = false;
     if (this.#life === "dead" || !this.#wanted) return;
+    for (const last of this.#lasts) last();
     const batch = new Batch();
     for (const contributor of this.#contributors) contributor.contribute(batch);
     this.#wanted = false;

@@ -39,6 +39,8 @@ export interface Journal {
   committed(): Promise<void>;
   /** Calls `listener` after each commit, in the order of registration, until the returned function is called. */
   onCommit(listener: (durableSeq: number) => void): () => void;
+  /** Calls `listener` before each commit is made, until the returned function is called: what it appends or puts belongs to that commit. */
+  beforeCommit(listener: () => void): () => void;
 
   /**
    * Durable entries after `afterSeq`, in order: those of one lane, or, without a lane, all. There may be more as long as
@@ -59,8 +61,11 @@ export interface Journal {
   cursorNames(): readonly string[];
   forgetCursor(name: string): void;
 
-  /** The durable queue of that name (a session's), made when it is not there. */
-  queue(name: string): Queue;
+  /**
+   * The durable queue of that name (a session's), made when it is not there.
+   * @param afterIndex where one that is made begins: the first reference is the one behind it
+   */
+  queue(name: string, afterIndex?: number): Queue;
   queueNames(): readonly string[];
 
   /** A key space of small rows that commit together with everything else. */
@@ -87,7 +92,7 @@ export interface BlockCopies {
    * Up to here nothing is needed: all cursors and queues have passed it.
    * @param except cursors whose names begin so do not count
    */
-  neededSeq(except: string): number;
+  neededSeq(...except: readonly string[]): number;
   /** Bytes of the blocks after `seq`. */
   bytesAfter(seq: number): Promise<number>;
   /**

@@ -108,11 +108,12 @@ export class Queues implements Contributor {
     this.#queues.set(row.text, new StoredQueue(this, row.text, number, head, tail));
   }
 
-  queue(name: string): Queue {
+  queue(name: string, afterIndex: number): Queue {
     const known = this.#queues.get(name);
     if (known) return known;
-    const head = { headIndex: 0, headBytes: 0, rowSeq: this.#durableSeq() + 1 };
-    const made = new StoredQueue(this, name, this.#nextNumber++, head, { index: 0, bytes: 0 });
+    const head = { headIndex: afterIndex, headBytes: 0, rowSeq: this.#durableSeq() + 1 };
+    const tail = { index: afterIndex, bytes: 0 };
+    const made = new StoredQueue(this, name, this.#nextNumber++, head, tail);
     this.#numberIsNew = true;
     this.#queues.set(name, made);
     this.moved(made);

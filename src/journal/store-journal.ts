@@ -217,6 +217,10 @@ export class StoreJournal implements Journal, Service {
     return this.#commit.onCommit(() => listener(this.durableSeq));
   }
 
+  beforeCommit(listener: () => void): () => void {
+    return this.#commit.beforeCommit(listener);
+  }
+
   read(afterSeq: number, limits: ReadLimits, lane?: number): Promise<Entries> {
     return this.#blocks.read(afterSeq, limits, lane);
   }
@@ -231,8 +235,8 @@ export class StoreJournal implements Journal, Service {
     this.#cursors.forget(name);
   }
 
-  queue(name: string): Queue {
-    return this.#queues.queue(name);
+  queue(name: string, afterIndex = 0): Queue {
+    return this.#queues.queue(name, afterIndex);
   }
   queueNames(): readonly string[] {
     return this.#queues.names();

@@ -16,6 +16,9 @@ export interface ReplicationCounters {
   /** Messages of QoS 0 that peers had subscribers for, and those given up because the peer could not take them. */
   liveSent: number;
   liveDropped: number;
+  /** Sessions taken over from other gateways, and wills of their clients published because the gateway was lost. */
+  sessionsMoved: number;
+  willsPublished: number;
   /** Seqs that a replica will never have: its origin had trimmed them. */
   seqsMissed: number;
   /** Times that a peer left the peers in sync. */
@@ -39,6 +42,8 @@ export function newCounters(): ReplicationCounters {
     messagesFed: 0,
     liveSent: 0,
     liveDropped: 0,
+    sessionsMoved: 0,
+    willsPublished: 0,
     seqsMissed: 0,
     syncLost: 0,
     cursorsForgotten: 0,

@@ -2,8 +2,11 @@ import type { Clock } from "../base/clock.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Message } from "../mqtt/message.ts";
+import type { CopiedSessions } from "./copied-sessions.ts";
 import type { ReplicationCounters } from "./counters.ts";
 import type { CopiedJournal, FedJournal } from "./ports.ts";
+import { LOG_LANE, readLogEntry, type SiteRecord } from "./site-log.ts";
+import type { Turns } from "./turns.ts";
 
 /**
  * The lane of what came from a peer. No uplink reads it, and no feed passes it on: so each message goes one step, from the gateway that
@@ -17,6 +20,12 @@ export interface FeedTools {
   readonly counters: ReplicationCounters;
   /** Of our own journal: where each feed stands, in the commit of what it has brought. */
   readonly rows: CopiedJournal["rows"];
+  /** The same, and other gateways are told: their sessions may go on from there. */
+  readonly loggedRows: CopiedJournal["rows"];
+  /** One feed at a time brings something. */
+  readonly turns: Turns;
+  /** The gateway has said something of its sessions; it is in `CopiedSessions` already. */
+  readonly heard: (record: SiteRecord, gateway: string) => void;
   /** Grows when something was taken into our own journal. */
   readonly lastSeq: () => number;
   /** Takes a message for those who are subscribed here. Why it was not taken, or null. */
@@ -39,6 +48,8 @@ export class Feed {
   readonly #tools: FeedTools;
   readonly #replica: FedJournal;
   readonly #gateway: string;
+  /** The sessions of that gateway. */
+  readonly sessions: CopiedSessions;
   readonly #life = new AbortController();
   #seq = 0;
   #keptSeq = 0;
@@ -48,13 +59,26 @@ export class Feed {
   #running: Promise<void> = Promise.resolve();
   #unfollow: () => void = () => {};
 
-  constructor(replica: FedJournal, gateway: string, tools: FeedTools) {
+  constructor(replica: FedJournal, gateway: string, sessions: CopiedSessions, tools: FeedTools) {
+    this.sessions = sessions;
     this.#tools = tools;
     this.#replica = replica;
     this.#gateway = gateway;
   }
 
+  get gateway(): string {
+    return this.#gateway;
+  }
+  get journal(): FedJournal {
+    return this.#replica;
+  }
+  /** Everything up to here was brought. */
+  get seq(): number {
+    return this.#seq;
+  }
+
   async start(): Promise<void> {
+    await this.sessions.load();
     const row = await this.#tools.rows(ROWS).get(this.#replica.id);
     const kept = row === undefined ? 0 : Number(new TextDecoder().decode(row));
     // A copy that was set aside and made anew begins before that: what was brought is not brought again.
@@ -69,7 +93,12 @@ export class Feed {
     this.#life.abort();
     this.#unfollow();
     await this.#running;
-    if (this.#seq > this.#keptSeq) await this.#keep(this.#seq);
+    if (this.#seq > this.#keptSeq) await this.#keep(this.#seq, false);
+  }
+
+  /** Tells other gateways where it stands, in the commit that gathers now. */
+  tell(): void {
+    void this.#keep(this.#seq, true);
   }
 
   #wake(): void {
@@ -87,7 +116,7 @@ export class Feed {
       this.#isWanted = false;
       try {
         while (this.#seq < this.#replica.durableSeq && !this.#life.signal.aborted) {
-          if (!(await this.#bring())) throw new Error("not taken");
+          if (!(await this.#tools.turns.run(() => this.#bring()))) throw new Error("not taken");
         }
       } catch (error) {
         log.debug("a feed waits", { gateway: this.#gateway, ...errorFields(error) });
@@ -102,10 +131,13 @@ export class Feed {
     const { take, lastSeq, counters } = this.#tools;
     const { entries, throughSeq } = await this.#replica.read(this.#seq, LIMITS);
     if (this.#life.signal.aborted) return true;
+    const isTold = await this.#listen(entries);
     const before = lastSeq();
     let through = throughSeq;
+    let isNews = isTold;
     for (const { seq, lane, wallMs, message } of entries) {
-      if (lane === PEER_LANE) continue;
+      if (lane === PEER_LANE || lane === LOG_LANE) continue;
+      isNews = true;
       if (take(message, this.#gateway, wallMs) !== null) {
         through = seq - 1;
         break;
@@ -116,22 +148,48 @@ export class Feed {
     this.#seq = Math.max(this.#seq, through);
     // In the same turn of the event loop: they are durable together.
     const nowMs = this.#tools.clock.monotonicMs();
-    if (lastSeq() !== before || nowMs - this.#keptMs >= KEEP_EVERY_MS) {
+    if ((isNews && lastSeq() !== before) || nowMs - this.#keptMs >= KEEP_EVERY_MS) {
       this.#keptMs = nowMs;
-      void this.#keep(this.#seq);
+      void this.#keep(this.#seq, isNews);
     }
     return isWhole;
   }
 
+  /** What the gateway says of its sessions. Durable when it resolves: said again it is the same. True when it is of its own sessions. */
+  async #listen(entries: readonly Entry[]): Promise<boolean> {
+    let isNews = false;
+    const said: SiteRecord[] = [];
+    for (const { lane, message } of entries) {
+      if (lane !== LOG_LANE) continue;
+      try {
+        said.push(...readLogEntry(message.payload));
+      } catch (error) {
+        const fields = { gateway: this.#gateway, ...errorFields(error) };
+        this.#tools.log.warn("what a gateway says of its sessions is not understood", fields);
+      }
+    }
+    for (const record of said) {
+      await this.sessions.apply(record);
+      // Where its feeds stand: an answer to that would be answered in turn.
+      if (record[0] !== "put" || record[1] !== "feed") isNews = true;
+    }
+    if (said.length > 0) await this.#replica.committed();
+    for (const record of said) this.#tools.heard(record, this.#gateway);
+    return isNews;
+  }
+
   /** Durable when it resolves, unless that fails. What the feed may read again after a crash is not trimmed before. */
-  async #keep(seq: number): Promise<void> {
-    const { rows, log } = this.#tools;
+  async #keep(seq: number, tells: boolean): Promise<void> {
+    const { rows, loggedRows, log } = this.#tools;
     this.#keptSeq = seq;
+    const row = new TextEncoder().encode(String(seq));
     try {
-      await rows(ROWS).put(this.#replica.id, new TextEncoder().encode(String(seq)));
+      await (tells ? loggedRows : rows)(ROWS).put(this.#replica.id, row);
       this.#replica.cursor(FEED_CURSOR).move(seq, 0);
     } catch (error) {
       log.warn("where a feed stands is not kept", errorFields(error));
     }
   }
 }
+
+type Entry = Awaited<ReturnType<FedJournal["read"]>>["entries"][number];

@@ -1,4 +1,5 @@
 import type { Service } from "../base/service.ts";
+import { CopiedSessions } from "./copied-sessions.ts";
 import { Feed, type FeedTools } from "./feed.ts";
 import type { FedJournal } from "./ports.ts";
 
@@ -7,6 +8,7 @@ export class Feeds implements Service {
   readonly name = "feeds";
   readonly #tools: FeedTools;
   readonly #feeds = new Map<string, Feed>();
+  readonly #starting = new Set<Promise<void>>();
   #isStarted = false;
   #isStopped = false;
 
@@ -14,21 +16,37 @@ export class Feeds implements Service {
     this.#tools = tools;
   }
 
+  all(): readonly Feed[] {
+    return [...this.#feeds.values()];
+  }
+
   /** A copy that has one keeps it. */
   add(replica: FedJournal, gateway: string): void {
     if (this.#feeds.has(replica.id) || this.#isStopped) return;
-    const feed = new Feed(replica, gateway, this.#tools);
+    const sessions = new CopiedSessions((space) => replica.rows(space), this.#tools.clock);
+    const feed = new Feed(replica, gateway, sessions, this.#tools);
     this.#feeds.set(replica.id, feed);
-    if (this.#isStarted) void feed.start();
+    if (this.#isStarted) this.#start(feed);
+  }
+
+  /** Tells other gateways where all of them stand, in the commit that gathers now. */
+  tell(): void {
+    for (const feed of this.#feeds.values()) feed.tell();
   }
 
   async start(): Promise<void> {
     this.#isStarted = true;
-    await Promise.all([...this.#feeds.values()].map((feed) => feed.start()));
+    await Promise.all(this.all().map((feed) => feed.start()));
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    await Promise.all([...this.#feeds.values()].map((feed) => feed.stop()));
+    await Promise.allSettled(this.#starting);
+    await Promise.all(this.all().map((feed) => feed.stop()));
+  }
+
+  #start(feed: Feed): void {
+    const starting = feed.start().finally(() => this.#starting.delete(starting));
+    this.#starting.add(starting);
   }
 }

@@ -16,6 +16,7 @@ import type { StoredBlock } from "./ports.ts";
  *   9 relay             dialer ▶ acceptor   16 bytes: whose journal, then as a batch: the next blocks of it; none: no more
  *  10 interest   JSON   dialer ◀ acceptor   filters: what is subscribed to here
  *  11 live              dialer ▶ acceptor   messages that are not kept: u32 length, u16 length of the topic, topic, payload
+ *  12 claim      JSON   dialer ▶ acceptor   a client that has come to the dialer: whoever has it lets go
  */
 export const FRAME = {
   hello: 1,
@@ -29,9 +30,10 @@ export const FRAME = {
   relay: 9,
   interest: 10,
   live: 11,
+  claim: 12,
 } as const;
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 const PLAIN = 0;
 const PACKED = 1;
 const BATCH_HEADER_BYTES = 6;
@@ -90,6 +92,17 @@ export function readWant(frame: Buffer): { readonly journal: string; readonly af
     return { journal, afterSeq: afterSeq as number };
   }
   throw notUnderstood("a want of nothing");
+}
+
+export function claimFrame(client: string): Buffer {
+  return jsonFrame(FRAME.claim, { client });
+}
+
+/** @throws FieldgateError ERR_PEER_PROTOCOL */
+export function readClaim(frame: Buffer): string {
+  const { client } = readJson(frame);
+  if (typeof client !== "string" || client === "") throw notUnderstood("a claim of nobody");
+  return client;
 }
 
 /** The blocks of a batch, unpacked. */

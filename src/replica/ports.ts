@@ -1,6 +1,7 @@
 import type { FieldgateError } from "../base/errors.ts";
 import type { Watchable } from "../base/watchable.ts";
 import type { Message } from "../mqtt/message.ts";
+import type { CopyRows } from "./copied-sessions.ts";
 
 /** What replication needs of others. gateway.ts introduces them. */
 
@@ -8,7 +9,7 @@ import type { Message } from "../mqtt/message.ts";
 interface Blocks {
   readonly trimmedSeq: number;
   read(afterSeq: number, bytesMax: number): Promise<Stored>;
-  neededSeq(except: string): number;
+  neededSeq(...except: readonly string[]): number;
   bytesAfter(seq: number): Promise<number>;
   take(value: Buffer): { readonly isNews: boolean; readonly missed: number };
 }
@@ -46,6 +47,8 @@ export interface CopiedJournal {
 /** A copy whose messages are read. */
 export interface FedJournal
   extends Pick<CopiedJournal, "id" | "durableSeq" | "onCommit" | "cursor"> {
+  committed(): Promise<void>;
+  rows(space: string): CopyRows;
   read(
     afterSeq: number,
     limits: { readonly messagesMax: number; readonly bytesMax: number },

@@ -29,6 +29,8 @@ const MANY = 64;
 export const ORIGIN_CURSOR = "origin";
 /** Cursors of an origin, one for each peer. */
 export const PEER_CURSORS = "peer/";
+/** Cursors of an origin: up to there a peer has brought its messages to the sessions that are there. */
+export const FED_CURSORS = "fed/";
 
 export function positionsOf(journal: CopiedJournal, gateway: string, isOwn: boolean): Positions {
   const shared = journal.cursorNames().filter((name) => SHARED.test(name));

@@ -9,6 +9,7 @@ import {
   jsonFrame,
   notUnderstood,
   readBatch,
+  readClaim,
   readJson,
   readRelay,
   splitBlocks,
@@ -40,6 +41,8 @@ export interface ReceiverTools {
   readonly filters: () => readonly string[];
   /** Messages that are not kept. */
   readonly live: (messages: readonly Message[], gateway: string) => void;
+  /** A client has come to that gateway. */
+  readonly claimed: (client: string, gateway: string) => void;
   readonly ended: (receiver: Receiver) => void;
 }
 
@@ -150,6 +153,7 @@ export class Receiver implements ChannelReceiver {
     if (type === FRAME.batch) await this.#batch(frame, this.#replica);
     else if (type === FRAME.positions) this.#tools.positions(readPositions(readJson(frame)));
     else if (type === FRAME.live) this.#tools.live(readLive(frame), this.gateway);
+    else if (type === FRAME.claim) this.#tools.claimed(readClaim(frame), this.gateway);
     else if (type === FRAME.relay) await this.#relayed(frame);
     else if (type === FRAME.refused) throw refusalOf(readJson(frame));
     else throw notUnderstood(`a frame of type ${type} where none is expected`);

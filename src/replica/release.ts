@@ -27,6 +27,8 @@ export class Release {
   #releasedSeq = 0;
   #inSync: readonly string[] = [];
   #wasAlone = false;
+  #isStopped = false;
+  readonly #waiting: { readonly seq: number; readonly resolve: () => void }[] = [];
   #stop: () => void = () => {};
 
   constructor(options: ReleaseOptions, tools: ReleaseTools) {
@@ -47,6 +49,8 @@ export class Release {
 
   stop(): void {
     this.#stop();
+    this.#isStopped = true;
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
   /** Never goes back. */
@@ -65,6 +69,12 @@ export class Release {
   follow(listener: (releasedSeq: number) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves when everything up to `seq` may be acknowledged, or the gateway stops. */
+  async covered(seq: number): Promise<void> {
+    if (this.#isStopped || this.releasedSeq >= seq) return;
+    await new Promise<void>((resolve) => this.#waiting.push({ seq, resolve }));
   }
 
   /** @throws FieldgateError ERR_PEER_NONE while nothing may be taken: no peer is in sync, and `whenAlone` is reject */
@@ -113,6 +123,11 @@ export class Release {
     if (releasedSeq <= this.#releasedSeq) return;
     this.#releasedSeq = releasedSeq;
     for (const listener of this.#listeners) listener(releasedSeq);
+    const waiting = this.#waiting.splice(0);
+    for (const one of waiting) {
+      if (one.seq <= releasedSeq) one.resolve();
+      else this.#waiting.push(one);
+    }
   }
 
   #changed(inSync: readonly string[]): void {

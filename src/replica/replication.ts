@@ -57,6 +57,10 @@ export interface Subscribers {
   take(message: Message, gateway: string): void;
   /** What peers have subscribers for may have changed. */
   rerouted(): void;
+  /** A client has come to that gateway: it is let go here. */
+  claimed(client: string, gateway: string): void;
+  /** A peer has missed something that is not in our journal any more, or may have. */
+  missed(): void;
 }
 
 export interface ReplicaStatus {
@@ -109,6 +113,7 @@ export class Replication implements Service {
   readonly #interests = new Interests(() => this.#tools.subscribers?.rerouted());
   readonly #ending = new Set<Promise<void>>();
   readonly #origins = new Map<string, string>();
+  readonly #toldSeqs = new Map<string, number>();
   readonly #life = new AbortController();
   #stops: (() => void)[] = [];
   #address = "";
@@ -153,6 +158,23 @@ export class Replication implements Service {
     return (message) => {
       for (const peer of peers) this.#senders.get(peer)?.live(message);
     };
+  }
+
+  /** A client has come here: that peer lets go of it, or all do. False when it cannot be told. */
+  claim(client: string, gateway: string | null): boolean {
+    if (gateway !== null) return this.#senders.get(gateway)?.claim(client) ?? false;
+    for (const sender of this.#senders.values()) sender.claim(client);
+    return true;
+  }
+
+  /** Whether that journal comes to us from its own gateway. */
+  hears(journal: string): boolean {
+    return [...this.#receivers.values()].some((one) => one.journal === journal);
+  }
+
+  /** Up to where that journal was durable at its own gateway, when that told us last. */
+  toldSeq(journal: string): number {
+    return this.#toldSeqs.get(journal) ?? Number.POSITIVE_INFINITY;
   }
 
   /** Does not wait for peers, nor for its own address. */
@@ -208,6 +230,7 @@ export class Replication implements Service {
         live: (messages, from) => {
           for (const message of messages) this.#tools.subscribers?.take(message, from);
         },
+        claimed: (client, from) => this.#tools.subscribers?.claimed(client, from),
         ended: (ended) => this.#ended(ended),
       },
       channel,
@@ -283,7 +306,10 @@ export class Replication implements Service {
         limits: this.#options.limits,
         counters: this.counters,
         greeting: () => this.#greeting(),
-        connected: (id, seq) => this.release.connected(id, seq),
+        connected: (id, seq) => {
+          if (seq < journal.copies.trimmedSeq) this.#tools.subscribers?.missed();
+          this.release.connected(id, seq);
+        },
         acked: (id, seq) => this.release.acked(id, seq),
         lost: (id) => this.release.lost(id),
         sawEpoch: (epoch) => {
@@ -352,6 +378,7 @@ export class Replication implements Service {
     const { journal, replicas, site } = this.#tools;
     const isOrigin = told.journal === receiver.journal;
     this.#relay.told(receiver, told);
+    if (isOrigin) this.#toldSeqs.set(told.journal, told.haveSeq);
     const one = [journal, ...replicas.all()].find(({ id }) => id === told.journal);
     if (one === undefined) return;
     applyPositions(one, isOrigin ? told : { ...told, neededSeq: null }, site.acts());

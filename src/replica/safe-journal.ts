@@ -1,5 +1,6 @@
 import { Fifo } from "../base/fifo.ts";
 import type { Message } from "../mqtt/message.ts";
+import { SPACES } from "./site-log.ts";
 
 /** What is changed of a journal. */
 interface Kept<Queue, Rows> {
@@ -8,22 +9,25 @@ interface Kept<Queue, Rows> {
   onCommit(listener: (durableSeq: number) => void): () => void;
   append(message: Message, lane: number, wallMs: number, queues: readonly Queue[]): number;
   committed(): Promise<void>;
-  queue(name: string): Queue;
+  queue(name: string, afterIndex?: number): Queue;
   queueNames(): readonly string[];
   rows(space: string): Rows;
+  /** Of what is durable up to `seq`, up to where it is so together with what other gateways must know of it. */
+  through?(seq: number): number;
 }
 
 interface Release {
   readonly releasedSeq: number;
+  covered(seq: number): Promise<void>;
   follow(listener: (releasedSeq: number) => void): () => void;
   checkNotAlone(): void;
 }
 
 /**
  * A journal to whom entries are durable when a peer in sync has them too: whoever acknowledges by it keeps the promise of
- * `durability: safe`. Rows and positions of queues are durable when they are on this disk.
+ * `durability: safe`. So are rows that peers have a copy of; positions of queues are durable when they are on this disk.
  */
-export class SafeJournal<Queue, Rows> {
+export class SafeJournal<Queue, Rows extends SafeRows> {
   readonly #journal: Kept<Queue, Rows>;
   readonly #release: Release;
   /** What was taken, in bytes, when the journal was durable up to there. */
@@ -41,7 +45,7 @@ export class SafeJournal<Queue, Rows> {
     return this.#journal.lastSeq;
   }
   get durableSeq(): number {
-    return this.#release.releasedSeq;
+    return this.#through(this.#release.releasedSeq);
   }
   /** Taken in, and not on the disk here and there: whoever feeds the journal is slowed by a slow peer too. */
   get pendingBytes(): number {
@@ -75,15 +79,37 @@ export class SafeJournal<Queue, Rows> {
     return this.#journal.committed();
   }
   onCommit(listener: (durableSeq: number) => void): () => void {
-    return this.#release.follow(listener);
+    return this.#release.follow((releasedSeq) => listener(this.#through(releasedSeq)));
   }
-  queue(name: string): Queue {
-    return this.#journal.queue(name);
+  queue(name: string, afterIndex?: number): Queue {
+    return this.#journal.queue(name, afterIndex);
   }
   queueNames(): readonly string[] {
     return this.#journal.queueNames();
   }
-  rows(space: string): Rows {
-    return this.#journal.rows(space);
+  #through(seq: number): number {
+    return this.#journal.through?.(seq) ?? seq;
   }
+
+  rows(space: string): Rows {
+    const rows = this.#journal.rows(space);
+    if (!SPACES.some((one) => one === space)) return rows;
+    const covered = () => this.#release.covered(this.#journal.lastSeq);
+    const safe: SafeRows = {
+      get: (key) => rows.get(key),
+      entries: (range) => rows.entries(range),
+      put: (key, value) => rows.put(key, value).then(covered),
+      del: (key) => rows.del(key).then(covered),
+      clear: (range) => rows.clear(range).then(covered),
+    };
+    return safe as Rows;
+  }
+}
+
+interface SafeRows {
+  get(key: string): Promise<Uint8Array | undefined>;
+  entries(range: object): AsyncIterable<readonly [key: string, value: Uint8Array]>;
+  put(key: string, value: Uint8Array): Promise<void>;
+  del(key: string): Promise<void>;
+  clear(range: object): Promise<void>;
 }

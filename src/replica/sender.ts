@@ -3,7 +3,15 @@ import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { Message } from "../mqtt/message.ts";
 import { countFailure } from "./counters.ts";
-import { FRAME, jsonFrame, notUnderstood, readAck, readJson, readWant } from "./frames.ts";
+import {
+  claimFrame,
+  FRAME,
+  jsonFrame,
+  notUnderstood,
+  readAck,
+  readJson,
+  readWant,
+} from "./frames.ts";
 import { type Greeting, objection, readWelcome, refusalOf } from "./greeting.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { BATCH_BYTES } from "./limits.ts";
@@ -25,9 +33,9 @@ export interface SenderTools extends ShipmentTools {
   readonly broke: (peer: string) => () => void;
   /** Of all journals that this gateway has. */
   readonly positions: () => readonly Positions[];
-  /** The answer to a peer that lacks another gateway's journal: a frame. */
   /** What the peer has subscribers for; nothing when the connection has ended. */
   readonly interested: (peer: string, filters: readonly string[]) => void;
+  /** The answer to a peer that lacks another gateway's journal: a frame. */
   readonly relay: (journal: string, afterSeq: number) => Promise<Buffer>;
 }
 
@@ -110,6 +118,13 @@ export class Sender {
       this.#told.set(positions.journal, text);
       this.#channel?.send(jsonFrame(FRAME.positions, positions));
     }
+  }
+
+  /** A client has come here: the peer lets go of it. False when it cannot be told. */
+  claim(client: string): boolean {
+    if (this.#shipment === null) return false;
+    this.#channel?.send(claimFrame(client));
+    return true;
   }
 
   /** Passes on a message that is not kept, or drops it when the peer is slow or away. */

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { CopiedSessions } from "../../src/replica/copied-sessions.ts";
 import { newCounters } from "../../src/replica/counters.ts";
 import { Feed, PEER_LANE } from "../../src/replica/feed.ts";
 import {
@@ -13,6 +14,7 @@ import {
   readInterest,
   readLive,
 } from "../../src/replica/live.ts";
+import { Turns } from "../../src/replica/turns.ts";
 import { message, NOW } from "../support/journal-samples.ts";
 import { until } from "../support/until.ts";
 
@@ -121,7 +123,11 @@ async function withFeed(use: (world: World) => Promise<void>): Promise<void> {
     refusal: null,
     refused: 0,
     feed: () => {
-      const feed = new Feed(replica, "gw-a", {
+      const sessions = new CopiedSessions((space) => replica.rows(space), systemClock);
+      const feed = new Feed(replica, "gw-a", sessions, {
+        turns: new Turns(),
+        heard: () => {},
+        loggedRows: (space) => own.rows(space),
         clock: systemClock,
         log: silentLog,
         counters: newCounters(),

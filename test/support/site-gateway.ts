@@ -74,6 +74,14 @@ export class SiteGateway {
     return (await ask(this.#socket, "status")) as GatewayStatus;
   }
 
+  /** How many messages wait there for a client's session; null when it has none there. */
+  async waiting(clientId: string): Promise<number | null> {
+    const { clients } = (await ask(this.#socket, "clients")) as {
+      readonly clients: readonly { readonly clientId: string; readonly queued: number }[];
+    };
+    return clients.find((one) => one.clientId === clientId)?.queued ?? null;
+  }
+
   async role(): Promise<string> {
     return (await this.status()).cluster.role;
   }

@@ -231,6 +231,17 @@ export const uplink = section(
       minimum: 1024,
       description: "Bytes in flight, over all lanes. One message always goes, however long.",
     }),
+    envelope: choice(["none", "header"], {
+      default: "none",
+      description:
+        "Over MQTT 3.1.1, which has no user properties. none: bare payloads without identity. header: identity and time before each payload (docs/uplink.md).",
+    }),
+    peekBytesMax: bytes({
+      default: 2 ** 20,
+      minimum: 1024,
+      maximum: 2 ** 26,
+      description: "Bytes of the messages that one look into a lane shows.",
+    }),
     answerBytesMax: bytes({
       default: 64 * 1024,
       minimum: 1024,

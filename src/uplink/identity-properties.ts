@@ -1,4 +1,4 @@
-import { datedMs, type EntryTime } from "../base/timepiece.ts";
+import { datedMs } from "../base/timepiece.ts";
 import { isoTime } from "../base/wall-time.ts";
 import { userProperty } from "./properties.ts";
 import type { GatewayIdentity } from "./rules.ts";
@@ -39,7 +39,7 @@ export class IdentityProperties {
 
   /** The properties of an entry. The bytes are good until the next call. */
   of(entry: SourceEntry): Uint8Array {
-    const wallMs = Math.min(Math.max(0, Math.floor(datedMs(entry))), WALL_MS_MAX);
+    const wallMs = toldMs(entry);
     if (wallMs !== this.#wallMs) {
       this.#wallMs = wallMs;
       this.#bytes.write(isoTime(wallMs), this.#timeAt, "latin1");
@@ -47,31 +47,51 @@ export class IdentityProperties {
     const digits = this.#bytes.write(String(entry.seq), this.#seqAt, "latin1");
     this.#bytes.writeUInt16BE(digits, this.#seqAt - 2);
     const end = this.#seqAt + digits;
-    return entry.time
-      ? this.#withDoubt(end, entry.time, entry.wallMs)
-      : this.#bytes.subarray(0, end);
+    return entry.time ? this.#withDoubt(end, entry) : this.#bytes.subarray(0, end);
   }
 
-  /** What the cloud has to know of a time that was not sure when the message was accepted. */
-  #withDoubt(end: number, time: EntryTime, wallMs: number): Uint8Array {
-    const quality = time.quality();
-    if (quality === "synchronised") return this.#bytes.subarray(0, end);
-    const clock = CLOCK[quality];
-    this.#bytes.set(clock, end);
-    const bytes = this.#bytes.subarray(0, end + clock.length);
-    if (quality !== "unset") return bytes;
-    const bootMs = String(Math.max(0, Math.floor(time.bootMs(wallMs))));
-    const since = [userProperty("fg-boot", time.bootId), userProperty("fg-boot-ms", bootMs)];
-    return Buffer.concat([bytes, ...since]);
+  #withDoubt(end: number, entry: SourceEntry): Uint8Array {
+    const [clock, ...since] = doubtOf(entry);
+    if (clock === undefined) return this.#bytes.subarray(0, end);
+    const quality = CLOCK.get(clock[1]) ?? NOTHING;
+    this.#bytes.set(quality, end);
+    const bytes = this.#bytes.subarray(0, end + quality.length);
+    if (since.length === 0) return bytes;
+    return Buffer.concat([bytes, ...since.map(([name, value]) => userProperty(name, value))]);
   }
 }
 
-const CLOCK = {
-  redated: userProperty("fg-clock", "redated"),
-  "free-running": userProperty("fg-clock", "free-running"),
-  unset: userProperty("fg-clock", "unset"),
-};
-const CLOCK_BYTES_MAX = CLOCK["free-running"].length;
+/** When a message was accepted, ISO 8601, by what is known now. */
+export function datedIso(entry: SourceEntry): string {
+  return isoTime(toldMs(entry));
+}
+
+/** What the cloud has to know of a time that was not sure when the message was accepted: names and values. */
+export function doubtOf({ time, wallMs }: SourceEntry): readonly (readonly [string, string])[] {
+  const quality = time?.quality() ?? "synchronised";
+  if (!time || quality === "synchronised") return [];
+  if (quality !== "unset") return [["fg-clock", quality]];
+  const bootMs = String(Math.max(0, Math.floor(time.bootMs(wallMs))));
+  return [
+    ["fg-clock", quality],
+    ["fg-boot", time.bootId],
+    ["fg-boot-ms", bootMs],
+  ];
+}
+
+function toldMs(entry: SourceEntry): number {
+  return Math.min(Math.max(0, Math.floor(datedMs(entry))), WALL_MS_MAX);
+}
+
+const NOTHING = Buffer.alloc(0);
+/** `fg-clock`, by its value. */
+const CLOCK: ReadonlyMap<string, Buffer> = new Map(
+  ["redated", "free-running", "unset"].map((quality) => [
+    quality,
+    userProperty("fg-clock", quality),
+  ]),
+);
+const CLOCK_BYTES_MAX = userProperty("fg-clock", "free-running").length;
 
 const TIME_CHARS = "1970-01-01T00:00:00.000Z".length;
 const SEQ_DIGITS_MAX = String(Number.MAX_SAFE_INTEGER).length;

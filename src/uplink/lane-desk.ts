@@ -12,6 +12,8 @@ export interface LaneDeskTools {
   readonly route: Router;
   readonly carrier: () => Carrier | null;
   readonly permit: Permit | null;
+  /** Of what one look shows. */
+  readonly peekBytesMax: number;
 }
 
 /** A message that waits in a lane. */
@@ -36,6 +38,8 @@ export interface Given {
 export class LaneDesk {
   readonly #tools: LaneDeskTools;
   readonly #paused = new Set<LaneName>();
+  /** Looks that showed less than was asked for, and was there, because of their bound. */
+  peeksCut = 0;
   /** One lane is given up at a time. */
   #dropping: Promise<unknown> = Promise.resolve();
 
@@ -73,14 +77,16 @@ export class LaneDesk {
 
   /**
    * The oldest messages of a lane that the cloud has not acknowledged, in order; those in flight are among them.
-   * @param messagesMax there may be fewer although more wait
+   * @param messagesMax there may be fewer although more wait: `peekBytesMax` bounds them, and `peeksCut` counts that
    * @throws FieldgateError ERR_STORE_CLOSED
    */
   async peek(lane: LaneName, messagesMax: number): Promise<readonly Waiting[]> {
-    const { journal, route } = this.#tools;
+    const { journal, route, peekBytesMax: bytesMax } = this.#tools;
     const { seq } = journal.cursor(cursorName(lane));
-    const limits = { messagesMax, bytesMax: PEEK_BYTES_MAX };
-    const { entries } = await journal.read(seq, limits, LANES[lane]);
+    const { durableSeq } = journal;
+    const read = await journal.read(seq, { messagesMax, bytesMax }, LANES[lane]);
+    const { entries } = read;
+    if (entries.length < messagesMax && read.throughSeq < durableSeq) this.peeksCut++;
     return entries.map(({ seq, wallMs, message: { topic, payload } }) => {
       const remoteTopic = topic === GAP_TOPIC ? null : (route(topic)?.remoteTopic ?? null);
       return { seq, wallMs, topic, remoteTopic, payload };
@@ -147,7 +153,6 @@ export class LaneDesk {
 }
 
 const PAUSED_KEY = "paused";
-const PEEK_BYTES_MAX = 2 ** 20;
 const READ_MAX = 4096;
 const READ_BYTES_MAX = 2 ** 20;
 

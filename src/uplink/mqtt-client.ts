@@ -12,6 +12,7 @@ import {
 } from "./acknowledgement.ts";
 import type { CloudListener, CloudTerms, Destination, DropReason } from "./cloud.ts";
 import { Gate } from "./gate.ts";
+import { IdentityEnvelope } from "./identity-envelope.ts";
 import { IdentityProperties } from "./identity-properties.ts";
 import {
   CLIENTS_OWN,
@@ -56,6 +57,8 @@ export class MqttCloudClient {
   readonly #ids = new PacketIds();
   readonly #writer: PacketWriter;
   readonly #properties: IdentityProperties;
+  /** Null where the user properties say it, or nothing shall. */
+  readonly #envelope: IdentityEnvelope | null;
   readonly #gone = new Gate();
   /** QoS 2: what the cloud has taken over and still knows. */
   readonly #released = new Set<number>();
@@ -71,12 +74,12 @@ export class MqttCloudClient {
   constructor(setup: MqttClientSetup, listener: MqttClientListener) {
     this.#setup = setup;
     this.#listener = listener;
-    this.#writer = new PacketWriter((bytes) => this.#write(bytes));
-    this.#properties = new IdentityProperties(
-      setup.journal.id,
-      setup.identity,
-      setup.epoch?.() ?? null,
-    );
+    this.#writer = new PacketWriter((bytes, written) => this.#write(bytes, written));
+    const { journal, identity, protocol, options } = setup;
+    const epoch = setup.epoch?.() ?? null;
+    this.#properties = new IdentityProperties(journal.id, identity, epoch);
+    const isWrapped = protocol === "3.1.1" && options.envelope === "header";
+    this.#envelope = isWrapped ? new IdentityEnvelope(journal.id, identity, epoch) : null;
   }
 
   /** @throws what OpenSSL says of a certificate or key that it cannot read */
@@ -118,7 +121,8 @@ export class MqttCloudClient {
     const { remoteTopic: topic, qos } = to;
     const properties = this.#propertiesOf(entry, to.expirySeconds);
     if (properties === "expired") return "expired";
-    const size = publishSize(topic, properties, message.payload.length);
+    const payload = this.#envelope?.wrap(entry) ?? message.payload;
+    const size = publishSize(topic, properties, payload.length);
     if (size.bytes > this.#packetBytesMax) return "packet-too-large";
     const packetId = this.#ids.take(token);
     assert(packetId !== null, "more messages in flight than there are packet identifiers");
@@ -128,7 +132,7 @@ export class MqttCloudClient {
       qos: qos > this.#qosMax ? 1 : qos,
       retain: message.retain && this.#mayRetain,
       properties,
-      payload: message.payload,
+      payload,
       size,
     });
     return size.bytes;
@@ -252,14 +256,14 @@ export class MqttCloudClient {
     });
   }
 
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array, written: () => void): void {
     const socket = this.#stream?.socket;
     if (socket === undefined || socket.destroyed) return;
     if (!this.#corked) {
       this.#corked = true;
       socket.cork();
     }
-    socket.write(bytes);
+    socket.write(bytes, written);
   }
 
   #fail(error: FieldgateError): void {

@@ -45,7 +45,7 @@ export class MqttCommandClient {
   constructor(setup: CommandClientSetup, listener: CommandClientListener) {
     this.#setup = setup;
     this.#listener = listener;
-    this.#writer = new PacketWriter((bytes) => this.#write(bytes));
+    this.#writer = new PacketWriter((bytes, written) => this.#write(bytes, written));
   }
 
   connect(): void {
@@ -179,9 +179,9 @@ export class MqttCommandClient {
     this.#listener.answered(reasonCode);
   }
 
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array, written: () => void): void {
     const stream = this.#client?.stream;
-    if (stream !== undefined && !stream.destroyed) stream.write(bytes);
+    if (stream !== undefined && !stream.destroyed) stream.write(bytes, written);
   }
 
   #fail(error: FieldgateError): void {

@@ -5,16 +5,18 @@ import { lengthBytes, PACKET, writeLength } from "../mqtt/publish-frame.ts";
  * write to the socket. Encoding here instead of handing each message to the client's own `publish` is what makes a
  * backlog drain several times as fast (bench/uplink.ts).
  *
- * A chunk's bytes are written once and never changed afterwards: the socket may still hold them.
+ * A chunk's bytes stay as they are until the socket has taken all of them; then the chunk is used again. Fresh ones would
+ * grow old while they wait for the garbage collector, 64 KiB each.
  */
 export class PacketWriter {
-  readonly #write: (bytes: Uint8Array) => void;
-  #chunk: Buffer = EMPTY;
+  readonly #write: Write;
+  #chunk = NO_CHUNK;
   #start = 0;
   #at = 0;
+  readonly #free: Chunk[] = [];
 
-  /** @param write takes bytes that stay as they are */
-  constructor(write: (bytes: Uint8Array) => void) {
+  /** @param write takes bytes, and says when they may change */
+  constructor(write: Write) {
     this.#write = write;
   }
 
@@ -23,7 +25,7 @@ export class PacketWriter {
     const inPlace = payload.length <= PAYLOAD_COPIED_BYTES_MAX;
     const size = packet.size.bytes - (inPlace ? 0 : payload.length);
     this.#reserve(size);
-    const bytes = this.#chunk;
+    const { bytes } = this.#chunk;
     bytes[this.#at] = (PACKET.publish << 4) | (packet.qos << 1) | (packet.retain ? 1 : 0);
     let at = writeLength(bytes, this.#at + 1, packet.size.remaining);
     at = bytes.writeUInt16BE(packet.size.topicBytes, at);
@@ -40,7 +42,7 @@ export class PacketWriter {
     this.#at += size;
     if (inPlace) return;
     this.flush();
-    this.#write(payload);
+    this.#write(payload, NOTHING_TO_DO);
   }
 
   pubrel(packetId: number): void {
@@ -55,28 +57,60 @@ export class PacketWriter {
   /** Hands on what has gathered. */
   flush(): void {
     if (this.#at === this.#start) return;
-    const bytes = this.#chunk.subarray(this.#start, this.#at);
+    const piece = this.#chunk.bytes.subarray(this.#start, this.#at);
     this.#start = this.#at;
-    this.#write(bytes);
+    this.#chunk.unwritten++;
+    this.#write(piece, this.#chunk.written);
   }
 
   #acknowledge(header: number, packetId: number, reasonCode: number): void {
     const length = reasonCode === 0 ? 2 : 3;
     this.#reserve(2 + length);
-    this.#chunk[this.#at] = header;
-    this.#chunk[this.#at + 1] = length;
-    this.#chunk.writeUInt16BE(packetId, this.#at + 2);
-    if (reasonCode !== 0) this.#chunk[this.#at + 4] = reasonCode;
+    const { bytes } = this.#chunk;
+    bytes[this.#at] = header;
+    bytes[this.#at + 1] = length;
+    bytes.writeUInt16BE(packetId, this.#at + 2);
+    if (reasonCode !== 0) bytes[this.#at + 4] = reasonCode;
     this.#at += 2 + length;
   }
 
   #reserve(size: number): void {
-    if (this.#at + size <= this.#chunk.length) return;
+    if (this.#at + size <= this.#chunk.bytes.length) return;
     this.flush();
-    this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, size));
+    this.#giveBack(this.#chunk);
+    this.#chunk =
+      size > CHUNK_BYTES ? this.#chunkOf(size) : (this.#free.pop() ?? this.#chunkOf(CHUNK_BYTES));
     this.#start = 0;
     this.#at = 0;
   }
+
+  #chunkOf(size: number): Chunk {
+    const chunk: Chunk = {
+      bytes: Buffer.allocUnsafeSlow(size),
+      unwritten: 0,
+      written: () => {
+        chunk.unwritten--;
+        if (chunk !== this.#chunk) this.#giveBack(chunk);
+      },
+    };
+    return chunk;
+  }
+
+  /** Of a chunk that is full: it can be used again once the socket has taken its last piece. */
+  #giveBack(chunk: Chunk): void {
+    if (chunk.unwritten > 0 || chunk.bytes.length !== CHUNK_BYTES) return;
+    if (this.#free.length < FREE_CHUNKS_MAX) this.#free.push(chunk);
+  }
+}
+
+/** Takes bytes; calls back when they have left and may change. */
+export type Write = (bytes: Uint8Array, written: () => void) => void;
+
+interface Chunk {
+  readonly bytes: Buffer;
+  /** Pieces of it that the socket holds. */
+  unwritten: number;
+  readonly written: () => void;
 }
 
 export interface PublishPacket {
@@ -118,4 +152,7 @@ export const REMAINING_BYTES_MAX = 268_435_455;
 const CHUNK_BYTES = 64 * 1024;
 /** Longer payloads go to the socket as they are. */
 const PAYLOAD_COPIED_BYTES_MAX = 4096;
-const EMPTY = Buffer.alloc(0);
+/** What is kept for the next turns. */
+const FREE_CHUNKS_MAX = 4;
+const NOTHING_TO_DO = () => {};
+const NO_CHUNK: Chunk = { bytes: Buffer.alloc(0), unwritten: 0, written: NOTHING_TO_DO };

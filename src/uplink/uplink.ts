@@ -44,6 +44,8 @@ export interface UplinkStatus extends LinkStatus {
   readonly readFailures: number;
   /** Packets of the cloud that nobody has asked for, thrown away. */
   readonly unexpected: number;
+  /** Looks into a lane that showed less than was asked for, because of `peekBytesMax`. */
+  readonly peeksCut: number;
   /** Monotonic; null before the first one. */
   readonly lastAcknowledgedMs: number | null;
   /** What holds the lanes back; null when nothing is limited. */
@@ -102,7 +104,8 @@ class CloudUplink implements Uplink {
     this.#ledger = new Ledger(this.#log);
     const { journal, route, permit = null } = tools;
     const carrier = () => this.#carrier;
-    this.desk = new LaneDesk({ journal, route, carrier, permit });
+    const { peekBytesMax } = options;
+    this.desk = new LaneDesk({ journal, route, carrier, permit, peekBytesMax });
     this.#link = new LinkDriver(
       options,
       { ...tools, log: this.#log },
@@ -189,6 +192,7 @@ class CloudUplink implements Uplink {
       dropped: { ...this.#ledger.drops },
       readFailures: this.#ledger.readFailures,
       unexpected: this.#ledger.strays,
+      peeksCut: this.desk.peeksCut,
       lastAcknowledgedMs: this.#ledger.lastAcknowledgedMs,
       pace: this.#pacer?.status() ?? null,
       lanes: Object.fromEntries(lanes),

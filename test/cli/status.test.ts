@@ -408,6 +408,7 @@ function healthy(): GatewayStatus {
       failures: 0,
       readFailures: 0,
       unexpected: 0,
+      peeksCut: 0,
       lastError: null,
       lastAcknowledgedMs: null,
       pace: {

@@ -23,6 +23,8 @@ export function uplinkOptions(changes: Partial<UplinkConfig> = {}): UplinkConfig
     gapTopic: "cloud/gap",
     windowMax: 256,
     inflightBytesMax: 4 * 2 ** 20,
+    envelope: "none",
+    peekBytesMax: 2 ** 20,
     answerBytesMax: 64 * 1024,
     readMessagesMax: 1024,
     readBytesMax: 2 ** 20,

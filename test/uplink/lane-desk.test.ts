@@ -61,6 +61,24 @@ describe("a look at a lane", () => {
   });
 });
 
+describe("a look at much", () => {
+  it("shows as much as peekBytesMax allows, the first one always, and counts that it was cut", async () => {
+    const { journal, service } = await begin({ peekBytesMax: 1024 }, {}, {}, UNREACHABLE);
+    for (let count = 0; count < 5; count++) journal.append(2, `plant/${count}`, "x".repeat(400));
+    journal.append(1, "alarm/a", "x".repeat(5000));
+    journal.append(1, "alarm/b", "x");
+    journal.commit();
+    assert.equal((await service.desk.peek("telemetry", 2)).length, 2);
+    assert.equal(service.status().peeksCut, 0);
+    assert.equal((await service.desk.peek("telemetry", 100)).length, 2);
+    assert.equal(service.status().peeksCut, 1);
+    assert.equal((await service.desk.peek("alarm", 100)).length, 1);
+    assert.equal(service.status().peeksCut, 2);
+    assert.equal((await service.desk.peek("bulk", 100)).length, 0);
+    assert.equal(service.status().peeksCut, 2);
+  });
+});
+
 describe("a lane that an operator empties", () => {
   it("counts what is given up while the cloud is away, and tells it in one record", async () => {
     const { journal, cloud, clock, service } = await begin({}, {}, {}, UNREACHABLE);

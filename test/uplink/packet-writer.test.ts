@@ -6,6 +6,9 @@ import { IdentityProperties } from "../../src/uplink/identity-properties.ts";
 import { PacketIds } from "../../src/uplink/packet-ids.ts";
 import { PacketWriter, publishSize } from "../../src/uplink/packet-writer.ts";
 import { userProperty } from "../../src/uplink/properties.ts";
+import { seededRandom } from "../support/random.ts";
+
+const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
 describe("the packets we write", () => {
   it("are what a parser of the standard reads, for MQTT 5", () => {
@@ -39,6 +42,35 @@ describe("the packets we write", () => {
     const packets = parse(pieces, 4);
     assert.equal(packets.length, 101);
     assert.deepEqual([packets[100]?.cmd, packets[100]?.messageId], ["pubrel", 7]);
+  });
+
+  it("are written into chunks that are used again, but none that the socket still holds", () => {
+    const random = seededRandom(SEED);
+    const held: Array<{ readonly bytes: Uint8Array; readonly written: () => void }> = [];
+    const left: Buffer[] = [];
+    const chunks = new Set<ArrayBufferLike>();
+    const writer = new PacketWriter((bytes, written) => {
+      held.push({ bytes, written });
+      chunks.add(bytes.buffer);
+    });
+    for (let packetId = 1; packetId <= 60_000; packetId++) {
+      publish(writer, { packetId, payloadBytes: Math.floor(random() * 300) });
+      if (random() < 0.1) writer.flush();
+      while (held.length > random() * 20) {
+        const { bytes, written } = held.shift() as (typeof held)[number];
+        left.push(Buffer.from(bytes)); // what leaves is what stands there when the socket takes it
+        written();
+      }
+    }
+    writer.flush();
+    left.push(...held.map(({ bytes }) => Buffer.from(bytes)));
+    const ids = parse(left, 4).map((packet) => packet.messageId);
+    assert.deepEqual(
+      ids,
+      Array.from({ length: 60_000 }, (_, index) => index + 1),
+      `SEED=${SEED}`,
+    );
+    assert.ok(chunks.size <= 12, `${chunks.size} chunks, SEED=${SEED}`);
   });
 
   it("are never changed by later ones", () => {

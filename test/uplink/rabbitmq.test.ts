@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
+import type { UplinkConfig } from "../../src/config/schema.ts";
 import type { Uplink } from "../../src/uplink/uplink.ts";
 import { CloudReceiver } from "../support/cloud-receiver.ts";
 import { MemorySource } from "../support/memory-source.ts";
+import { openEnvelope } from "../support/open-envelope.ts";
 import { FaultyProxy } from "../support/proxy.ts";
 import { type RabbitCluster, startRabbitCluster } from "../support/rabbitmq.ts";
 import { until } from "../support/until.ts";
@@ -37,6 +39,29 @@ describe("the uplink to a real RabbitMQ cluster of two nodes", () => {
     );
   });
 
+  it("says in an envelope which message it is, where 3.1.1 has no user properties", async () => {
+    const opened: (ReturnType<typeof openEnvelope> | null)[] = [];
+    const receiver = await CloudReceiver.start({
+      port: cluster.nodes[1]?.port ?? 0,
+      protocol: 4,
+      clientId: "opener",
+      filter: "cloud/plant/#",
+      onArrival: (_, payload) => opened.push(openEnvelope(payload)),
+    });
+    ends.push(() => receiver.stop());
+    const { journal } = await field({ envelope: "header" });
+    const sent = backlog(journal, 200);
+    await until("all arrived", () => opened.length >= sent.length, 60_000);
+    assert.deepEqual(
+      opened.map((one) => [one?.identity["fg-journal"], one?.identity["fg-seq"]]),
+      sent.map((_, index) => [journal.id, String(index + 1)]),
+    );
+    assert.deepEqual(
+      opened.map((one) => Buffer.from(one?.payload ?? []).toString()),
+      sent,
+    );
+  });
+
   it("goes on over the second node when the way to the first one is gone", async () => {
     const { journal, receiver, service, way } = await field();
     const sent = backlog(journal, 3000);
@@ -66,7 +91,7 @@ describe("the uplink to a real RabbitMQ cluster of two nodes", () => {
   });
 
   /** An uplink that knows both nodes and begins with the first, and a receiver at the second. */
-  async function field() {
+  async function field(changes: Partial<UplinkConfig> = {}) {
     const [first, second] = cluster.nodes;
     const way = await FaultyProxy.start(() => first?.port ?? 0);
     let open = true;
@@ -89,6 +114,7 @@ describe("the uplink to a real RabbitMQ cluster of two nodes", () => {
       acknowledgeTimeoutMs: 15_000,
       connectTimeoutMs: 15_000,
       backoffMaxMs: 500,
+      ...changes,
     });
     ends.push(() => service.stop());
     return { journal, receiver, service, way };

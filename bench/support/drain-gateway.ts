@@ -159,7 +159,7 @@ async function memoryOf(pid: number): Promise<Memory> {
 /** What the unit sets for every gateway that is a service. */
 async function environmentOfUnit(): Promise<readonly string[]> {
   const unit = await readFile("systemd/fieldgate.service", "utf8");
-  const set = unit.matchAll(/^Environment=((?:NODE_OPTIONS|MALLOC_ARENA_MAX)=.*)$/gm);
+  const set = unit.matchAll(/^Environment="?((?:NODE_OPTIONS|MALLOC_ARENA_MAX)=[^"\n]*)"?$/gm);
   return [...set].map(([, variable = ""]) => variable);
 }
 

@@ -11,7 +11,10 @@ import { type Faults, NO_FAULTS, SimCloud, TurnClock } from "./uplink-cloud.ts";
 
 const SEEDS = process.env["SIM_SEED"]
   ? [Number(process.env["SIM_SEED"])]
-  : Array.from({ length: 250 }, (_, index) => index + 1);
+  : Array.from(
+      { length: process.env["FIELDGATE_TEST_LONG"] ? 5000 : 250 },
+      (_, index) => index + 1,
+    );
 const MESSAGES = 60;
 const TOPICS = ["alarm/a", "plant/a", "plant/b", "plant/forbidden", "bulk/a"];
 /** The weather clears after this virtual time, so that each run ends. */

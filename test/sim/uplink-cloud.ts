@@ -25,6 +25,11 @@ export class TurnClock extends SimClock {
     }
   }
 
+  /** For the line and the cloud: with timers that are early by turns, what was sent first would arrive second. */
+  onTime(ms: number): Promise<void> {
+    return super.sleep(ms);
+  }
+
   override afterTurn(task: () => void): void {
     queueMicrotask(task);
   }
@@ -166,7 +171,7 @@ class SimConnection implements CloudConnection {
   }
 
   #later(ms: number, task: () => void): void {
-    void this.#clock.sleep(ms).then(() => {
+    void this.#clock.onTime(ms).then(() => {
       if (!this.#over) task();
     });
   }

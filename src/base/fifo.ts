@@ -1,6 +1,6 @@
 /** First in, first out, in a ring that grows: taking from the front costs the same however long it is. */
 export class Fifo<T> {
-  #slots: (T | undefined)[] = new Array(16);
+  #slots: (T | undefined)[] = [];
   #first = 0;
   #length = 0;
 
@@ -28,7 +28,7 @@ export class Fifo<T> {
   }
 
   #grow(): void {
-    const slots: (T | undefined)[] = new Array(this.#slots.length * 2);
+    const slots: (T | undefined)[] = new Array(Math.max(SLOTS_MIN, this.#slots.length * 2));
     for (let i = 0; i < this.#length; i++) {
       slots[i] = this.#slots[(this.#first + i) & (this.#slots.length - 1)];
     }
@@ -36,3 +36,6 @@ export class Fifo<T> {
     this.#first = 0;
   }
 }
+
+/** Nothing is taken before there is something to hold: most queues of most connections stay empty. */
+const SLOTS_MIN = 16;

@@ -4,7 +4,7 @@ import type { Route } from "./router.ts";
 export class LastRoute<S> {
   readonly #router: { readonly version: number; route(topic: string): Route<S> };
   #route: Route<S> | null = null;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NOTHING;
 
   constructor(router: { readonly version: number; route(topic: string): Route<S> }) {
     this.#router = router;
@@ -52,3 +52,5 @@ function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): bo
   }
   return true;
 }
+
+const NOTHING = Buffer.alloc(0);

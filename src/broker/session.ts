@@ -243,10 +243,8 @@ export class Session {
     const { queue } = this;
     const { limits, counters } = this.#world;
     if (queue === null) return true;
-    const count = queue.tailIndex - queue.headIndex;
-    if (count < limits.queueMessagesMax && queue.bytes < limits.queueBytesMax) return true;
-    if (limits.queueWhenFull === "drop-oldest" && count > 0) {
-      counters.dropped("queue-full");
+    if (!this.#isFull(queue)) return true;
+    if (limits.queueWhenFull === "drop-oldest") {
       this.#dropOldest(queue);
       return true;
     }
@@ -255,9 +253,21 @@ export class Session {
     return false;
   }
 
-  /** What was in flight stays so: a dropped message makes no room in the window of a client that acknowledges nothing. */
+  #isFull({ headIndex, tailIndex, bytes }: SessionQueue): boolean {
+    const { queueMessagesMax, queueBytesMax } = this.#world.limits;
+    return tailIndex - headIndex >= queueMessagesMax || bytes >= queueBytesMax;
+  }
+
+  /**
+   * As many as it takes: one long message may be worth many short ones. What was in flight stays so: a dropped message
+   * makes no room in the window of a client that acknowledges nothing.
+   */
   #dropOldest(queue: SessionQueue): void {
-    if (this.#backlog?.done(queue.headIndex + 1)) this.#forgetPassed(queue);
+    while (this.#isFull(queue) && this.#backlog?.done(queue.headIndex + 1)) {
+      this.#world.counters.dropped("queue-full");
+      if (queue.headIndex === queue.tailIndex) break;
+    }
+    this.#forgetPassed(queue);
   }
 
   #finish(sent: Sent): void {
@@ -355,12 +365,16 @@ export class Session {
 
   #makeRoomInMemory(): boolean {
     const { limits, counters } = this.#world;
-    counters.dropped("queue-full");
     if (limits.queueWhenFull === "drop-oldest") {
-      const oldest = this.#waiting.shift();
-      if (oldest !== undefined) this.#waitingBytes -= oldest.frame.end - oldest.frame.start;
+      while (this.#waitingIsFull()) {
+        const oldest = this.#waiting.shift();
+        if (oldest === undefined) break;
+        counters.dropped("queue-full");
+        this.#waitingBytes -= oldest.frame.end - oldest.frame.start;
+      }
       return true;
     }
+    counters.dropped("queue-full");
     if (limits.queueWhenFull === "disconnect") this.link?.close("queue full");
     return false;
   }

@@ -123,11 +123,13 @@ export class ShareGroup implements SharedSubscription, PartitionWorld {
     const { partitions } = this.#strategy;
     const key = this.#strategy.keyOf(topic, publisherId);
     const partition = this.partition(partitionOf(key, partitions));
-    if (!this.#isFull()) return partition;
-    this.#world.counters.dropped("shared-queue-full");
-    if (this.#world.limits.sharedWhenFull === "drop-oldest" && this.#dropOldest()) return partition;
-    partition.dropped++;
-    return null;
+    while (this.#isFull()) {
+      this.#world.counters.dropped("shared-queue-full");
+      if (this.#world.limits.sharedWhenFull === "drop-oldest" && this.#dropOldest()) continue;
+      partition.dropped++;
+      return null;
+    }
+    return partition;
   }
 
   /** QoS 0: sent now to one who is here, or not at all. */

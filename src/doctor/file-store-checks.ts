@@ -175,7 +175,7 @@ async function quarantineFinding(path: string): Promise<Finding> {
     id,
     verdict: "warning",
     what: `${aside.length} damaged store${aside.length > 1 ? "s" : ""} set aside: ${aside.join(", ")}`,
-    why: "a store that could not be opened was moved away, and a new journal begun",
+    why: "what was damaged beyond repair was moved away: a store, and a new journal begun, or files of one",
     todo: `send ${join(path, aside[0] ?? "")} to support, then delete it; check the card`,
   };
 }

@@ -10,6 +10,8 @@ export interface Position {
   readonly lastSeq: number;
   /** Seqs to leave out before the next entry. */
   readonly skip: number;
+  /** Seqs up to the last one that are missing, as has been reported: for later readers they were left out too. */
+  readonly missed: number;
   readonly laneTotals: readonly number[];
   /** Bytes of all blocks that were ever written. */
   readonly bytes: number;
@@ -17,6 +19,9 @@ export interface Position {
 
 /** A wall clock that goes further from one entry to the next was set: the entries do not share a stamp. */
 const STEP_MS = 1000;
+
+/** A block counts so many one by one. */
+const LEFT_OUT_MAX = 2 ** 32 - 1;
 
 /** Gives out seqs and gathers entries into blocks. */
 export class Appender implements Contributor {
@@ -31,6 +36,7 @@ export class Appender implements Contributor {
   #sealed: Block[] = [];
   #unsettledBytes = 0;
   #skip = 0;
+  #missed = 0;
   #bytes = 0;
 
   lastSeq = 0;
@@ -54,6 +60,7 @@ export class Appender implements Contributor {
     this.durableSeq = at.lastSeq;
     this.laneTotals = [...at.laneTotals];
     this.#skip = at.skip;
+    this.#missed = at.missed;
     this.#bytes = at.bytes;
   }
 
@@ -106,8 +113,11 @@ export class Appender implements Contributor {
   #seal(): void {
     const firstSeq = this.lastSeq - this.#writer.count + 1;
     const totals = this.laneTotals;
-    const block = this.#writer.seal(firstSeq, this.#skip, this.#bytes, totals, this.#stamp);
+    const leftOut =
+      this.#missed === 0 ? this.#skip : Math.min(this.#skip + this.#missed, LEFT_OUT_MAX);
+    const block = this.#writer.seal(firstSeq, leftOut, this.#bytes, totals, this.#stamp);
     this.#skip = 0;
+    this.#missed = 0;
     this.#add(block);
   }
 

@@ -19,6 +19,8 @@ export interface Bounds {
   readonly durableSeq: number;
   /** Everything up to here was trimmed: that it is not there is no damage. */
   readonly trimmedSeq: number;
+  /** Up to here the end was missing when the journal was opened, which has been reported; null when it was not. */
+  readonly missedSeq: number | null;
 }
 
 /**
@@ -171,6 +173,7 @@ export class BlockReader {
   /** Counts what should stand behind `seenSeq`, up to `shouldReachSeq`, once. */
   #reportMissing(seenSeq: number, shouldReachSeq: number): void {
     const missing = shouldReachSeq - Math.max(seenSeq, this.#bounds.trimmedSeq);
+    if (shouldReachSeq === this.#bounds.missedSeq) return;
     if (missing <= 0 || !this.#isNews(-shouldReachSeq)) return;
     this.#counters.missingEntries += missing;
     this.#log.error("entries are missing: damage to the store", {

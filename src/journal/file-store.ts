@@ -1,15 +1,21 @@
-import { mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { copyFile, link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
+
+const PROBE_BYTES = 64 * 1024;
 
 /**
  * Makes a directory, its files and its place in the file system durable: LevelDB syncs neither a new MANIFEST nor the
  * directory after it renamed CURRENT, and a store whose CURRENT is gone after a power cut cannot be opened.
  * @param parents how many directories above it are synced too
+ * @param files which of its files are
  */
-export async function syncDirectory(path: string, parents: number): Promise<void> {
-  for (const name of await readdir(path)) {
-    if (/^(CURRENT|MANIFEST-\d+|\d+\.log)$/.test(name)) await sync(join(path, name));
-  }
+export async function syncDirectory(
+  path: string,
+  parents: number,
+  files = /^(CURRENT|MANIFEST-\d+|\d+\.log)$/,
+): Promise<void> {
+  for (const name of await readdir(path)) if (files.test(name)) await sync(join(path, name));
   let directory = path;
   for (let level = 0; level <= parents; level++) {
     await sync(directory).catch((error: NodeJS.ErrnoException) => {
@@ -44,6 +50,28 @@ export async function ensureDirectory(path: string): Promise<void> {
 export async function moveAside(path: string, to: string): Promise<void> {
   await rename(path, to);
   await sync(dirname(path));
+}
+
+/** A second name for a file, or a copy of it where the file system knows none. */
+export async function linkOrCopy(path: string, to: string): Promise<void> {
+  await link(path, to).catch(() => copyFile(path, to));
+}
+
+/** Throws when the disk takes no write just now. */
+export async function writeProbe(directory: string): Promise<void> {
+  const path = join(directory, "probe");
+  const file = await open(path, "w", 0o640);
+  try {
+    await file.write(randomBytes(PROBE_BYTES));
+    await file.sync();
+  } finally {
+    await file.close();
+    await rm(path, { force: true });
+  }
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
 }
 
 /** True when there is data of LevelDB but nothing that says which: it would begin anew and delete the rest. */

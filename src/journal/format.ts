@@ -17,7 +17,10 @@ export interface StoreFormat {
 /** docs/journal-format.md. Whoever raises the version adds the migration from the one before. */
 export const FORMAT: StoreFormat = { version: 1, migrations: new Map() };
 
-interface Meta {
+/** A row of older programs, that the journal was stopped in order. Nobody reads it any more, and it goes at the start. */
+const STALE = Buffer.from("z");
+
+export interface Meta {
   readonly version: number;
   readonly id: string;
 }
@@ -46,6 +49,8 @@ export async function journalId(
     await store.write([...changes, metaChange({ id, version: to })], true);
     log.info("the store was brought to a newer format", { from: to - 1, to });
   }
+  if ((await store.get(STALE)) !== undefined)
+    await store.write([{ key: STALE, value: null }], true);
   return id;
 }
 
@@ -75,10 +80,15 @@ async function readMeta(store: Store): Promise<Meta | null> {
     if (any.length === 0) return null;
     throw new StoreDamage("the store has rows but does not say whose journal it is");
   }
-  const body = openRow(key, value);
-  if (body === null || body.length < 18) {
-    throw new StoreDamage("the row that names the journal is damaged");
-  }
+  const meta = metaOf(value);
+  if (meta === null) throw new StoreDamage("the row that names the journal is damaged");
+  return meta;
+}
+
+/** What the row that names the journal says; null when it is damaged or not there. */
+export function metaOf(value: Buffer | undefined): Meta | null {
+  const body = value === undefined ? null : openRow(kindKey(KEY.meta), value);
+  if (body === null || body.length < 18) return null;
   return { version: body.readUInt16BE(0), id: body.toString("hex", 2, 18) };
 }
 

@@ -6,7 +6,7 @@ import type { JournalCounters } from "./counters.ts";
 import type { JournalState } from "./journal.ts";
 import type { JournalOptions, JournalTools } from "./options.ts";
 import { RecentTimes } from "./recent-times.ts";
-import type { Store } from "./store.ts";
+import { type Store, StoreDamage } from "./store.ts";
 
 /**
  * The group commit: one write on its way to the disk, and while it is, the next one gathers.
@@ -205,7 +205,7 @@ export class GroupCommit {
     const sync = this.#options.durability !== "fast";
     for (let attempt = 1; ; attempt++) {
       try {
-        if (attempt > 1) await this.#reopen();
+        if (attempt > 1 || this.#store.damage.wantsMending) await this.#reopen();
         await this.#store.write(batch.changes, sync);
         if (attempt > 1) {
           this.#tools.log.info("the store takes writes again", { attempts: attempt });
@@ -227,7 +227,14 @@ export class GroupCommit {
 
   /** LevelDB refuses every write after one that failed, until it is closed and opened again. */
   async #reopen(): Promise<void> {
+    const { damage } = this.#store;
     await this.#store.close();
+    // Its readers find out what is missing, by the sequences.
+    if (damage.wantsMending && !(await this.#store.mend(async () => true))) {
+      throw new StoreDamage(
+        "the store is damaged and cannot be repaired while it is in use: start the gateway again",
+      );
+    }
     await this.#store.open();
   }
 

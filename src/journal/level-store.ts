@@ -5,6 +5,7 @@ import { FieldgateError } from "../base/errors.ts";
 import { isoTime } from "../base/wall-time.ts";
 import { Ballast } from "./file-ballast.ts";
 import { farSeqOf } from "./file-copy-mark.ts";
+import { FileNotes } from "./file-notes.ts";
 import {
   directoryBytes,
   ensureDirectory,
@@ -13,8 +14,11 @@ import {
   moveAside,
   syncDirectory,
 } from "./file-store.ts";
+import { isLevelDamage } from "./level-damage.ts";
+import { droppedFromLogs, Mending, tryReading } from "./level-mending.ts";
 import {
   type Change,
+  noDamage,
   type Store,
   StoreDamage,
   type StoreRange,
@@ -33,6 +37,8 @@ const WRITE_BUFFER_SHARE = 1 / 16;
 const CACHE_BYTES = 2 * 2 ** 20;
 const OPEN_FILES_MAX = 200;
 const PAGE_BYTES_MAX = 2 ** 30;
+/** What a repair writes: the rows of the logs, as tables. */
+const MENDING_BYTES = 4 * WRITE_BUFFER_BYTES;
 
 /** The store on LevelDB, in `<path>/journal`. Damaged ones are set aside as `<path>/quarantine-<time>`. */
 export class LevelStore implements Store {
@@ -41,6 +47,8 @@ export class LevelStore implements Store {
   readonly #bytesMax: number;
   readonly #clock: Clock;
   readonly reserve: Ballast;
+  readonly notes: FileNotes;
+  readonly damage = noDamage();
   #db: Level | null = null;
 
   /** @param ballastBytes what is kept free for when the disk is full, at most an eighth of `bytesMax` */
@@ -49,12 +57,14 @@ export class LevelStore implements Store {
     this.#directory = join(path, "journal");
     this.#bytesMax = bytesMax;
     this.#clock = clock;
+    this.notes = new FileNotes(path);
     this.reserve = new Ballast(path, Math.min(ballastBytes, Math.floor(bytesMax / 8)));
   }
 
   async open(): Promise<void> {
     let db: Level;
     try {
+      await new Mending(this.#path).settle();
       await ensureDirectory(this.#directory);
       if (await lacksCurrent(this.#directory)) throw new StoreDamage("CURRENT is missing");
       db = new ClassicLevel<Buffer, Buffer>(this.#directory, {
@@ -78,6 +88,7 @@ export class LevelStore implements Store {
       await db.close();
       throw this.#explain(error);
     }
+    this.damage.logBytesDropped += await droppedFromLogs(this.#directory);
     this.#db = db;
   }
 
@@ -88,8 +99,7 @@ export class LevelStore implements Store {
   }
 
   async setAside(): Promise<string> {
-    const stamp = isoTime(this.#clock.wallMs()).replace(/[:.]/g, "-");
-    const to = join(this.#path, `quarantine-${stamp}`);
+    const to = this.#quarantine();
     await moveAside(this.#directory, to);
     return to;
   }
@@ -98,12 +108,78 @@ export class LevelStore implements Store {
     return farSeqOf(this.#directory, choose);
   }
 
-  get(key: Buffer): Promise<Buffer | undefined> {
-    return this.#level().get(key, { fillCache: false });
+  async isReadable(): Promise<boolean> {
+    const found = await tryReading(this.#directory);
+    if (found === "locked") throw this.#locked();
+    return found === "sound";
+  }
+
+  async mend(accept: (copy: Store) => Promise<boolean>): Promise<boolean> {
+    if ((await freeBytesAt(this.#path)) < MENDING_BYTES) await this.reserve.release();
+    const mending = new Mending(this.#path);
+    try {
+      const lost = await mending.repair();
+      if (lost === null) return false;
+      const copy = new LevelStore(mending.path, this.#bytesMax, this.#clock);
+      copy.damage.filesLost = lost;
+      await copy.open();
+      const isAccepted = await accept(copy).finally(() => copy.close());
+      if (!isAccepted) return false;
+      await mending.replace(lost > 0 ? this.#quarantine() : null);
+      this.damage.filesLost += lost;
+      this.damage.wantsMending = false;
+      return true;
+    } catch (error) {
+      if (isLevelDamage(error) || error instanceof StoreDamage) return false;
+      throw this.#explain(error);
+    } finally {
+      await mending.end();
+    }
+  }
+
+  /** What cannot be read is passed over: the journal finds out by its checksums and sequences what is missing. */
+  async get(key: Buffer): Promise<Buffer | undefined> {
+    try {
+      return await this.#level().get(key, { fillCache: false });
+    } catch (error) {
+      this.#passOver(error);
+      return undefined;
+    }
   }
 
   async page(range: StoreRange): Promise<StoreRow[]> {
-    const iterator = this.#level().iterator({
+    const iterator = this.#iterator(range);
+    try {
+      return await iterator.nextv(range.rowsMax);
+    } catch (error) {
+      this.#passOver(error);
+      return await this.#readablePage(range);
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  /** LevelDB passes over what it cannot read, and says so at the end of a page, which is then not given out: so, row by row. */
+  async #readablePage(range: StoreRange): Promise<StoreRow[]> {
+    const iterator = this.#iterator(range);
+    const rows: StoreRow[] = [];
+    try {
+      for (let bytes = 0; rows.length < range.rowsMax && bytes <= range.bytesMax; ) {
+        const [row] = await iterator.nextv(1);
+        if (row === undefined) break;
+        rows.push(row);
+        bytes += row[0].length + row[1].length;
+      }
+    } catch (error) {
+      if (!isLevelDamage(error)) throw error;
+    } finally {
+      await iterator.close();
+    }
+    return rows;
+  }
+
+  #iterator(range: StoreRange) {
+    return this.#level().iterator({
       gte: range.gte,
       lt: range.lt,
       reverse: range.reverse ?? false,
@@ -111,11 +187,16 @@ export class LevelStore implements Store {
       fillCache: false,
       highWaterMarkBytes: Math.min(PAGE_BYTES_MAX, range.bytesMax),
     });
-    try {
-      return await iterator.nextv(range.rowsMax);
-    } finally {
-      await iterator.close();
-    }
+  }
+
+  #passOver(error: unknown): void {
+    if (!isLevelDamage(error)) throw error;
+    this.damage.unreadable++;
+  }
+
+  #quarantine(): string {
+    const stamp = isoTime(this.#clock.wallMs()).replace(/[:.]/g, "-");
+    return join(this.#path, `quarantine-${stamp}`);
   }
 
   async write(changes: readonly Change[], sync: boolean): Promise<void> {
@@ -124,15 +205,25 @@ export class LevelStore implements Store {
       if (value === null) batch.del(key);
       else batch.put(key, value);
     }
-    await batch.write({ sync });
+    await this.#unlessDamaged(batch.write({ sync }));
   }
 
   async clear(gte: Buffer, lt: Buffer): Promise<void> {
-    await this.#level().clear({ gte, lt });
+    await this.#unlessDamaged(this.#level().clear({ gte, lt }));
   }
 
   async compact(gte: Buffer, lt: Buffer): Promise<void> {
-    await this.#level().compactRange(gte, lt);
+    await this.#unlessDamaged(this.#level().compactRange(gte, lt));
+  }
+
+  /** A merge of tables that meets damage ends all writes, and does so again after each opening. */
+  async #unlessDamaged(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.damage.wantsMending ||= isLevelDamage(error);
+      throw error;
+    }
   }
 
   async measure(): Promise<StoreSize> {
@@ -155,23 +246,20 @@ export class LevelStore implements Store {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
     const text = cause instanceof Error ? cause.message : String(cause);
     const details = { path: this.#directory };
-    if (code === "LEVEL_LOCKED") {
-      return new FieldgateError(
-        "ERR_STORE_LOCKED",
-        `the store in ${this.#directory} is in use by another process: stop that one (systemctl stop fieldgate), or give this one another store.path`,
-        { cause, details },
-      );
-    }
-    const isDamage =
-      code === "LEVEL_CORRUPTION" ||
-      (code === "LEVEL_IO_ERROR" &&
-        /\.(ldb|sst|log)|MANIFEST/.test(text) &&
-        /No such file/.test(text));
-    if (isDamage) return new StoreDamage(text, { cause });
+    if (code === "LEVEL_LOCKED") return this.#locked(cause);
+    if (isLevelDamage(cause)) return new StoreDamage(text, { cause });
     return new FieldgateError(
       "ERR_STORE_OPEN",
       `the store in ${this.#directory} cannot be opened: ${text}`,
       { cause, details },
+    );
+  }
+
+  #locked(cause?: unknown): FieldgateError {
+    return new FieldgateError(
+      "ERR_STORE_LOCKED",
+      `the store in ${this.#directory} is in use by another process: stop that one (systemctl stop fieldgate), or give this one another store.path`,
+      { cause, details: { path: this.#directory } },
     );
   }
 }

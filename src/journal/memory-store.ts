@@ -1,6 +1,14 @@
 import { FieldgateError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
-import type { Change, Store, StoreRange, StoreRow, StoreSize } from "./store.ts";
+import {
+  type Change,
+  noDamage,
+  type Store,
+  type StoreNotes,
+  type StoreRange,
+  type StoreRow,
+  type StoreSize,
+} from "./store.ts";
 
 /**
  * A store that forgets, for tests and simulations. What was written and not synced is lost in a crash, from some point on:
@@ -17,6 +25,13 @@ export class MemoryStore implements Store {
   #bytes = 0;
   #life = 0;
   #isOpen = false;
+  readonly damage = noDamage();
+  readonly #noted = new Map<string, Buffer>();
+  readonly notes: StoreNotes = {
+    get: async (name) => this.#noted.get(name) ?? null,
+    put: async (name, bytes) => void this.#noted.set(name, bytes),
+    drop: async (name) => void this.#noted.delete(name),
+  };
   /** Throw from here to make the next operations fail. */
   onWrite: (changes: readonly Change[]) => void = () => {};
 
@@ -44,6 +59,14 @@ export class MemoryStore implements Store {
   /** Nobody copies it. */
   async farSeq(): Promise<null> {
     return null;
+  }
+
+  async isReadable(): Promise<boolean> {
+    return true;
+  }
+
+  async mend(): Promise<boolean> {
+    return false;
   }
 
   /** What the power cut leaves. Writes on their way end nowhere. */

@@ -162,8 +162,8 @@ export class Queues implements Contributor {
     this.#commit.want();
   }
 
-  lost(row: IndexRow, references: number): void {
-    this.#counters.missingReferences += Math.min(references, row.lastIndex - row.firstIndex + 1);
+  lost(references: number): void {
+    this.#counters.missingReferences += references;
   }
 
   contribute(batch: Batch): void {

@@ -4,6 +4,7 @@ import { type Block, entriesThrough } from "./block.ts";
 import type { BlockReader } from "./block-reader.ts";
 import type { JournalCounters } from "./counters.ts";
 import type { Cursors } from "./cursors.ts";
+import type { Trimmed } from "./end-mark.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { blockKey, KEY, kindKey } from "./keys.ts";
 import type { JournalOptions, JournalTools } from "./options.ts";
@@ -55,10 +56,7 @@ export class Retention implements Contributor {
   #hasCleared = false;
   #garbageBytes = 0;
   #lookedAtBytes = 0;
-  #trimmedBytes = 0;
-  #trimmedEntries = 0;
-  /** Everything up to here is gone, or may be. */
-  trimmedSeq = 0;
+  #trimmed: Trimmed = { seq: 0, bytes: 0, entries: 0 };
 
   constructor(
     parts: RetentionParts,
@@ -72,19 +70,27 @@ export class Retention implements Contributor {
     this.#counters = counters;
   }
 
-  async load(): Promise<void> {
+  /** @param noted what was trimmed when that was last noted beside the store, for when the row is damaged */
+  async load(noted: Trimmed | undefined): Promise<void> {
     const key = kindKey(KEY.trimmed);
     const value = await this.#parts.store.get(key);
     const row = value && readNumbers(key, value, 3);
     if (row === null) this.#counters.damagedRows++;
-    [this.trimmedSeq = 0, this.#trimmedBytes = 0, this.#trimmedEntries = 0] = row?.numbers ?? [];
+    const [seq = 0, bytes = 0, entries = 0] = row?.numbers ?? [];
+    this.#trimmed = noted !== undefined && noted.seq > seq ? noted : { seq, bytes, entries };
+  }
+
+  /** Everything up to its seq is gone, or may be. */
+  get trimmed(): Trimmed {
+    return this.#trimmed;
+  }
+  get trimmedSeq(): number {
+    return this.#trimmed.seq;
   }
 
   /** Nothing is kept of what was before the first block of a copy. */
   beginAt(block: Block): void {
-    this.trimmedSeq = block.firstSeq - 1;
-    this.#trimmedBytes = block.bytesBefore;
-    this.#trimmedEntries = entriesThrough(block) - (block.lastSeq - block.firstSeq + 1);
+    this.#trimmed = before(block);
     this.#isMoved = true;
   }
 
@@ -158,7 +164,8 @@ export class Retention implements Contributor {
     if (!this.#isMoved) return;
     this.#isMoved = false;
     const key = kindKey(KEY.trimmed);
-    batch.put(key, numbersRow(key, [this.trimmedSeq, this.#trimmedBytes, this.#trimmedEntries]));
+    const { seq, bytes, entries } = this.#trimmed;
+    batch.put(key, numbersRow(key, [seq, bytes, entries]));
   }
 
   async #tidy(bytesMin: number): Promise<void> {
@@ -188,7 +195,7 @@ export class Retention implements Contributor {
 
   async #trim(bytesMin: number): Promise<void> {
     const keep = await this.#firstToKeep(bytesMin);
-    if (keep && keep.bytesBefore - this.#trimmedBytes >= Math.max(1, bytesMin)) {
+    if (keep && keep.bytesBefore - this.#trimmed.bytes >= Math.max(1, bytesMin)) {
       await this.#trimTo(keep);
     }
   }
@@ -207,14 +214,11 @@ export class Retention implements Contributor {
     const { store, commit } = this.#parts;
     // The first time after a start from the very front: deletes that a crash undid are repeated.
     const from = blockKey(this.#hasCleared ? this.trimmedSeq : 0);
-    const count = keep.lastSeq - keep.firstSeq + 1;
-    const entries = entriesThrough(keep) - count;
-    const bytes = keep.bytesBefore - this.#trimmedBytes;
-    this.#counters.trimmedEntries += entries - this.#trimmedEntries;
+    const trimmed = before(keep);
+    const bytes = trimmed.bytes - this.#trimmed.bytes;
+    this.#counters.trimmedEntries += trimmed.entries - this.#trimmed.entries;
     this.#counters.trimmedBytes += bytes;
-    this.trimmedSeq = keep.firstSeq - 1;
-    this.#trimmedBytes = keep.bytesBefore;
-    this.#trimmedEntries = entries;
+    this.#trimmed = trimmed;
     this.#isMoved = true;
     commit.want();
     await commit.flush();
@@ -231,4 +235,11 @@ export class Retention implements Contributor {
     await store.compact(blockKey(0), blockKey(this.trimmedSeq));
     await space.measure();
   }
+}
+
+/** What was trimmed when this block is the first one that is kept. */
+function before(block: Block): Trimmed {
+  const { firstSeq, lastSeq, bytesBefore } = block;
+  const entries = entriesThrough(block) - (lastSeq - firstSeq + 1);
+  return { seq: firstSeq - 1, bytes: bytesBefore, entries };
 }

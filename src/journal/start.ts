@@ -1,6 +1,10 @@
-import { errorFields } from "../base/errors.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
 import type { Position } from "./appender.ts";
-import { type Block, LANES, laneTotalsOf, openBlock, SKIP_UNIT } from "./block.ts";
+import { type Block, entriesThrough, LANES, laneTotalsOf, openBlock, SKIP_UNIT } from "./block.ts";
+import type { JournalCounters } from "./counters.ts";
+import { type EndMark, readEndMark } from "./end-mark.ts";
+import { examine, type Findings, isWhole } from "./examine.ts";
 import { FORMAT, journalId, type StoreFormat, writeMeta } from "./format.ts";
 import { above, blockKeySeq, KEY, kindKey } from "./keys.ts";
 import type { JournalTools } from "./options.ts";
@@ -20,18 +24,23 @@ const SEQ_SKIP_CHANCE = 2 ** 31;
  * since, not even after ten thousand starts of that one, nor what another copy gives out.
  */
 const FAR = 2 ** 45;
+const SEQ_SKIP_MAX = 2 ** 32 - 1;
 const BLOCKS_BACK_MAX = 1000;
+/** After so many starts in a row that came to nothing, the store is read in a process of its own before it is opened. */
+const VAIN_STARTS_MAX = 3;
 
 export interface Opened {
   readonly id: string;
   readonly position: Position;
   /** Where a damaged store was set aside; null when there was none. */
   readonly quarantine: string | null;
+  /** Where it ended when that was last noted. */
+  readonly end: EndMark | null;
 }
 
 /**
  * Opens the store and finds where the journal ends. Reads a few rows, however long the journal is. A store that is damaged
- * beyond opening is set aside, and a new journal begins.
+ * beyond opening is repaired if that keeps everything; otherwise it is set aside, and a new journal begins.
  * @param relieve is told why it could not be opened; true when it has made room on a full disk
  * @throws FieldgateError ERR_STORE_FORMAT when it has a format that this program does not know, and what Store.open throws
  */
@@ -39,24 +48,71 @@ export async function openStore(
   store: Store,
   newId: string,
   tools: JournalTools,
+  counters: JournalCounters,
   relieve: (error: unknown) => Promise<boolean>,
   format = FORMAT,
 ): Promise<Opened> {
-  let quarantine: string | null = null;
-  const openSound = () => openIn(store, newId, format, tools);
+  const openSound = () => openIn(store, newId, format, tools, counters);
+  const forgetStart = await countStart(store);
   try {
-    return { ...(await openSound()), quarantine };
+    await survive(store, tools.log);
+    return { ...(await openSound()), quarantine: null };
   } catch (error) {
     await store.close();
-    if (await relieve(error)) return { ...(await openSound()), quarantine };
+    if (error instanceof FieldgateError && error.code === "ERR_STORE_LOCKED") await forgetStart();
+    if (await relieve(error)) return { ...(await openSound()), quarantine: null };
     if (!(error instanceof StoreDamage)) throw error;
-    quarantine = await store.setAside();
-    tools.log.error("the store is damaged and was set aside: a new journal begins", {
-      quarantine,
-      ...errorFields(error),
-    });
+    const quarantine = await mendOrSetAside(store, error, tools.log);
+    return { ...(await openSound()), quarantine };
   }
-  return { ...(await openSound()), quarantine };
+}
+
+/** Counts this start as one in vain until it has come to something; returns what takes that back. */
+async function countStart(store: Store): Promise<() => Promise<void>> {
+  const vain = await vainStarts(store);
+  const note = (starts: number) => store.notes.put("starts", Buffer.from(`${starts}`), false);
+  await note(vain + 1);
+  return () => note(vain);
+}
+
+async function vainStarts(store: Store): Promise<number> {
+  return Number(await store.notes.get("starts")) || 0;
+}
+
+/**
+ * Damage may end the process that reads it, so a store that has seen several starts come to nothing is read by another process
+ * first: no damage makes a gateway crash again and again.
+ */
+async function survive(store: Store, log: Log): Promise<void> {
+  const vain = (await vainStarts(store)) - 1;
+  if (vain < VAIN_STARTS_MAX) return;
+  log.info("the last starts came to nothing: the store is read first", { starts: vain });
+  if (await store.isReadable()) return;
+  throw new StoreDamage(`it cannot be read from end to end, and ${vain} starts came to nothing`);
+}
+
+/** Returns where the store went, or null when it was repaired and nothing is missing. */
+async function mendOrSetAside(store: Store, why: Error, log: Log): Promise<string | null> {
+  let found: Findings | null = null;
+  const isMended = await store.mend(async (copy) => {
+    found = await examine(copy, (id) => readEndMark(store, id));
+    return isWhole(found);
+  });
+  const findings: Partial<Findings> = found ?? {};
+  if (isMended) {
+    log.warn("the store was damaged and has been repaired: nothing is missing", {
+      ...findings,
+      ...errorFields(why),
+    });
+    return null;
+  }
+  const quarantine = await store.setAside();
+  log.error("the store is damaged and was set aside: a new journal begins", {
+    quarantine,
+    ...findings,
+    ...errorFields(why),
+  });
+  return quarantine;
 }
 
 async function openIn(
@@ -64,6 +120,7 @@ async function openIn(
   newId: string,
   format: StoreFormat,
   { log, random }: JournalTools,
+  counters: JournalCounters,
 ): Promise<Omit<Opened, "quarantine">> {
   await store.open();
   const id = await journalId(store, format, log);
@@ -71,13 +128,27 @@ async function openIn(
   const last = await lastBlock(store);
   const farSeq = await store.farSeq(() => last.seq + FAR + Math.floor(random() * FAR));
   const isCopy = farSeq !== null && last.seq < farSeq;
+  // What was noted beside a store that a copy has taken the place of says nothing of the copy.
+  const end = isCopy ? null : await readEndMark(store, id);
+  const missed = end !== null && end.seq > last.seq ? end.seq - last.seq : 0;
+  if (end !== null && missed > 0) {
+    const entries = Math.max(0, end.entries - (last.block ? entriesThrough(last.block) : 0));
+    counters.missingEntries += entries;
+    log.error("the end of the journal is missing: damage to the store", {
+      afterSeq: last.seq,
+      entries,
+    });
+  }
+  const skip = SEQ_SKIP + Math.floor(random() * SEQ_SKIP_CHANCE);
   return {
     id,
+    end,
     position: {
-      lastSeq: last.seq,
+      lastSeq: Math.max(last.seq, end?.seq ?? 0),
       skip: isCopy
         ? Math.ceil((farSeq - last.seq) / SKIP_UNIT) * SKIP_UNIT
-        : SEQ_SKIP + Math.floor(random() * SEQ_SKIP_CHANCE),
+        : Math.max(SEQ_SKIP, Math.min(SEQ_SKIP_MAX - missed, skip)),
+      missed,
       laneTotals: last.block ? laneTotalsOf(last.block) : new Array(LANES).fill(0),
       bytes: last.block ? last.block.bytesBefore + last.block.value.length : 0,
     },
@@ -91,7 +162,7 @@ async function create(
 ): Promise<Omit<Opened, "quarantine">> {
   await writeMeta(store, id, format);
   const laneTotals = new Array(LANES).fill(0);
-  return { id, position: { lastSeq: 0, skip: 0, laneTotals, bytes: 0 } };
+  return { id, end: null, position: { lastSeq: 0, skip: 0, missed: 0, laneTotals, bytes: 0 } };
 }
 
 /** The newest block that is sound, and the seq that no block goes beyond. */

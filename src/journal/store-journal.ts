@@ -11,6 +11,7 @@ import { Copying } from "./copying.ts";
 import { type JournalCounters, type JournalFigures, newCounters } from "./counters.ts";
 import { Cursors } from "./cursors.ts";
 import { BOOTS_SPACE, Dating } from "./dating.ts";
+import { writeEndMark } from "./end-mark.ts";
 import { writeMeta } from "./format.ts";
 import { GroupCommit } from "./group-commit.ts";
 import type {
@@ -33,6 +34,9 @@ import { Space } from "./space.ts";
 import { beyond, type Opened, openStore } from "./start.ts";
 import type { Store } from "./store.ts";
 
+/** How often it is noted where the journal ends; a start has come to something when it has lasted so long. */
+const NOTE_EVERY_MS = 60_000;
+
 /** A journal on a store: what the implementations have in common, which is everything but the disk. */
 export class StoreJournal implements Journal, Service {
   readonly name = "journal";
@@ -52,6 +56,8 @@ export class StoreJournal implements Journal, Service {
   readonly #space: Space;
   readonly #retention: Retention;
   #opened: Opened | null = null;
+  #entriesBefore = 0;
+  #stopTimer: () => void = () => {};
 
   constructor(store: Store, options: JournalOptions, tools: JournalTools) {
     this.store = store;
@@ -67,6 +73,10 @@ export class StoreJournal implements Journal, Service {
       },
       get trimmedSeq() {
         return journal.#retention.trimmedSeq;
+      },
+      get missedSeq() {
+        const position = journal.#opened?.position;
+        return position && position.missed > 0 ? position.lastSeq : null;
       },
     };
     const space = new Space(options.bytesMax, store, counters);
@@ -106,7 +116,7 @@ export class StoreJournal implements Journal, Service {
   async start(signal: AbortSignal): Promise<void> {
     assert(this.#opened === null, "a journal is started once");
     const newId = this.options.id ?? randomBytes(16).toString("hex");
-    const opened = await openStore(this.store, newId, this.tools, (error) =>
+    const opened = await openStore(this.store, newId, this.tools, this.counters, (error) =>
       this.#space.relieve(error),
     );
     this.#opened = opened;
@@ -114,10 +124,12 @@ export class StoreJournal implements Journal, Service {
       signal.throwIfAborted();
       await this.#cursors.load(this.store);
       await this.#queues.load();
-      await this.#retention.load();
+      await this.#retention.load(opened.end?.trimmed);
       await this.#dating.load();
+      await this.#mendIfDamaged();
       const seenSeq = Math.max(this.#cursors.highestSeq(), this.#queues.highestSeq);
       this.#appender.begin(beyond(opened.position, seenSeq));
+      this.#entriesBefore = this.#appender.laneTotals.reduce((sum, total) => sum + total, 0);
       await this.#space.measure();
       signal.throwIfAborted();
     } catch (error) {
@@ -127,16 +139,46 @@ export class StoreJournal implements Journal, Service {
     }
     this.#commit.start([this.#appender, this.#queues, this.#cursors, this.#rows, this.#retention]);
     this.#retention.start();
+    this.#stopTimer = this.tools.clock.every(NOTE_EVERY_MS, () => void this.#note(false));
+  }
+
+  /** Where the journal ends, noted beside the store; and that this start has come to something. */
+  async #note(sync: boolean): Promise<void> {
+    const entries = this.#entriesBefore + this.counters.entries;
+    const { trimmed } = this.#retention;
+    const mark = { id: this.id, seq: this.durableSeq, entries, trimmed };
+    await this.store.notes.drop("starts");
+    await writeEndMark(this.store, mark, sync);
+  }
+
+  /** What cannot be read of an open store is taken out: a merge of its tables would meet it and end all writes. */
+  async #mendIfDamaged(): Promise<void> {
+    const { damage } = this.store;
+    const { log } = this.tools;
+    const { logBytesDropped } = damage;
+    if (logBytesDropped > 0)
+      log.info("the store begins without the last writes", { logBytesDropped });
+    if (damage.unreadable === 0) return;
+    await this.store.close();
+    const isMended = await this.store.mend(async () => true);
+    await this.store.open();
+    const { unreadable, filesLost } = damage;
+    const what = isMended
+      ? "parts of the store cannot be read: it was repaired without them"
+      : "parts of the store cannot be read, and it cannot be repaired";
+    log.error(what, { unreadable, filesLost });
   }
 
   async stop(): Promise<void> {
     if (this.state.get().at === "closed") return;
+    this.#stopTimer();
     this.#retention.end();
     try {
       await this.#commit.stop();
       await this.#retention.ended();
       // Nothing was synced until now.
       if (this.options.durability === "fast") await writeMeta(this.store, this.id);
+      await this.#note(true);
     } catch (error) {
       this.tools.log.error("the journal closes without its last entries", errorFields(error));
       throw error;
@@ -148,6 +190,7 @@ export class StoreJournal implements Journal, Service {
 
   /** Ends at once, as if the process had died: nothing that gathers is written, and who waits for it is told. */
   async kill(): Promise<void> {
+    this.#stopTimer();
     this.#retention.end();
     this.#commit.kill();
     await this.#retention.ended();

@@ -14,6 +14,20 @@ export interface Store {
    * @param choose draws it, the first time
    */
   farSeq(choose: () => number): Promise<number | null>;
+  /**
+   * True when a closed store can be read from end to end, in a process of its own: what is damaged may end the one that reads it.
+   * @throws FieldgateError ERR_STORE_LOCKED
+   */
+  isReadable(): Promise<boolean>;
+  /**
+   * Repairs a copy of a closed store. If `accept` says so of the copy, which is open, it takes the place of the store, durably.
+   * @throws FieldgateError ERR_STORE_OPEN when it is the disk that does not let it
+   */
+  mend(accept: (copy: Store) => Promise<boolean>): Promise<boolean>;
+  /** What of an open store could not be read, and was passed over. */
+  readonly damage: StoreDamages;
+  /** Small files beside the store, which damage to the store does not reach. */
+  readonly notes: StoreNotes;
 
   get(key: Buffer): Promise<Buffer | undefined>;
   /** The first rows of a range, or with `reverse` the last ones, the last one first. At least one, if there is one. */
@@ -35,6 +49,27 @@ export interface StoreSize {
   /** Infinity where nobody knows. */
   readonly freeBytes: number;
 }
+
+export interface StoreDamages {
+  /** Reads that met something unreadable. */
+  unreadable: number;
+  /** Files that a repair has given up, in whole or in part. */
+  filesLost: number;
+  /** Bytes of the newest writes that were no more what was written when the store was opened. */
+  logBytesDropped: number;
+  /** It cannot be written any more before it is mended. */
+  wantsMending: boolean;
+}
+
+export interface StoreNotes {
+  get(name: NoteName): Promise<Buffer | null>;
+  /** Never throws: a note that cannot be written is an old one, or none. */
+  put(name: NoteName, bytes: Buffer, sync: boolean): Promise<void>;
+  drop(name: NoteName): Promise<void>;
+}
+
+/** end: where the journal ended. starts: how many starts were not followed by a minute of work or a stop. */
+export type NoteName = "end" | "starts";
 
 export interface StoreReserve {
   readonly at: "absent" | "making" | "ready";
@@ -60,6 +95,10 @@ export interface Change {
   readonly key: Buffer;
   /** null deletes the key. */
   readonly value: Buffer | null;
+}
+
+export function noDamage(): StoreDamages {
+  return { unreadable: 0, filesLost: 0, logBytesDropped: 0, wantsMending: false };
 }
 
 /** The store is there, and what is in it cannot be right. */

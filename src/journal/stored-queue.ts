@@ -31,6 +31,7 @@ export class StoredQueue implements Queue {
   #gatheringBytes = 0;
   #hint: IndexRow | null = null;
   #sweptIndex: number;
+  #lostThrough = 0;
   /** There are rows that are not in memory. */
   onDisk: boolean;
   isDropped = false;
@@ -130,18 +131,32 @@ export class StoredQueue implements Queue {
     while (!taker.isFull) {
       const row = await this.#rowWith(taker.after + 1);
       if (!row || this.isDropped) break;
+      this.#missRows(taker.after, row);
       const block = await this.#queues.blocks.block(row.seq);
       if (block) {
         taker.take(row, new EntryWalk(block, this.#queues.blocks.dating.timeOf(block)));
         continue;
       }
-      this.#queues.lost(row, row.lastIndex - Math.max(taker.after, row.firstIndex - 1));
+      this.#lost(Math.max(taker.after, row.firstIndex - 1), row.lastIndex);
       taker.after = row.lastIndex;
       if (taker.found.length === 0) lostThrough = row.lastIndex;
     }
     // References at the head whose entries are lost can be read by nobody: they are passed, so that nobody waits.
     if (lostThrough > afterIndex && this.headIndex >= afterIndex) this.acknowledge(lostThrough);
     return taker.found;
+  }
+
+  /** Indexes follow each other: where they do not, rows are gone. */
+  #missRows(afterIndex: number, next: IndexRow): void {
+    this.#lost(afterIndex, next.firstIndex - 1);
+  }
+
+  /** Counts the references behind `afterIndex` up to `throughIndex`, once. */
+  #lost(afterIndex: number, throughIndex: number): void {
+    const from = Math.max(afterIndex, this.#lostThrough);
+    if (throughIndex <= from) return;
+    this.#lostThrough = throughIndex;
+    this.#queues.lost(throughIndex - from);
   }
 
   /** Keys of rows that were passed and can go with the next commit. */

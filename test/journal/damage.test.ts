@@ -127,27 +127,86 @@ describe("a store that cannot be opened", () => {
     ["MANIFEST is empty", (path: string) => writeFileSync(manifest(path), "")],
     ["MANIFEST is gone", (path: string) => rmSync(manifest(path))],
   ] as const) {
-    it(`is set aside whole, and a new journal begins, when ${what}`, async () => {
+    it(`is repaired, which keeps everything, when ${what}`, async () => {
       const path = await filled();
       const old = await started(path);
       const { id } = old;
       await stopped(old);
       damage(join(path, "journal"));
-      const files = readdirSync(join(path, "journal"));
       const journal = await started(path);
-      assert.notEqual(journal.id, id);
-      assert.equal(journal.lastSeq, 0);
-      assert.ok(journal.quarantine);
-      assert.deepEqual(readdirSync(journal.quarantine), files);
-      journal.append(sample("works"), 0, 0, []);
+      assert.deepEqual([journal.id, journal.quarantine], [id, null]);
+      check(journal, await journal.read(0, ALL), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+      assert.deepEqual([journal.cursor("c").seq, journal.queue("q").tailIndex], [2, 10]);
+      assert.equal(`${await journal.rows("space").get("k")}`, "v");
+      assert.ok(journal.append(sample("new"), 0, 0, []) > 2 ** 27);
       await journal.committed();
       await stopped(journal);
+      assert.deepEqual(readdirSync(path).sort(), ["journal", "journal.end"]);
       const again = await started(path);
-      assert.equal(again.quarantine, null);
-      assert.equal((await again.read(0, ALL)).entries.length, 1);
+      assert.equal((await again.read(0, ALL)).entries.length, 11);
+      assert.equal(again.counters.missingEntries, 0);
       await stopped(again);
     });
   }
+
+  it("is set aside whole, and a new journal begins, when a repair would lose something", async () => {
+    const path = await filled();
+    const old = await started(path);
+    const { id } = old;
+    await stopped(old);
+    const directory = join(path, "journal");
+    for (const name of readdirSync(directory)) {
+      if (name.endsWith(".ldb")) rmSync(join(directory, name));
+    }
+    const files = readdirSync(directory);
+    const journal = await started(path);
+    assert.notEqual(journal.id, id);
+    assert.equal(journal.lastSeq, 0);
+    assert.ok(journal.quarantine);
+    assert.deepEqual(
+      readdirSync(journal.quarantine).filter((name) => !name.startsWith("LOG")),
+      files.filter((name) => !name.startsWith("LOG")),
+    );
+    journal.append(sample("works"), 0, 0, []);
+    await journal.committed();
+    await stopped(journal);
+    const again = await started(path);
+    assert.equal(again.quarantine, null);
+    assert.equal((await again.read(0, ALL)).entries.length, 1);
+    await stopped(again);
+  });
+
+  it("is left alone however often somebody tries while another process has it", async () => {
+    const path = await filled();
+    const first = await started(path);
+    for (let i = 0; i < 6; i++) {
+      await assert.rejects(started(path), (error) =>
+        isCode(error, "ERR_STORE_LOCKED", /stop that/),
+      );
+    }
+    assert.deepEqual(readdirSync(path).sort(), ["journal", "journal.end", "journal.starts"]);
+    assert.equal(readFileSync(join(path, "journal.starts"), "utf8"), "1");
+    await stopped(first);
+  });
+
+  it("is read by another process first when several starts came to nothing, and is left as it is when it is sound", async () => {
+    const path = await filled();
+    writeFileSync(join(path, "journal.starts"), "5");
+    const journal = await started(path);
+    check(journal, await journal.read(0, ALL), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    assert.equal(journal.quarantine, null);
+    await stopped(journal);
+    assert.deepEqual(readdirSync(path).sort(), ["journal", "journal.end"]);
+  });
+
+  it("loses the mark of older programs that it was stopped in order", async () => {
+    const path = await filled();
+    await raw(path, (db) => db.put(Buffer.from("z"), Buffer.from("1")));
+    const journal = await started(path);
+    check(journal, await journal.read(0, ALL), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    await stopped(journal);
+    await raw(path, async (db) => assert.equal(await db.get(Buffer.from("z")), undefined));
+  });
 
   it("is set aside when it does not say whose journal it is", async () => {
     for (const change of [undefined, Buffer.from("damaged")]) {
@@ -167,7 +226,7 @@ describe("a store that cannot be opened", () => {
     const body = Buffer.concat([Buffer.from([0, 9]), Buffer.alloc(16)]);
     await raw(path, (db) => db.put(key, sealRow(key, body)));
     await assert.rejects(started(path), (error) => isCode(error, "ERR_STORE_FORMAT", /format 9/));
-    assert.deepEqual(readdirSync(path), ["journal"]);
+    assert.deepEqual(readdirSync(path).sort(), ["journal", "journal.end", "journal.starts"]);
   });
 
   it("is left alone when another process has it, and says what to do", async () => {
@@ -177,7 +236,7 @@ describe("a store that cannot be opened", () => {
     first.append(sample("still works"), 0, 0, []);
     await first.committed();
     await stopped(first);
-    assert.deepEqual(readdirSync(path), ["journal"]);
+    assert.deepEqual(readdirSync(path).sort(), ["journal", "journal.end"]);
   });
 
   it("is an error of its own when the path is no directory", async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
+import { newCounters } from "../../src/journal/counters.ts";
 import { FORMAT, type StoreFormat } from "../../src/journal/format.ts";
 import { kindKey } from "../../src/journal/keys.ts";
 import { LevelStore } from "../../src/journal/level-store.ts";
@@ -87,7 +88,7 @@ function versioned(version: number, from: readonly number[]): StoreFormat {
 }
 
 function open(store: Store, format: StoreFormat) {
-  return openStore(store, "f".repeat(32), TOOLS, async () => false, format);
+  return openStore(store, "f".repeat(32), TOOLS, newCounters(), async () => false, format);
 }
 
 async function storeOfVersion(
@@ -104,7 +105,7 @@ async function storeOfVersion(
 }
 
 async function filled<Kind extends Store>(store: Kind, version: number): Promise<Kind> {
-  await openStore(store, ID, TOOLS, async () => false, versioned(version, []));
+  await openStore(store, ID, TOOLS, newCounters(), async () => false, versioned(version, []));
   await store.write([row(0x76, [version]), { key: kindKey(0x78), value: OLD }], true);
   await store.close();
   return store;

@@ -9,8 +9,11 @@
  */
 export interface RunningCheck {
   /** Sets states[i + 1] from states[i] and bytes[i], for `from` <= i < `to`. */
-  extend(states: Uint32Array, bytes: Uint8Array, from: number, to: number): void;
-  /** The check value of `length` bytes, from the states before the first and after the last of them. */
+  extend(states: Int32Array, bytes: Uint8Array, from: number, to: number): void;
+  /**
+   * The check value of `length` bytes, from the states before the first and after the last of them. Signed: 32 bits without a sign
+   * would be put on the heap for each byte of noise.
+   */
   between(before: number, after: number, length: number): number;
 }
 
@@ -41,8 +44,7 @@ export function runningCrc(rule: CrcRule, lengthMax: number): RunningCheck {
         states[i + 1] = state;
       }
     },
-    between: (before, after, length) =>
-      (carry(zeros, before ^ initial, length) ^ after ^ final) >>> 0,
+    between: (before, after, length) => carry(zeros, before ^ initial, length) ^ after ^ final,
   };
 }
 
@@ -60,7 +62,7 @@ export const runningSum: RunningCheck = {
   between: (before, after) => (after - before) & 0xff,
 };
 
-type Tables = Uint16Array | Uint32Array;
+type Tables = Uint16Array | Int32Array;
 
 /**
  * For each hexadecimal digit of a length, for each value of it, for each byte of a state: what becomes of that byte over so many
@@ -70,7 +72,7 @@ function zeroTables(step: (state: number) => number, lanes: number, lengthMax: n
   const digits = Math.floor(Math.log2(Math.max(1, lengthMax)) / 4) + 1;
   const entries = digits * 16 * lanes * 256;
   // Half as large where it can be: the tables then stay in the processor's nearest cache.
-  const tables = lanes === 2 ? new Uint16Array(entries) : new Uint32Array(entries);
+  const tables = lanes === 2 ? new Uint16Array(entries) : new Int32Array(entries);
   const carry = lanes === 2 ? carriedOver16 : carriedOver32;
   let unit = step;
   for (let digit = 0, at = 0; digit < digits; digit++) {

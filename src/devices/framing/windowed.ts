@@ -27,7 +27,7 @@ export class WindowedFramer implements Framer {
   readonly #window: Uint8Array;
   readonly #running: RunningCheck | null;
   /** Of the running check: the state before the byte of the window that stands there. */
-  readonly #states: Uint32Array;
+  readonly #states: Int32Array;
   #start = 0;
   #end = 0;
   #lost = false;
@@ -40,7 +40,7 @@ export class WindowedFramer implements Framer {
     // Twice the longest frame, so that bytes are moved to the front once a frame and not once a byte.
     this.#window = new Uint8Array(2 * rule.wireBytesMax);
     this.#running = rule.check?.running(rule.wireBytesMax) ?? null;
-    this.#states = new Uint32Array(this.#running === null ? 0 : this.#window.length + 1);
+    this.#states = new Int32Array(this.#running === null ? 0 : this.#window.length + 1);
   }
 
   push(chunk: Uint8Array, nowMs: number): void {
@@ -110,7 +110,7 @@ export class WindowedFramer implements Framer {
     if (length <= 0) return false;
     const before = this.#states[start] ?? 0;
     const value = this.#running.between(before, this.#states[contentEnd] ?? 0, length);
-    return value === binaryCheckAt(check, this.#window, contentEnd);
+    return value === (binaryCheckAt(check, this.#window, contentEnd) | 0);
   }
 
   /** No frame begins at the window's first byte. */

@@ -1,0 +1,76 @@
+import { rtuFrame } from "../../firmware-sim/encode/modbus.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { parseConfig } from "../../src/config/yaml-load.ts";
+import { device } from "../../src/devices/device.ts";
+import type { Port } from "../../src/devices/port.ts";
+
+const SLAVES = 10;
+const REGISTERS = 20;
+const REQUEST_BYTES = 8;
+const ANSWER_BYTES = 5 + 2 * REGISTERS;
+/** Start, eight bits, stop. */
+const BITS = 10;
+/** The standard's silence before a frame, in characters. */
+const SILENCE_CHARACTERS = 3.5;
+
+export interface LinePolled {
+  readonly requests: number;
+  /** What reading all slaves once took. */
+  readonly cycleMs: number;
+  /** What the bytes and the silences before them take, and nothing else. */
+  readonly permittedMs: number;
+}
+
+/** Asks ten slaves for twenty registers each, as fast as it goes, over a line at a true rate. */
+export async function pollLine(baudRate: number, seconds: number): Promise<LinePolled> {
+  const characterMs = (BITS * 1000) / baudRate;
+  const fields = Array.from({ length: REGISTERS }, (_, i) => `{ field: r${i}, register: ${i} }`);
+  const slaves = Array.from(
+    { length: SLAVES },
+    (_, i) => `{ name: s${i + 1}, unit: ${i + 1}, intervalMs: 10, fields: [${fields.join(", ")}] }`,
+  );
+  const yaml = `devices: [{ name: bus, port: /dev/none, baudRate: ${baudRate}, topic: "m/{slave}", modbus: { slaves: [${slaves.join(", ")}] } }]`;
+  const [config] = parseConfig(yaml, "bench").devices;
+  if (config === undefined) throw new Error("no device");
+  const made = device(config, {
+    clock: systemClock,
+    log: silentLog,
+    random: Math.random,
+    identity: { gateway: "gw-a", site: "bench" },
+    sink: { admit: async () => {} },
+    port: line(characterMs),
+  });
+  await made.start(new AbortController().signal);
+  const heard = () => made.status().slaves?.reduce((sum, slave) => sum + slave.answers, 0) ?? 0;
+  await systemClock.sleep(1000);
+  const before = heard();
+  const beganMs = performance.now();
+  await systemClock.sleep(1000 * seconds);
+  const requests = heard() - before;
+  const cycleMs = ((performance.now() - beganMs) / requests) * SLAVES;
+  await made.stop();
+  const characters = REQUEST_BYTES + ANSWER_BYTES + 2 * SILENCE_CHARACTERS;
+  return { requests, cycleMs, permittedMs: SLAVES * characters * characterMs };
+}
+
+/** Slaves that answer as the standard allows at the earliest: a silence after the request, then at the rate of the line. */
+function line(characterMs: number): Port {
+  return {
+    async open(listener) {
+      return {
+        pause() {},
+        resume() {},
+        close: async () => {},
+        async write(request) {
+          const characters = request.length + SILENCE_CHARACTERS + ANSWER_BYTES;
+          const dueMs = performance.now() + characters * characterMs;
+          const pdu = new Uint8Array(2 + 2 * REGISTERS);
+          pdu.set([request[1] ?? 0, 2 * REGISTERS]);
+          const answer = rtuFrame(request[0] ?? 0, pdu);
+          void systemClock.sleep(dueMs - performance.now()).then(() => listener.data(answer));
+        },
+      };
+    },
+  };
+}

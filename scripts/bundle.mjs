@@ -3,7 +3,7 @@
  * src/main.ts; what that imports lazily lies in chunks/.
  *
  * What stays outside and is loaded from node_modules:
- * - classic-level, @serialport/bindings-cpp and koffi: native;
+ * - of classic-level what loads the native part, @serialport/bindings-cpp and koffi: native;
  * - etcd3: reads its .proto files from its own folder.
  * So dist/ runs in the checkout, or wherever these packages are installed beside or above it.
  */
@@ -15,6 +15,8 @@ import { fail, root } from "./node-modules.mjs";
 
 /** What stays outside the bundle, with what it needs itself. */
 export const EXTERNAL = ["classic-level", "@serialport/bindings-cpp", "koffi", "etcd3"];
+/** The one file of classic-level that must lie beside its prebuilds; the rest of it starts quicker from the bundle. */
+const LEVEL_BINDING = "classic-level/binding.js";
 const DIST = join(root, "dist");
 const STAMP = join(DIST, "built-from");
 
@@ -68,8 +70,8 @@ function options() {
     splitting: true,
     platform: "node",
     target: "node20",
-    external: EXTERNAL,
-    plugins: [namedExports],
+    external: [...EXTERNAL.filter((name) => name !== "classic-level"), LEVEL_BINDING],
+    plugins: [levelBinding, namedExports],
     // CommonJS packages call require() for what Node brings and for what stays outside.
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
@@ -82,6 +84,15 @@ function options() {
     logLevel: "warning",
   };
 }
+
+const levelBinding = {
+  name: "level-binding",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/binding$/ }, ({ importer }) =>
+      importer.includes("/classic-level/") ? { path: LEVEL_BINDING, external: true } : undefined,
+    );
+  },
+};
 
 /**
  * `const { SerialPort } = await import("serialport")` works in Node and in tsx, which find the names that a CommonJS package

@@ -91,6 +91,8 @@ export function figuresOf(sources: FigureSources): Map<string, string> {
     "host/temperature-celsius": rounded(host?.temperatureCelsius),
     "host/disk-available-bytes": host?.diskAvailableBytes,
     "host/disk-total-bytes": host?.diskTotalBytes,
+    "host/network-received-bytes": host?.networkReceivedBytes,
+    "host/network-sent-bytes": host?.networkSentBytes,
   };
   const topics = new Map<string, string>();
   for (const [name, value] of Object.entries(figures)) {

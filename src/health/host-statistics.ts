@@ -14,6 +14,9 @@ export interface HostSample {
   /** Of the file system that holds the store. */
   readonly diskTotalBytes: number | null;
   readonly diskAvailableBytes: number | null;
+  /** Through the interface of the default route, since the machine was started. */
+  readonly networkReceivedBytes: number | null;
+  readonly networkSentBytes: number | null;
 }
 
 /**
@@ -72,11 +75,12 @@ export class HostStatistics implements Service {
 /** One sample, now. The first one's cpuPercent is that since the machine was started. */
 export async function sampleHost(path: string): Promise<HostSample> {
   const information = await import("systeminformation");
-  const [load, memory, temperature, disks] = await Promise.all([
+  const [load, memory, temperature, disks, [network]] = await Promise.all([
     information.currentLoad(),
     information.mem(),
     information.cpuTemperature(),
     information.fsSize(),
+    information.networkStats(),
   ]);
   // The file system with the longest mount point above the path is the one that holds it.
   const disk = disks
@@ -91,5 +95,7 @@ export async function sampleHost(path: string): Promise<HostSample> {
     temperatureCelsius: temperature.main,
     diskTotalBytes: disk?.size ?? null,
     diskAvailableBytes: disk?.available ?? null,
+    networkReceivedBytes: network?.rx_bytes ?? null,
+    networkSentBytes: network?.tx_bytes ?? null,
   };
 }

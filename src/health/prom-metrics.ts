@@ -265,6 +265,9 @@ function host(sheet: Sheet, sample: HostSample | null): void {
   sheet.gauge("host_temperature_celsius", "Of the processor.", sample.temperatureCelsius);
   sheet.gauge("host_disk_available_bytes", "Where the store is.", sample.diskAvailableBytes);
   sheet.gauge("host_disk_total_bytes", "Where the store is.", sample.diskTotalBytes);
+  const { networkReceivedBytes: received, networkSentBytes: sent } = sample;
+  sheet.counter("host_network_received_bytes", "By the interface of the default route.", received);
+  sheet.counter("host_network_sent_bytes", "By the interface of the default route.", sent);
 }
 
 function ratio(percent: number | null): number | null {

@@ -74,10 +74,12 @@ export class Timekeeper implements Service, Timepiece {
     this.#listeners.push(listener);
   }
 
-  /** Does not wait for the machine's answer: until it has come, a time that can be right counts as free-running. */
+  /**
+   * The machine is asked with the first tick, not now, when asking would keep clients waiting; until it has answered, a time that can be
+   * right counts as free-running.
+   */
   async start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    this.#tick();
     this.#stopTicking = this.#clock.every(TICK_MS, () => this.#tick());
   }
 

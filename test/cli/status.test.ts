@@ -453,6 +453,8 @@ function healthy(): GatewayStatus {
       temperatureCelsius: 51.2,
       diskTotalBytes: 2 ** 35,
       diskAvailableBytes: 5 * 2 ** 30,
+      networkReceivedBytes: 4096,
+      networkSentBytes: null,
     },
     ledger: {
       alarm: lane,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { type FigureSources, Figures, figuresOf } from "../../src/health/figures.ts";
 import { sampleHost } from "../../src/health/host-statistics.ts";
@@ -21,6 +22,8 @@ describe("figures", () => {
     assert.equal(figures.get("$SYS/flash/program-bytes-written"), "0");
     assert.equal(figures.has("$SYS/flash/device-bytes-written"), false);
     assert.equal(figures.has("$SYS/host/temperature-celsius"), false);
+    assert.equal(figures.get("$SYS/host/network-received-bytes"), "4096");
+    assert.equal(figures.has("$SYS/host/network-sent-bytes"), false);
     assert.equal(figures.has("$SYS/uplink/state"), false);
     assert.equal(figures.get("$SYS/downlink/state"), "connected");
     assert.equal(figures.get("$SYS/downlink/breaker"), "closed");
@@ -68,6 +71,9 @@ describe("host statistics", () => {
     assert.ok(sample.memoryAvailableBytes > 0);
     assert.ok(sample.cpuPercent !== null && sample.cpuPercent >= 0 && sample.cpuPercent <= 100);
     assert.ok((sample.diskTotalBytes ?? 0) > (sample.diskAvailableBytes ?? 0));
+    const { networkReceivedBytes: received, networkSentBytes: sent } = sample;
+    const isDefaultRoute = /^\S+\t0{8}\t/m.test(await readFile("/proc/net/route", "utf8"));
+    assert.equal(received !== null && sent !== null && sent >= 0, isDefaultRoute);
   });
 });
 
@@ -116,6 +122,8 @@ function sources(connections: number): FigureSources {
       temperatureCelsius: null,
       diskTotalBytes: 3e9,
       diskAvailableBytes: 2e9,
+      networkReceivedBytes: 4096,
+      networkSentBytes: null,
     },
   };
 }

@@ -24,6 +24,7 @@ describe("metrics", () => {
       `fieldgate_flash_write_amplification{${labels}} 2.5`,
       `fieldgate_site_role{role="standby",${labels}} 1`,
       `fieldgate_host_cpu_ratio{${labels}} 0.12`,
+      `fieldgate_host_network_received_bytes_total{${labels}} 4096`,
       `fieldgate_info{version="1.2.3",${labels}} 1`,
       `fieldgate_clock_quality{quality="free-running",${labels}} 1`,
       `fieldgate_journal_room{room="tight",${labels}} 1`,

@@ -177,7 +177,7 @@ async function check(
   await keeper.start(new AbortController().signal);
   const seen: string[] = [];
   for (let i = 0; i < of.answers.length; i++) {
-    await machine.clock.run(i * 60_000 + 500);
+    await machine.clock.run(i * 60_000 + 1500);
     seen.push(keeper.quality());
   }
   await keeper.stop();

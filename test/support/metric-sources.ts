@@ -91,6 +91,8 @@ export const METRIC_SOURCES: MetricSources = {
     temperatureCelsius: 55,
     diskTotalBytes: 1000,
     diskAvailableBytes: 500,
+    networkReceivedBytes: 4096,
+    networkSentBytes: null,
   },
   ledger: { alarm: { accepted: 10, delivered: 5, dropped: { expired: 4 }, queued: 1 } },
 };

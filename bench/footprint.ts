@@ -2,7 +2,7 @@
  * What the gateway costs while it does nothing: `npm run bench -- footprint [--rounds N]`
  *
  * Start: from spawning the program to its first CONNACK, with an empty store and with the store of the run before, beside a
- * bare `node -e 0`, in turns. Commands that only ask: from spawning them to their end, in turns with a bare node. Memory and CPU: of the process at rest, from /proc, after it has been idle.
+ * bare `node -e 0`, in turns; then with a million messages that wait for a session. Commands that only ask: from spawning them to their end, in turns with a bare node. Memory and CPU: of the process at rest, from /proc, after it has been idle.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -11,13 +11,37 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { silentLog } from "../src/base/log.ts";
+import { systemClock } from "../src/base/system-clock.ts";
+import { levelJournal } from "../src/journal/level-journal.ts";
 import { freePort } from "../test/support/free-port.ts";
 
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "10" } } });
 const rounds = Number(values.rounds);
+const QUEUED = 1_000_000;
+const QUEUED_ROUNDS = 3;
+const SESSION = "waits";
+const CONNECT = Buffer.from([0x10, 13, 0, 4, 77, 81, 84, 84, 4, 2, 0, 0, 0, 1, 98]);
+/** Its session outlives the connection. */
+const CONNECT_TO_STAY = Buffer.from([
+  0x10,
+  17,
+  0,
+  4,
+  77,
+  81,
+  84,
+  84,
+  4,
+  0,
+  0,
+  0,
+  0,
+  5,
+  ...Buffer.from(SESSION),
+]);
 const IDLE_MS = 10_000;
 const TICKS_PER_SECOND = 100; // of /proc/PID/stat on Linux
-const CONNECT = Buffer.from([0x10, 13, 0, 4, 77, 81, 84, 84, 4, 2, 0, 0, 0, 1, 98]);
 
 const directory = await mkdtemp(join(tmpdir(), "fieldgate-footprint-"));
 const port = await freePort();
@@ -28,9 +52,7 @@ const keys = {
   control: { socket: join(directory, "control.sock") },
   log: { level: "error" },
 };
-// As people write it: each key of the document on a line of its own.
-const lines = Object.entries(keys).map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`);
-await writeFile(config, lines.join(""));
+await writeFile(config, text(keys));
 
 const bare: number[] = [];
 const empty: number[] = [];
@@ -49,6 +71,29 @@ console.log(`bare node -e 0                       ${base.toFixed(0)} ms`);
 console.log(`first CONNACK, new store             ${line(empty)}`);
 console.log(`first CONNACK, store of a run before ${line(again)}`);
 
+const queued: number[] = [];
+const none: number[] = [];
+const filled = await start();
+if (!(await accepted(CONNECT_TO_STAY))) throw new Error("the session was not made");
+await stop(filled.child);
+await fill();
+for (let round = 0; round < QUEUED_ROUNDS; round++) {
+  for (const [path, times] of [
+    ["store", queued],
+    ["empty", none],
+  ] as const) {
+    await writeFile(config, text({ ...keys, store: { path: join(directory, path) } }));
+    const { child, ms } = await start();
+    times.push(ms);
+    await stop(child);
+  }
+}
+const more = median(queued) - median(none);
+console.log(
+  `first CONNACK, ${QUEUED} queued        ${median(queued).toFixed(0)} ms, ${more.toFixed(0)} ms more than without (medians of ${QUEUED_ROUNDS})`,
+);
+await packageSizes();
+
 const { child } = await start();
 const pid = child.pid ?? 0;
 await sleep(3000);
@@ -62,6 +107,47 @@ console.log(
 );
 await stop(child);
 await rm(directory, { recursive: true, force: true });
+
+/** As people write it: each key of the document on a line of its own. */
+function text(document: object): string {
+  const lines = Object.entries(document).map(
+    ([key, value]) => `${key}: ${JSON.stringify(value)}\n`,
+  );
+  return lines.join("");
+}
+
+/** Puts a million messages into the store that wait for a session; no gateway has it open. */
+async function fill(): Promise<void> {
+  const journal = levelJournal(
+    { path: join(directory, "store"), bytesMax: 2 ** 31, durability: "fast" },
+    { clock: systemClock, log: silentLog, random: Math.random },
+  );
+  await journal.start(new AbortController().signal);
+  const queue = journal.queue(SESSION);
+  const payload = Buffer.alloc(64, "x");
+  for (let count = 1; count <= QUEUED; count++) {
+    const message = {
+      topic: "bench/queued",
+      payload,
+      qos: 1,
+      retain: false,
+      properties: null,
+    } as const;
+    journal.append(message, 0, Date.now(), [queue]);
+    if (count % 1000 === 0) await journal.committed();
+  }
+  await journal.stop();
+}
+
+/** What `npm run package` says of each kind of machine. */
+async function packageSizes(): Promise<void> {
+  const argv = ["scripts/package.mjs", "--fast", "--out", join(directory, "packages")];
+  const { stdout, stderr, status } = spawnSync(process.execPath, argv, { encoding: "utf8" });
+  if (status !== 0) throw new Error(stderr);
+  for (const [, name, size] of stdout.matchAll(/_(\w+)\.deb: .*installed (.*)/g)) {
+    console.log(`installed package, ${name?.padEnd(6)}            ${size}`);
+  }
+}
 
 function line(times: readonly number[]): string {
   const ms = median(times);
@@ -102,10 +188,10 @@ async function start() {
 }
 
 /** Whether a CONNECT is answered with CONNACK 0 now. */
-function accepted(): Promise<boolean> {
+function accepted(bytes = CONNECT): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: "127.0.0.1", port, noDelay: true });
-    socket.on("connect", () => socket.write(CONNECT));
+    socket.on("connect", () => socket.write(bytes));
     socket.on("data", (bytes) => {
       resolve(bytes[0] === 0x20 && bytes[3] === 0);
       socket.destroy();

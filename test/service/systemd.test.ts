@@ -33,11 +33,17 @@ fieldgate status --socket /run/fieldgate/control.sock > /dev/null; echo "status 
 echo "socket $(stat -c %a /run/fieldgate/control.sock), store $(stat -c %a /var/lib/fieldgate)"
 old=$(pid); kill -KILL $old; active $old; told killed
 old=$(pid); kill -STOP $old; active $old; told hung
+old=$(pid); sed 's/id: gw-a/id: gw-b/' /etc/fieldgate/fieldgate.yaml > /root/other.yaml
+fieldgate config apply /root/other.yaml --confirm 5m > /dev/null; echo "apply exits with $?"
+fieldgate config confirm > /dev/null; echo "confirm exits with $?"
+# Longer than systemd waits for a sign of life.
+sleep ${WATCHDOG_SECONDS + 4}
+[ "$(pid)" = "$old" ] && told "restarted within the process, as $(fieldgate status --json | grep -o 'gw-b' | head -1)"
 systemctl stop fieldgate; echo "stopped: $(systemctl show fieldgate -p Result --value)"
 `;
 
 describe("the unit under a real systemd", () => {
-  it("starts in its sandbox, and again after it was killed and after its event loop stood still", async (t) => {
+  it("starts in its sandbox, and again after it was killed and after its event loop stood still; a new configuration is no new process", async (t) => {
     const missing = await missingForSystemd();
     if (missing !== null) {
       t.skip(missing);
@@ -50,6 +56,9 @@ describe("the unit under a real systemd", () => {
     has(/^socket 660, store 700$/m);
     has(/^killed: active, 1 restarts, primary/m);
     has(/^hung: active, 2 restarts, primary/m);
+    has(/^apply exits with 0$/m);
+    has(/^confirm exits with 0$/m);
+    has(/^restarted within the process, as gw-b: active, 2 restarts, primary/m);
     has(/^stopped: success$/m);
   });
 });

@@ -98,7 +98,8 @@ const health = section(
       default: 60,
       minimum: 0,
       maximum: 86_400,
-      description: "How often processor, memory, disk, network and temperature are sampled; 0: never.",
+      description:
+        "How often processor, memory, disk, network and temperature are sampled; 0: never.",
       unit: "s",
     }),
     clockSeconds: whole({

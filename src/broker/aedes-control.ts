@@ -22,7 +22,8 @@ export interface ControlWorld {
   ready(connection: Connection): void;
   /** Whether the session may have one more subscription, and the group one more member. */
   maySubscribe(connection: Connection, filter: string): boolean;
-  subscribed(connection: Connection, granted: readonly Granted[]): void;
+  /** Resolves when the retained messages are given; null: they are. */
+  subscribed(connection: Connection, granted: readonly Granted[]): Promise<void> | null;
   unsubscribed(connection: Connection, filters: readonly string[]): void;
   /** Whether the right is there; of the topic itself publishWill says more. */
   mayPublishWill(connection: Connection, topic: string): boolean;
@@ -76,8 +77,9 @@ export class AedesControl {
         .filter(({ qos }) => qos <= 2)
         .map(({ topic, qos }) => ({ filter: topic, qos: qos as QoS }));
       connection.granted(new Set(granted.map(({ filter }) => filter)));
-      this.#world.subscribed(connection, granted);
-      connection.proceed();
+      const giving = this.#world.subscribed(connection, granted);
+      if (giving === null) connection.proceed();
+      else void giving.then(() => connection.proceed());
     });
     broker.on("unsubscribe", (filters, client) => {
       const connection = connectionOf(client);

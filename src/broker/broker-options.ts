@@ -30,6 +30,8 @@ export interface BrokerOptions
   readonly sessionsMax: number;
   readonly subscriptionsMax: number;
   readonly retainedMax: number;
+  readonly retainedBytesMax: number;
+  readonly packetFiltersMax: number;
 }
 
 export interface BrokerTools {

@@ -1,6 +1,6 @@
 import { FieldgateError } from "../base/errors.ts";
 import type { Service } from "../base/service.ts";
-import { lowerQoS, type Message } from "../mqtt/message.ts";
+import type { Message } from "../mqtt/message.ts";
 import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
 import { shareOf } from "../mqtt/share.ts";
 import { TopicTree } from "../mqtt/topic-tree.ts";
@@ -31,6 +31,7 @@ import { OVERLOAD_EVERY_MS, Overload } from "./overload.ts";
 import type { Channel } from "./ports.ts";
 import { Rates } from "./rates.ts";
 import { Retained } from "./retained.ts";
+import { RetainedReplay } from "./retained-replay.ts";
 import { RetainedSources } from "./retained-sources.ts";
 import { type Listener, Router } from "./router.ts";
 import type { Session } from "./session.ts";
@@ -48,6 +49,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
   readonly inboundInflightMax: number;
+  readonly packetFiltersMax: number;
   readonly topicsMax: BrokerOptions;
   readonly subscriptionsMax: number;
 
@@ -64,6 +66,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #control: AedesControl;
   readonly #listeners: NetListener[] = [];
   readonly #announced = new TopicTree<PublishFrame>();
+  readonly #replay: RetainedReplay;
   readonly #arrivals: Arrivals;
   readonly #connections = new Set<Connection>();
   readonly #backpressure: Backpressure;
@@ -85,6 +88,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.packetBytesMax = options.packetBytesMax;
     this.connectBytesMax = options.connectBytesMax;
     this.inboundInflightMax = options.inboundInflightMax;
+    this.packetFiltersMax = options.packetFiltersMax;
     this.topicsMax = options;
     this.subscriptionsMax = options.subscriptionsMax;
     this.#overload = new Overload(options, tools.memoryBytes, log);
@@ -100,6 +104,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const sources = new RetainedSources(journal.rows("retainer"), access, log);
     this.#retained = new Retained(journal.rows("retained"), sources, options, counters);
     const parts = { journal, router: this.routes, counters, log };
+    this.#replay = new RetainedReplay(
+      [this.#retained, this.#announced],
+      options.outputBytesMax,
+      (task) => clock.afterTurn(task),
+    );
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
     this.#sessions = new Sessions(options, { ...parts, access, shares: this.#shares });
     this.desk = new BrokerDesk({
@@ -335,21 +344,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     return false;
   }
 
-  subscribed(connection: Connection, granted: readonly Granted[]): void {
+  subscribed(connection: Connection, granted: readonly Granted[]): Promise<void> | null {
     const { session } = connection;
-    if (session === null) return;
-    for (const { filter, qos } of granted) {
-      this.#sessions.subscribe(session, filter, qos);
-      if (shareOf(filter) !== null) continue; // no retained messages [MQTT5-4.8.2]
-      const send = (frame: PublishFrame) => {
-        if (!session.mayReceive(frame.topic)) return;
-        const least = lowerQoS(frame.qos, qos);
-        if (least === 0) session.deliverNow(frame, true);
-        else session.deliverFromMemory(frame, least, true);
-      };
-      this.#retained.match(filter, send);
-      this.#announced.match(filter, send);
-    }
+    if (session === null) return null;
+    for (const { filter, qos } of granted) this.#sessions.subscribe(session, filter, qos);
+    return this.#replay.give(session, connection, granted);
   }
 
   unsubscribed(connection: Connection, filters: readonly string[]): void {
@@ -381,6 +380,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const now = this.nowMs();
     this.#overload.look(now);
     this.#throttle.release(now);
+    this.#replay.look();
     for (const listener of this.#listeners) listener.reopen();
   }
 

@@ -12,6 +12,7 @@ export interface ConnectionWorld {
   readonly packetBytesMax: number;
   readonly connectBytesMax: number;
   readonly inboundInflightMax: number;
+  readonly packetFiltersMax: number;
   nowMs(): number;
   readonly routes: { readonly version: number; route(topic: string): Route<Session> };
   /** Begins the control plane's side for a CONNECT that has come. */

@@ -92,7 +92,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   get awaitsVerdict(): boolean {
     return this.#phase === "held" && this.rights === NO_RIGHTS;
   }
-
   get isClosed(): boolean {
     return this.#phase === "closed";
   }
@@ -246,7 +245,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     } else if (type === PACKET.publish) {
       this.#publish(bytes, start, bodyStart, end);
     } else {
-      const error = clientPacketError(bytes, start, bodyStart, end);
+      const { packetFiltersMax } = this.#world;
+      const error = clientPacketError(bytes, start, bodyStart, end, packetFiltersMax);
       if (error !== null) this.close(error);
       else if (type <= PACKET.pubcomp) this.#acknowledged(type, bytes.readUInt16BE(bodyStart));
       else this.#controlPacket(type, bytes.subarray(start, end), bodyStart - start);

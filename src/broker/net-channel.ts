@@ -38,7 +38,7 @@ export class NetChannel implements Channel {
   }
 
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.destroyed ? 0 : this.#socket.writableLength;
   }
 
   write(parts: readonly Buffer[], done: () => void): void {

@@ -53,6 +53,10 @@ export class WsChannel implements Channel {
       if (isBinary) receiver.data(bytes as Buffer);
       else this.#break(CLOSE.unsupportedData, "WebSocket text message");
     });
+    // A flood of pings must not make us hold as many pongs: the last ones may go unanswered (RFC 6455, section 5.5.3).
+    ws.on("ping", (said) => {
+      if (!socket.writableNeedDrain) ws.pong(said);
+    });
     ws.on("error", (error) => receiver.broken(reasonOf(error)));
     ws.on("close", () => receiver.closed());
     socket.on("drain", () => receiver.drained());
@@ -61,7 +65,7 @@ export class WsChannel implements Channel {
   }
 
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.destroyed ? 0 : this.#socket.writableLength;
   }
 
   write(parts: readonly Buffer[], done: () => void): void {

@@ -39,6 +39,7 @@ export class WsGate {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      autoPong: false, // the channel answers, as far as it is read
       maxPayload: options.messageBytesMax,
       maxFragments: 1024,
       maxBufferedChunks: 16_384,

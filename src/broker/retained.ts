@@ -8,6 +8,8 @@ import type { RetainedSources } from "./retained-sources.ts";
 
 export interface RetainedLimits {
   readonly retainedMax: number;
+  /** Of topics and payloads. */
+  readonly retainedBytesMax: number;
 }
 
 /**
@@ -18,6 +20,8 @@ export class Retained {
   readonly #rows: Rows;
   readonly #sources: RetainedSources;
   readonly #max: number;
+  readonly #bytesMax: number;
+  #bytes = 0;
   readonly #counters: Counters;
   readonly #tree = new TopicTree<PublishFrame>();
   /** When the last one of each topic was taken, by the gateway that took it: also of those that took one away. */
@@ -27,6 +31,7 @@ export class Retained {
     this.#rows = rows;
     this.#sources = sources;
     this.#max = limits.retainedMax;
+    this.#bytesMax = limits.retainedBytesMax;
     this.#counters = counters;
   }
 
@@ -38,7 +43,7 @@ export class Retained {
     await this.#sources.load();
     for await (const [topic, value] of this.#rows.entries({})) {
       const message = { topic, payload: value.subarray(1), retain: true, properties: null };
-      this.#tree.set(topic, publishFrameOf({ ...message, qos: value[0] as number as QoS }));
+      this.#put(publishFrameOf({ ...message, qos: value[0] as number as QoS }));
     }
   }
 
@@ -62,23 +67,42 @@ export class Retained {
     if (this.#isOutdated(message, wallMs)) return;
     if (payload.length === 0) {
       this.#sources.note(topic, true, rights);
-      if (this.#tree.delete(topic)) this.#rows.del(topic).catch(failed);
+      if (this.#takeAway(topic)) this.#rows.del(topic).catch(failed);
       return;
     }
-    if (this.#tree.size >= this.#max && this.#tree.get(topic) === undefined) {
+    if (!this.#hasRoomFor(topic, payload)) {
       this.#counters.dropped("retained-full");
+      // What it would have replaced is not the last one any more.
+      if (this.#takeAway(topic)) this.#rows.del(topic).catch(failed);
       return;
     }
     this.#sources.note(topic, false, rights);
     const copy = Buffer.from(payload);
-    this.#tree.set(
-      topic,
-      publishFrameOf({ topic, payload: copy, qos, retain: true, properties: null }),
-    );
+    this.#put(publishFrameOf({ topic, payload: copy, qos, retain: true, properties: null }));
     const value = Buffer.allocUnsafe(1 + copy.length);
     value[0] = qos;
     copy.copy(value, 1);
     this.#rows.put(topic, value).catch(failed);
+  }
+
+  #hasRoomFor(topic: string, payload: Uint8Array): boolean {
+    const last = this.#tree.get(topic);
+    if (last === undefined && this.#tree.size >= this.#max) return false;
+    const more = bytesOf(topic, payload) - (last === undefined ? 0 : bytesOf(topic, last.payload));
+    return this.#bytes + more <= this.#bytesMax;
+  }
+
+  #put(frame: PublishFrame): void {
+    this.#takeAway(frame.topic);
+    this.#tree.set(frame.topic, frame);
+    this.#bytes += bytesOf(frame.topic, frame.payload);
+  }
+
+  /** Tells whether there was one. */
+  #takeAway(topic: string): boolean {
+    const last = this.#tree.get(topic);
+    if (last !== undefined) this.#bytes -= bytesOf(topic, last.payload);
+    return this.#tree.delete(topic);
   }
 
   #isOutdated({ topic, payload }: Message, wallMs: number): boolean {
@@ -93,10 +117,19 @@ export class Retained {
   }
 
   match(filter: string, found: (frame: PublishFrame) => void): void {
-    this.#tree.match(filter, (frame) => {
-      if (this.#sources.mayStand(frame.topic)) found(frame);
-    });
+    for (const frame of this.matching(filter)) if (frame !== undefined) found(frame);
   }
+
+  /** The same step by step; see TopicTree. */
+  *matching(filter: string): Generator<PublishFrame | undefined, void> {
+    for (const frame of this.#tree.matching(filter)) {
+      yield frame !== undefined && this.#sources.mayStand(frame.topic) ? frame : undefined;
+    }
+  }
+}
+
+function bytesOf(topic: string, payload: Uint8Array): number {
+  return Buffer.byteLength(topic) + payload.length;
 }
 
 const NOTHING = Buffer.alloc(0);

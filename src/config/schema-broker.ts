@@ -189,6 +189,16 @@ export const mqtt = section(
       description: "Subscriptions of one session.",
     }),
     retainedMax: whole({ default: 100_000, minimum: 0, description: "Retained messages." }),
+    retainedBytesMax: bytes({
+      default: 64 * 2 ** 20,
+      minimum: 0,
+      description: "Topics and payloads of all retained messages, which are in memory.",
+    }),
+    packetFiltersMax: whole({
+      default: 1000,
+      minimum: 1,
+      description: "Topic filters of one SUBSCRIBE or UNSUBSCRIBE.",
+    }),
     sharedStrategy: choice(SHARE_STRATEGIES, {
       default: "round-robin",
       description:

@@ -11,13 +11,16 @@ export function clientPacketError(
   start: number,
   bodyStart: number,
   end: number,
+  filtersMax: number,
 ): string | null {
   const header = bytes[start] as number;
   const type = header >> 4;
   if (header !== HEADERS[type]) return "packet not allowed, or with reserved flags"; // [MQTT-2.2.2-2]
   const length = end - bodyStart;
-  if (type === PACKET.subscribe) return filtersError(bytes, bodyStart, end, 1);
-  if (type === PACKET.unsubscribe) return filtersError(bytes, bodyStart, end, 0);
+  if (type === PACKET.subscribe)
+    return filtersError(bytes, bodyStart, end, { optionBytes: 1, filtersMax });
+  if (type === PACKET.unsubscribe)
+    return filtersError(bytes, bodyStart, end, { optionBytes: 0, filtersMax });
   if (type >= PACKET.pingreq) return length === 0 ? null : "packet of a wrong length";
   if (length !== 2) return "acknowledgement of a wrong length";
   return bytes.readUInt16BE(bodyStart) === 0 ? "packet identifier 0" : null;
@@ -42,17 +45,18 @@ const HEADERS: readonly (number | undefined)[] = [
   0xe0,
 ];
 
-/** @param optionBytes what follows each filter: the QoS asked for, or nothing */
+/** `optionBytes`: what follows each filter, the QoS asked for or nothing. */
 function filtersError(
   bytes: Buffer,
   bodyStart: number,
   end: number,
-  optionBytes: 0 | 1,
+  { optionBytes, filtersMax }: { readonly optionBytes: 0 | 1; readonly filtersMax: number },
 ): string | null {
   let at = bodyStart + 2;
   if (at >= end) return "no topic filter"; // [MQTT-3.8.3-3, MQTT-3.10.3-2]
   if (bytes.readUInt16BE(bodyStart) === 0) return "packet identifier 0"; // [MQTT-2.3.1-1]
-  while (at < end) {
+  for (let count = 1; at < end; count++) {
+    if (count > filtersMax) return "too many topic filters in a packet";
     const to = fieldEnd(bytes, at, end - optionBytes);
     if (to === null) return "packet shorter than its topic filters";
     const error = stringError(bytes, at, to) ?? topicFilterError(stringOf(bytes, at, to));

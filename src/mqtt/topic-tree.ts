@@ -55,7 +55,24 @@ export class TopicTree<Value> {
 
   /** Calls `found` for the value of every topic that the filter matches [MQTT-4.7]. */
   match(filter: string, found: (value: Value) => void): void {
-    walk(this.#root, filter.split("/"), 0, true, found);
+    for (const value of this.matching(filter)) if (value !== undefined) found(value);
+  }
+
+  /**
+   * The same, one step at a time: undefined for a step that found nothing, so that whoever asks may rest meanwhile. What is
+   * set or deleted between two steps may be found or not.
+   */
+  *matching(filter: string): Generator<Value | undefined, void> {
+    const levels = filter.split("/");
+    const open: Open<Value>[] = [];
+    yield enter(this.#root, levels, 0, open);
+    for (let last = open.at(-1); last !== undefined; last = open.at(-1)) {
+      const { done, value } = last.children.next();
+      if (done === true) open.pop();
+      else if (open.length > 1 || !last.isTop || !value[0].startsWith("$")) {
+        yield enter(value[1], levels, last.depth, open); // [MQTT-4.7.2-1]
+      }
+    }
   }
 }
 
@@ -64,23 +81,38 @@ class Node<Value> {
   value: Value | undefined = undefined;
 }
 
-function walk<Value>(
-  node: Node<Value>,
+/** Children of which each is to be looked at, with the levels from `depth` on. */
+interface Open<Value> {
+  readonly children: Iterator<[name: string, Node<Value>], undefined>;
+  readonly depth: number;
+  /** They are the first levels of topics. */
+  readonly isTop: boolean;
+}
+
+/** The value that a node has for the filter; what is to be looked at below it is added to `open`. */
+function enter<Value>(
+  from: Node<Value>,
   levels: readonly string[],
-  depth: number,
-  top: boolean,
-  found: (value: Value) => void,
-): void {
-  const level = levels[depth];
-  if ((level === undefined || level === "#") && node.value !== undefined) found(node.value);
-  if (level === undefined || node.children === null) return;
-  if (level !== "#" && level !== "+") {
-    const child = node.children.get(level);
-    if (child !== undefined) walk(child, levels, depth + 1, false, found);
-    return;
+  fromDepth: number,
+  open: Open<Value>[],
+): Value | undefined {
+  let [node, depth]: [Node<Value> | undefined, number] = [from, fromDepth];
+  while (node !== undefined) {
+    const level = levels[depth];
+    if (level === undefined) return node.value;
+    if (level === "#" || level === "+") {
+      if (node.children !== null) {
+        const children = node.children.entries() as Open<Value>["children"];
+        open.push({
+          children,
+          depth: level === "#" ? depth : depth + 1,
+          isTop: depth === 0 && open.length === 0,
+        });
+      }
+      return level === "#" ? node.value : undefined;
+    }
+    node = node.children?.get(level);
+    depth++;
   }
-  for (const [name, child] of node.children) {
-    if (top && name.startsWith("$")) continue; // [MQTT-4.7.2-1]
-    walk(child, levels, level === "#" ? depth : depth + 1, false, found);
-  }
+  return undefined;
 }

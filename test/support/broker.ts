@@ -40,6 +40,8 @@ const OPTIONS: BrokerOptions = {
   sessionsMax: 1000,
   subscriptionsMax: 1000,
   retainedMax: 1000,
+  retainedBytesMax: 2 ** 26,
+  packetFiltersMax: 1000,
   pendingBytesMax: 2 ** 23,
   sharedStrategy: "round-robin",
   sharedGroups: [],

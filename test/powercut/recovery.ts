@@ -39,8 +39,12 @@ export async function recover(
   const sessionPresent = new Map<string, boolean>();
   const deaf: string[] = [];
   const stuck: string[] = [];
+  // An end of the connection is no answer: what was waited for did not come.
   const waited = (what: string, work: Promise<unknown>, inVain = stuck) =>
-    within(waitMsMax, what, work).catch((error: Error) => inVain.push(error.message));
+    within(waitMsMax, what, work).then(
+      (came) => came === false && inVain.push(`${what}: the connection ended`),
+      (error: Error) => inVain.push(error.message),
+    );
 
   const publishers = books.publishers.map((book) => new NumberedPublisher(book, position));
   for (const publisher of publishers) {
@@ -115,8 +119,8 @@ async function probe(
   port: number,
   joiner: PersistentSubscriber,
   subscribed: Set<string>,
-): Promise<void> {
-  if (!isSubscribed(joiner.book, JOINER_STAYS)) return;
+): Promise<boolean> {
+  if (!isSubscribed(joiner.book, JOINER_STAYS)) return true;
   const { arrivals, filters } = joiner.book;
   const from = arrivals.length;
   const client = new WireClient(() => 0, { packet: () => {}, closed: () => {} });
@@ -135,7 +139,8 @@ async function probe(
       retain: false,
     });
   }
-  await joiner.arrival(`probe-${from}/${others.length}`);
+  const came = await joiner.arrival(`probe-${from}/${others.length}`);
   for (const { topic } of arrivals.slice(from)) subscribed.add(topic.replace("probe", "#"));
   await client.goodbye();
+  return came;
 }

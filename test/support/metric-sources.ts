@@ -92,7 +92,7 @@ export const METRIC_SOURCES: MetricSources = {
     diskTotalBytes: 1000,
     diskAvailableBytes: 500,
     networkReceivedBytes: 4096,
-    networkSentBytes: null,
+    networkSentBytes: 2048,
   },
   ledger: { alarm: { accepted: 10, delivered: 5, dropped: { expired: 4 }, queued: 1 } },
 };

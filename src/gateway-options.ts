@@ -1,8 +1,10 @@
+import { getHeapStatistics } from "node:v8";
 import type { Clock } from "./base/clock.ts";
 import type { Log } from "./base/log.ts";
 import type { BrokerOptions } from "./broker/broker-options.ts";
 import type { Config } from "./config/schema.ts";
 import { FlashWear } from "./health/flash-wear.ts";
+import { memoryMark } from "./health/memory-mark.ts";
 import type { LevelJournalOptions } from "./journal/level-journal.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
 import { cursorName, LANES, type LaneName } from "./uplink/rules.ts";
@@ -51,5 +53,9 @@ export function flashWear(
 /** The configuration, as the broker's options. */
 export function brokerOptions(config: Config): BrokerOptions {
   const { mqtt, store, listeners } = config;
-  return { ...mqtt, listeners, pendingBytesMax: store.pendingBytesMax };
+  const overloadMemoryBytes = memoryMark(mqtt.overloadMemoryBytes, {
+    constrained: process.constrainedMemory(),
+    heapLimit: getHeapStatistics().heap_size_limit,
+  });
+  return { ...mqtt, overloadMemoryBytes, listeners, pendingBytesMax: store.pendingBytesMax };
 }

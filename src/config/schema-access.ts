@@ -235,7 +235,8 @@ export const clientLimits = {
   overloadMemoryBytes: bytes({
     default: 768 * 2 ** 20,
     minimum: 0,
-    description: "With so much memory the gateway is overloaded. 0: never.",
+    description:
+      "With so much memory the gateway is overloaded; earlier where its service or V8 may not have so much. 0: never.",
   }),
 };
 

@@ -43,17 +43,20 @@ const MENDED_REBOOT = 2;
 /** A mounted image. Unmounted at the latest when this process ends. */
 export class Mount {
   readonly path: string;
+  readonly #image: string;
   readonly #atExit = () => this.detach();
 
-  private constructor(path: string) {
+  private constructor(path: string, image: string) {
     this.path = path;
+    this.#image = image;
   }
 
-  /** @throws Error when the file system cannot be mounted */
+  /** @throws Error when the file system cannot be mounted, or still is for somebody else */
   static of(image: string, path: string): Mount {
+    if (isInUse(image)) throw new Error(`${image} is still mounted, in another mount namespace`);
     mkdirSync(path, { recursive: true });
     run("mount", "-t", "ext4", "-o", "loop", image, path);
-    const mount = new Mount(path);
+    const mount = new Mount(path, image);
     process.once("exit", mount.#atExit);
     return mount;
   }
@@ -64,9 +67,21 @@ export class Mount {
     process.off("exit", this.#atExit);
   }
 
+  /**
+   * Whether the kernel has let go of the image. Until then it must not be written: who mounts it sees what the kernel remembers
+   * of it. A mount namespace that was made meanwhile, as a container is, has a mount of its own that `unmount` does not end.
+   */
+  get isGone(): boolean {
+    return !isInUse(this.#image);
+  }
+
   /** Takes it out of sight at once, also while something still uses it. */
   detach(): void {
     spawnSync("umount", ["-l", this.path], { stdio: "ignore" });
     process.off("exit", this.#atExit);
   }
+}
+
+function isInUse(image: string): boolean {
+  return run("losetup", "--associated", image) !== "";
 }

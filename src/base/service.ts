@@ -5,6 +5,8 @@ import type { Log } from "./log.ts";
 /** A part with a life: constructed idle, started once, stopped once. */
 export interface Service {
   readonly name: string;
+  /** How long the start may take, where that is longer than for others. */
+  readonly startMsMax?: number;
   /** Resolves when the part does its work. Must give up when the signal aborts. */
   start(signal: AbortSignal): Promise<void>;
   /** Resolves when nothing of the part is left running. Must be safe after a failed or partial start. */
@@ -30,9 +32,10 @@ export async function startAll(
     begun.push(service);
     try {
       signal.throwIfAborted();
-      await inTime(service.start(signal), tools.clock, tools.deadlines.startMs, () => {
+      const deadlineMs = Math.max(tools.deadlines.startMs, service.startMsMax ?? 0);
+      await inTime(service.start(signal), tools.clock, deadlineMs, () => {
         return new FieldgateError("ERR_START_TIMEOUT", `${service.name} did not start in time`, {
-          details: { service: service.name, deadlineMs: tools.deadlines.startMs },
+          details: { service: service.name, deadlineMs },
         });
       });
     } catch (error) {

@@ -37,9 +37,13 @@ import type { Store } from "./store.ts";
 /** How often it is noted where the journal ends; a start has come to something when it has lasted so long. */
 const NOTE_EVERY_MS = 60_000;
 
+/** A damaged store is repaired and read from end to end before it is used, at the speed of a card: 2 GiB at 5 MB/s, twice. */
+const START_MS_MAX = 20 * 60_000;
+
 /** A journal on a store: what the implementations have in common, which is everything but the disk. */
 export class StoreJournal implements Journal, Service {
   readonly name = "journal";
+  readonly startMsMax = START_MS_MAX;
   readonly counters: JournalCounters = newCounters();
   readonly state: Watchable<JournalState>;
   readonly copies: BlockCopies;

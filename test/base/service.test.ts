@@ -27,6 +27,22 @@ describe("services", () => {
     assert.equal(site.trace.join(" "), "+a +hangs -hangs -a");
   });
 
+  it("that may take longer to start get that time, and not more", async () => {
+    const site = stage();
+    let ended = false;
+    const starting = site
+      .start(["a", "hangs slowly", "c"])
+      .catch((error) => assert.equal(error.code, "ERR_START_TIMEOUT"))
+      .finally(() => {
+        ended = true;
+      });
+    await site.clock.run(4000);
+    assert.equal(ended, false);
+    await site.clock.run(6000);
+    await starting;
+    assert.equal(site.trace.join(" "), "+a +hangs slowly -hangs slowly -a");
+  });
+
   it("that do not stop in time, or fail to, do not keep the others from stopping", async () => {
     const site = stage();
     await site.start(["a", "stuck", "breaks", "d"]);
@@ -77,10 +93,11 @@ function stage() {
   const forever = new Promise<void>(() => {});
   const service = (name: string): Service => ({
     name,
+    ...(name.endsWith("slowly") ? { startMsMax: 5000 } : {}),
     async start() {
       trace.push(`+${name}`);
       if (name === "fails") throw new Error("fails does");
-      if (name === "hangs") await forever;
+      if (name.startsWith("hangs")) await forever;
     },
     async stop() {
       trace.push(`-${name}`);

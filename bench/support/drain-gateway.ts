@@ -9,7 +9,7 @@ import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { levelJournal } from "../../src/journal/level-journal.ts";
 import { cursorName } from "../../src/uplink/rules.ts";
 import { startMosquitto } from "../../test/support/mosquitto.ts";
-import { Program } from "../../test/support/program.ts";
+import { PROGRAM, Program } from "../../test/support/program.ts";
 import { until } from "../../test/support/until.ts";
 
 export interface DrainedGateway {
@@ -57,8 +57,7 @@ export async function drainGateway(
   const gateway = new Program(join(directory, "fieldgate.yaml"), [
     "/usr/bin/env",
     ...(await environmentOfUnit()),
-    process.execPath,
-    "dist/fieldgate.js",
+    ...PROGRAM,
   ]);
   try {
     const port = await gateway.start();

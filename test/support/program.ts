@@ -5,8 +5,12 @@ import { within } from "./within.ts";
 
 const START_MS_MAX = 20_000;
 
-/** As the program's first line says, and the package's wrapper. */
-const SMALL_HEAP = "--max-semi-space-size=4";
+/** The program as its first line starts it, and the package's wrapper. */
+export const PROGRAM: readonly string[] = [
+  process.execPath,
+  "--max-semi-space-size=4",
+  "dist/fieldgate.js",
+];
 
 /** The real program, as it is shipped, run as `fieldgate run --config FILE`, with its log lines read. `npm test` builds it. */
 export class Program {
@@ -20,11 +24,7 @@ export class Program {
   #wake: () => void = () => {};
 
   /** @param command what starts it, when not this Node and the bundle of the checkout */
-  constructor(
-    configPath: string,
-    command: readonly string[] = [process.execPath, SMALL_HEAP, "dist/fieldgate.js"],
-    startMsMax = START_MS_MAX,
-  ) {
+  constructor(configPath: string, command: readonly string[] = PROGRAM, startMsMax = START_MS_MAX) {
     this.#configPath = configPath;
     this.#command = command;
     this.#startMsMax = startMsMax;

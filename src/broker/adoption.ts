@@ -3,7 +3,7 @@ import { publishFrameOf } from "../mqtt/publish-frame.ts";
 import type { Counters } from "./counters.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
 import type { BrokerJournal, SessionQueue } from "./ports.ts";
-import type { SessionLimits } from "./session.ts";
+import { queueIsFull, type SessionLimits } from "./session.ts";
 import type { AdoptedState, Sessions } from "./sessions.ts";
 
 export interface AdoptionWorld {
@@ -42,13 +42,10 @@ export class Adoption {
   /** @param isNew it did not wait for the session yet, which may have no room for it */
   take(message: Message, wallMs: number, isNew: boolean): void {
     const { limits, journal, counters, lane } = this.#world;
-    const { headIndex, tailIndex, bytes } = this.#queue;
-    const isFull =
-      tailIndex - headIndex >= limits.queueMessagesMax || bytes >= limits.queueBytesMax;
-    if (isNew && isFull) {
+    if (isNew && queueIsFull(this.#queue, limits)) {
       counters.dropped("queue-full");
       if (limits.queueWhenFull !== "drop-oldest") return;
-      this.#queue.acknowledge(headIndex + 1);
+      this.#queue.acknowledge(this.#queue.headIndex + 1);
     }
     journal.append(message, lane, wallMs, [this.#queue]);
   }

@@ -243,7 +243,7 @@ export class Session {
     const { queue } = this;
     const { limits, counters } = this.#world;
     if (queue === null) return true;
-    if (!this.#isFull(queue)) return true;
+    if (!queueIsFull(queue, limits)) return true;
     if (limits.queueWhenFull === "drop-oldest") {
       this.#dropOldest(queue);
       return true;
@@ -253,17 +253,12 @@ export class Session {
     return false;
   }
 
-  #isFull({ headIndex, tailIndex, bytes }: SessionQueue): boolean {
-    const { queueMessagesMax, queueBytesMax } = this.#world.limits;
-    return tailIndex - headIndex >= queueMessagesMax || bytes >= queueBytesMax;
-  }
-
   /**
    * As many as it takes: one long message may be worth many short ones. What was in flight stays so: a dropped message
    * makes no room in the window of a client that acknowledges nothing.
    */
   #dropOldest(queue: SessionQueue): void {
-    while (this.#isFull(queue) && this.#backlog?.done(queue.headIndex + 1)) {
+    while (queueIsFull(queue, this.#world.limits) && this.#backlog?.done(queue.headIndex + 1)) {
       this.#world.counters.dropped("queue-full");
       if (queue.headIndex === queue.tailIndex) break;
     }
@@ -378,4 +373,12 @@ export class Session {
     if (limits.queueWhenFull === "disconnect") this.link?.close("queue full");
     return false;
   }
+}
+
+/** Whether what waits for a persistent session is as much as may. */
+export function queueIsFull(
+  { headIndex, tailIndex, bytes }: SessionQueue,
+  { queueMessagesMax, queueBytesMax }: SessionLimits,
+): boolean {
+  return tailIndex - headIndex >= queueMessagesMax || bytes >= queueBytesMax;
 }

@@ -186,16 +186,19 @@ function listenerPart(sheet: Sheet, listeners: MetricSources["broker"]["listener
     acceptErrors,
   ]);
   sheet.counter("accept_errors", "Connections that the system could not hand over.", errors);
-  const ends = listeners.flatMap(({ name, certificate }): Samples => {
-    return certificate === null ? [] : [[{ listener: name }, certificate.notAfterMs / 1000]];
-  });
-  const end = "When the listener's certificate ends, in seconds since the Unix epoch.";
-  sheet.gauge("certificate_not_after_seconds", end, ends);
-  const faults = listeners.flatMap(({ name, certificate }): Samples => {
-    return certificate === null ? [] : [[{ listener: name }, flag(certificate.error !== null)]];
-  });
-  const refused = "1: the certificate's files as they are now cannot be used.";
-  sheet.gauge("certificate_files_refused", refused, faults);
+  const certified = listeners.flatMap(({ name, certificate }) =>
+    certificate === null ? [] : [{ labels: { listener: name }, ...certificate }],
+  );
+  sheet.gauge(
+    "certificate_not_after_seconds",
+    "When the listener's certificate ends, in seconds since the Unix epoch.",
+    certified.map(({ labels, notAfterMs }) => [labels, notAfterMs / 1000]),
+  );
+  sheet.gauge(
+    "certificate_files_refused",
+    "1: the certificate's files as they are now cannot be used.",
+    certified.map(({ labels, error }) => [labels, flag(error !== null)]),
+  );
 }
 
 function accessPart(

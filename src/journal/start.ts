@@ -53,13 +53,13 @@ export async function openStore(
   format = FORMAT,
 ): Promise<Opened> {
   const openSound = () => openIn(store, newId, format, tools, counters);
-  const forgetStart = await countStart(store);
+  const { vain, takeBack } = await countStart(store);
   try {
-    await survive(store, tools.log);
+    await survive(store, vain, tools.log);
     return { ...(await openSound()), quarantine: null };
   } catch (error) {
     await store.close();
-    if (error instanceof FieldgateError && error.code === "ERR_STORE_LOCKED") await forgetStart();
+    if (error instanceof FieldgateError && error.code === "ERR_STORE_LOCKED") await takeBack();
     if (await relieve(error)) return { ...(await openSound()), quarantine: null };
     if (!(error instanceof StoreDamage)) throw error;
     const quarantine = await mendOrSetAside(store, error, tools.log);
@@ -67,24 +67,19 @@ export async function openStore(
   }
 }
 
-/** Counts this start as one in vain until it has come to something; returns what takes that back. */
-async function countStart(store: Store): Promise<() => Promise<void>> {
-  const vain = await vainStarts(store);
+/** Counts this start as one in vain until it has come to something. Returns how many were before it, and what takes it back. */
+async function countStart(store: Store) {
+  const vain = Number(await store.notes.get("starts")) || 0;
   const note = (starts: number) => store.notes.put("starts", Buffer.from(`${starts}`), false);
   await note(vain + 1);
-  return () => note(vain);
-}
-
-async function vainStarts(store: Store): Promise<number> {
-  return Number(await store.notes.get("starts")) || 0;
+  return { vain, takeBack: () => note(vain) };
 }
 
 /**
  * Damage may end the process that reads it, so a store that has seen several starts come to nothing is read by another process
  * first: no damage makes a gateway crash again and again.
  */
-async function survive(store: Store, log: Log): Promise<void> {
-  const vain = (await vainStarts(store)) - 1;
+async function survive(store: Store, vain: number, log: Log): Promise<void> {
   if (vain < VAIN_STARTS_MAX) return;
   log.info("the last starts came to nothing: the store is read first", { starts: vain });
   if (await store.isReadable()) return;

@@ -1,26 +1,8 @@
 import type { Clock } from "../base/clock.ts";
 import { assert } from "../base/errors.ts";
+import type { SpaceRows } from "./ports.ts";
 import type { SiteRecord, Space } from "./site-log.ts";
 import { SPACES } from "./site-log.ts";
-
-export interface CopyRows {
-  get(key: string): Promise<Uint8Array | undefined>;
-  entries(range: {
-    readonly gte?: string;
-    readonly gt?: string;
-    readonly lt?: string;
-    readonly lte?: string;
-    readonly limit?: number;
-    readonly reverse?: boolean;
-  }): AsyncIterable<readonly [key: string, value: Uint8Array]>;
-  put(key: string, value: Uint8Array): Promise<void>;
-  del(key: string): Promise<void>;
-  clear(range: {
-    readonly gte?: string;
-    readonly lt?: string;
-    readonly lte?: string;
-  }): Promise<void>;
-}
 
 /** A reference of a session's queue: its index there, and the entry of its gateway's journal. */
 export interface Reference {
@@ -48,7 +30,7 @@ const DIGITS = 14;
  *   copied/head     client → index
  */
 export class CopiedSessions {
-  readonly #rowsOf: (space: string) => CopyRows;
+  readonly #rowsOf: (space: string) => SpaceRows;
   readonly #clock: Clock;
   /** Clients with a session there. */
   readonly #clients = new Set<string>();
@@ -60,7 +42,7 @@ export class CopiedSessions {
   /** Keys that were told since all is told again; null when that is not so. */
   #told: Set<string> | null = null;
 
-  constructor(rowsOf: (space: string) => CopyRows, clock: Clock) {
+  constructor(rowsOf: (space: string) => SpaceRows, clock: Clock) {
     this.#rowsOf = rowsOf;
     this.#clock = clock;
   }
@@ -74,7 +56,7 @@ export class CopiedSessions {
     for await (const [key] of this.rows("aedes").entries(wills)) this.#wills.add(key);
   }
 
-  rows(space: Space | "queue" | "head"): CopyRows {
+  rows(space: Space | "queue" | "head"): SpaceRows {
     return this.#rowsOf(`copied/${space}`);
   }
 

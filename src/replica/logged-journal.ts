@@ -3,27 +3,13 @@ import { errorFields, FieldgateError } from "../base/errors.ts";
 import { Fifo } from "../base/fifo.ts";
 import type { Log } from "../base/log.ts";
 import type { Message } from "../mqtt/message.ts";
-import { LOG_LANE, logEntries, type SiteRecord, SPACES, type Space } from "./site-log.ts";
+import type { SpaceRows } from "./ports.ts";
+import { isSpace, LOG_LANE, logEntries, type SiteRecord, SPACES, type Space } from "./site-log.ts";
 
 interface LoggedQueue {
   readonly name: string;
   readonly headIndex: number;
   readonly tailIndex: number;
-}
-
-interface Range {
-  readonly gte?: string;
-  readonly gt?: string;
-  readonly lt?: string;
-  readonly lte?: string;
-}
-
-interface LoggedRows {
-  get(key: string): Promise<Uint8Array | undefined>;
-  entries(range: Range): AsyncIterable<readonly [key: string, value: Uint8Array]>;
-  put(key: string, value: Uint8Array): Promise<void>;
-  del(key: string): Promise<void>;
-  clear(range: Range): Promise<void>;
 }
 
 /** What is logged of a journal. */
@@ -50,7 +36,7 @@ const HEADS_EVERY_MS = 200;
  * A journal that writes into itself what other gateways must know of its sessions: which entries wait for whom, and what is
  * kept of each. See site-log.ts.
  */
-export class LoggedJournal<Queue extends LoggedQueue, Rows extends LoggedRows> {
+export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
   readonly #journal: Kept<Queue, Rows>;
   readonly #isLogged: (queue: string) => boolean;
   readonly #tools: { readonly clock: Clock; readonly log: Log };
@@ -202,11 +188,11 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends LoggedRows> {
   }
 
   async #tellQueue(name: string, queue: Queue, tailIndex: number): Promise<void> {
-    const { read } = queue as unknown as ReadableQueue;
+    const readable = queue as unknown as ReadableQueue;
     this.#say(["head", name, queue.headIndex]);
     this.#open.set(name, { queue, head: queue.headIndex });
     for (let after = queue.headIndex; after < tailIndex; ) {
-      const found = await read.call(queue, after, { messagesMax: 1024, bytesMax: 2 ** 20 });
+      const found = await readable.read(after, { messagesMax: 1024, bytesMax: 2 ** 20 });
       if (found.length === 0 || this.#open.get(name)?.queue !== queue) return;
       let run: { first: number; seqs: number[] } | null = null;
       for (const { index, entry } of found.filter((one) => one.index <= tailIndex)) {
@@ -288,7 +274,7 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends LoggedRows> {
   }
 
   #logged(space: Space, rows: Rows): Rows {
-    const logged: LoggedRows = {
+    const logged: SpaceRows = {
       get: (key) => rows.get(key),
       entries: (range) => rows.entries(range),
       put: (key, value) => {
@@ -323,10 +309,6 @@ const LAST_KEY = "\uffff";
 
 function putRecord(space: Space, key: string, value: Uint8Array): SiteRecord {
   return ["put", space, key, Buffer.from(value).toString("base64")];
-}
-
-function isSpace(space: string): space is Space {
-  return SPACES.some((one) => one === space);
 }
 
 function copyOf({ topic, payload, qos, retain }: Message): Message {

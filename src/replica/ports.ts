@@ -1,7 +1,6 @@
 import type { FieldgateError } from "../base/errors.ts";
 import type { Watchable } from "../base/watchable.ts";
 import type { Message } from "../mqtt/message.ts";
-import type { CopyRows } from "./copied-sessions.ts";
 
 /** What replication needs of others. gateway.ts introduces them. */
 
@@ -23,6 +22,24 @@ export interface StoredBlock {
   /** That of its last entry. */
   readonly seq: number;
   readonly value: Buffer;
+}
+
+interface RowRange {
+  readonly gte?: string;
+  readonly gt?: string;
+  readonly lt?: string;
+  readonly lte?: string;
+  readonly limit?: number;
+  readonly reverse?: boolean;
+}
+
+/** Rows of one space of a journal; see journal/journal.ts for what each call promises. */
+export interface SpaceRows {
+  get(key: string): Promise<Uint8Array | undefined>;
+  entries(range: RowRange): AsyncIterable<readonly [key: string, value: Uint8Array]>;
+  put(key: string, value: Uint8Array): Promise<void>;
+  del(key: string): Promise<void>;
+  clear(range: RowRange): Promise<void>;
 }
 
 /** A journal of this gateway, or its copy of another one's. */
@@ -48,7 +65,7 @@ export interface CopiedJournal {
 export interface FedJournal
   extends Pick<CopiedJournal, "id" | "durableSeq" | "onCommit" | "cursor"> {
   committed(): Promise<void>;
-  rows(space: string): CopyRows;
+  rows(space: string): SpaceRows;
   read(
     afterSeq: number,
     limits: { readonly messagesMax: number; readonly bytesMax: number },

@@ -1,6 +1,7 @@
 import { Fifo } from "../base/fifo.ts";
 import type { Message } from "../mqtt/message.ts";
-import { SPACES } from "./site-log.ts";
+import type { SpaceRows } from "./ports.ts";
+import { isSpace } from "./site-log.ts";
 
 /** What is changed of a journal. */
 interface Kept<Queue, Rows> {
@@ -27,7 +28,7 @@ interface Release {
  * A journal to whom entries are durable when a peer in sync has them too: whoever acknowledges by it keeps the promise of
  * `durability: safe`. So are rows that peers have a copy of; positions of queues are durable when they are on this disk.
  */
-export class SafeJournal<Queue, Rows extends SafeRows> {
+export class SafeJournal<Queue, Rows extends SpaceRows> {
   readonly #journal: Kept<Queue, Rows>;
   readonly #release: Release;
   /** What was taken, in bytes, when the journal was durable up to there. */
@@ -93,9 +94,9 @@ export class SafeJournal<Queue, Rows extends SafeRows> {
 
   rows(space: string): Rows {
     const rows = this.#journal.rows(space);
-    if (!SPACES.some((one) => one === space)) return rows;
+    if (!isSpace(space)) return rows;
     const covered = () => this.#release.covered(this.#journal.lastSeq);
-    const safe: SafeRows = {
+    const safe: SpaceRows = {
       get: (key) => rows.get(key),
       entries: (range) => rows.entries(range),
       put: (key, value) => rows.put(key, value).then(covered),
@@ -104,12 +105,4 @@ export class SafeJournal<Queue, Rows extends SafeRows> {
     };
     return safe as Rows;
   }
-}
-
-interface SafeRows {
-  get(key: string): Promise<Uint8Array | undefined>;
-  entries(range: object): AsyncIterable<readonly [key: string, value: Uint8Array]>;
-  put(key: string, value: Uint8Array): Promise<void>;
-  del(key: string): Promise<void>;
-  clear(range: object): Promise<void>;
 }

@@ -30,6 +30,10 @@ export const SPACES = [
 ] as const;
 export type Space = (typeof SPACES)[number];
 
+export function isSpace(space: string): space is Space {
+  return SPACES.some((one) => one === space);
+}
+
 /** The lane of these entries. No uplink reads it. */
 export const LOG_LANE = 14;
 /** What an entry has at most, about. */

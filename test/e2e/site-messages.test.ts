@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { it } from "node:test";
 import type { IPublishPacket } from "mqtt-packet";
-import { startEtcd } from "../support/etcd.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { SiteGateway } from "../support/site-gateway.ts";
+import { type SiteGateway, withTwoGateways } from "../support/site-gateway.ts";
 import { until } from "../support/until.ts";
 
 it("a message published at one gateway reaches subscribers at every gateway once, in order, of each QoS, and those that were away", () =>
-  withSite(async (a, b) => {
+  withTwoGateways(async (a, b) => {
     const away = await subscriber(b, "away", false);
     away.drop();
     const here = await subscriber(b, "here", true);
@@ -48,7 +44,7 @@ it("a message published at one gateway reaches subscribers at every gateway once
   }));
 
 it("retained messages are the site's: at every gateway the last one of a topic is the same, and one that is taken away is gone", () =>
-  withSite(async (a, b) => {
+  withTwoGateways(async (a, b) => {
     const atA = await RawClient.connected(a.port, { clientId: "at-a" });
     const atB = await RawClient.connected(b.port, { clientId: "at-b" });
     const retain = (client: RawClient, n: number, payload = `r ${n}`) =>
@@ -76,25 +72,6 @@ it("retained messages are the site's: at every gateway the last one of a topic i
     retain(atA, 41, "");
     await agree("");
   }));
-
-async function withSite(use: (a: SiteGateway, b: SiteGateway) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "fieldgate-messages-"));
-  const etcd = await startEtcd();
-  const options = { directory, endpoints: etcd.endpoints };
-  const [a, b] = [new SiteGateway(options, "gw-a"), new SiteGateway(options, "gw-b")];
-  try {
-    for (const gateway of [a, b]) await gateway.start();
-    await until("in sync", async () => {
-      const all = await Promise.all([a.status(), b.status()]);
-      return all.every(({ replication }) => replication?.inSync.length === 1);
-    });
-    await use(a, b);
-  } finally {
-    for (const { program } of [a, b]) await program.kill();
-    await etcd.end();
-    await rm(directory, { recursive: true, force: true });
-  }
-}
 
 async function subscriber(gateway: SiteGateway, clientId: string, clean: boolean) {
   const client = await RawClient.connected(gateway.port, { clientId, clean });

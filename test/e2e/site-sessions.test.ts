@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { it } from "node:test";
 import type { IPublishPacket, Packet } from "mqtt-packet";
-import { startEtcd } from "../support/etcd.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { SiteGateway } from "../support/site-gateway.ts";
+import { inSync, type SiteGateway, withTwoGateways } from "../support/site-gateway.ts";
 import { until } from "../support/until.ts";
+
+/** Its etcd misses a gateway soon. */
+const withSite = (use: Parameters<typeof withTwoGateways>[0]) =>
+  withTwoGateways(use, { registrationTtlSeconds: 3 });
 
 it("a client whose gateway was killed finds its session at another one: subscriptions, every message once and in order", () =>
   withSite(async (a, b) => {
@@ -108,33 +108,11 @@ it("the will of a client whose gateway is lost is published by the site, once, a
     await took(watcher, ["will 2"]);
     await took(watcher, ["will 1"]);
     await a.start();
-    await until("a is back", async () => {
-      const all = await Promise.all([a.status(), b.status()]);
-      return all.every(({ replication }) => replication?.inSync.length === 1);
-    });
+    await inSync(a, b);
     await publish(a, "after", 1, 1);
     await took(watcher, ["after 1"]);
     assert.equal((await b.status()).replication?.counters.willsPublished, 2);
   }));
-
-async function withSite(use: (a: SiteGateway, b: SiteGateway) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "fieldgate-sessions-"));
-  const etcd = await startEtcd();
-  const options = { directory, endpoints: etcd.endpoints, cluster: { registrationTtlSeconds: 3 } };
-  const [a, b] = [new SiteGateway(options, "gw-a"), new SiteGateway(options, "gw-b")];
-  try {
-    for (const gateway of [a, b]) await gateway.start();
-    await until("in sync", async () => {
-      const all = await Promise.all([a.status(), b.status()]);
-      return all.every(({ replication }) => replication?.inSync.length === 1);
-    });
-    await use(a, b);
-  } finally {
-    for (const { program } of [a, b]) await program.kill();
-    await etcd.end();
-    await rm(directory, { recursive: true, force: true });
-  }
-}
 
 async function subscriber(gateway: SiteGateway, clientId = "mover"): Promise<RawClient> {
   const { client, connack } = await comes(gateway, clientId);

@@ -1,11 +1,14 @@
 import { execFile } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { ask } from "../../src/control/control-client.ts";
 import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { enrollGateway, initSite } from "../../src/replica/file-certificates.ts";
+import { startEtcd } from "./etcd.ts";
 import { Program } from "./program.ts";
+import { until } from "./until.ts";
 
 /** Options of the gateways of one site, for tests of the real program. */
 export interface SiteOptions {
@@ -105,6 +108,34 @@ export class SiteGateway {
   get #socket(): string {
     return join(this.#options.directory, `${this.id}.sock`);
   }
+}
+
+/** Two gateways that have copies of each other's journals, and their etcd; ended and removed when `use` is done with them. */
+export async function withTwoGateways(
+  use: (a: SiteGateway, b: SiteGateway) => Promise<void>,
+  cluster: SiteOptions["cluster"] = {},
+): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "fieldgate-two-"));
+  const etcd = await startEtcd();
+  const options = { directory, endpoints: etcd.endpoints, cluster };
+  const [a, b] = [new SiteGateway(options, "gw-a"), new SiteGateway(options, "gw-b")];
+  try {
+    for (const gateway of [a, b]) await gateway.start();
+    await inSync(a, b);
+    await use(a, b);
+  } finally {
+    for (const { program } of [a, b]) await program.kill();
+    await etcd.end();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Each has the other one for a peer that has what it acknowledges. */
+export async function inSync(a: SiteGateway, b: SiteGateway): Promise<void> {
+  await until("in sync", async () => {
+    const all = await Promise.all([a.status(), b.status()]);
+    return all.every(({ replication }) => replication?.inSync.length === 1);
+  });
 }
 
 async function certificates(directory: string, id: string) {

@@ -117,9 +117,7 @@ describe("a cloud that acknowledges wrongly", () => {
         published: (visit, packet) => acknowledge(visit, packet, refusals-- > 0 ? reasonCode : 0),
       });
       const { service, journal } = await uplinkTo(broker, { windowMax: 1 });
-      journal.append(2, "plant/a", "x");
-      journal.commit();
-      await until("delivered", () => service.status().delivered === 1);
+      await delivers({ service, journal }, 1);
       const { failures, lastError } = service.status();
       assert.equal(failures, 2);
       assert.equal(lastError?.["reasonCode"], reasonCode);
@@ -174,9 +172,7 @@ describe("a cloud that acknowledges wrongly", () => {
       },
     });
     const { service, journal } = await uplinkTo(broker, { windowMax: 10 });
-    for (let count = 0; count < 30; count++) journal.append(2, "plant/a", "x");
-    journal.commit();
-    await until("all delivered", () => service.status().delivered === 30);
+    await delivers({ service, journal }, 30);
     assert.equal(service.status().unexpected, 0);
   });
 });
@@ -211,9 +207,7 @@ describe("a cloud that grants what is of no use", () => {
           : accept(visit),
     });
     const { service, journal } = await uplinkTo(broker);
-    journal.append(2, "plant/a", "x");
-    journal.commit();
-    await until("delivered", () => service.status().delivered === 1);
+    await delivers({ service, journal }, 1);
     assert.equal(service.status().failures, 2);
     assert.match(JSON.stringify(service.status().lastError), /kept a session/);
   });
@@ -231,9 +225,7 @@ describe("a cloud that grants what is of no use", () => {
       },
     });
     const { service, journal } = await uplinkTo(broker);
-    for (let count = 0; count < 50; count++) journal.append(2, "plant/a", "x");
-    journal.commit();
-    await until("all delivered", () => service.status().delivered === 50);
+    await delivers({ service, journal }, 50);
   });
 
   it("may offer topic aliases: none is used", async () => {
@@ -241,9 +233,7 @@ describe("a cloud that grants what is of no use", () => {
       connected: (visit) => accept(visit, { topicAliasMaximum: 100 }),
     });
     const { service, journal } = await uplinkTo(broker);
-    for (let count = 0; count < 3; count++) journal.append(2, "plant/a", "x");
-    journal.commit();
-    await until("all delivered", () => service.status().delivered === 3);
+    await delivers({ service, journal }, 3);
     for (const packet of broker.published) {
       assert.equal(packet.topic, "cloud/plant/a");
       assert.equal(packet.properties?.topicAlias, undefined);
@@ -260,9 +250,7 @@ describe("a cloud that grants what is of no use", () => {
       },
     });
     const { service, journal } = await uplinkTo(broker);
-    for (let count = 0; count < 20; count++) journal.append(2, "plant/a", "x");
-    journal.commit();
-    await until("all delivered", () => service.status().delivered === 20);
+    await delivers({ service, journal }, 20);
     assert.equal(service.status().failures, 1);
   });
 });
@@ -284,9 +272,7 @@ describe("a cloud that ends it", () => {
         },
       });
       const { service, journal } = await uplinkTo(broker, { acknowledgeTimeoutMs: 60_000 });
-      journal.append(2, "plant/a", "x");
-      journal.commit();
-      await until("delivered", () => service.status().delivered === 1);
+      await delivers({ service, journal }, 1);
       const { failures, lastError } = service.status();
       assert.equal(failures, 1);
       assert.match(String(lastError?.["error"]), /ended the connection/);
@@ -308,9 +294,7 @@ describe("a cloud that ends it", () => {
       },
     });
     const { service, journal } = await uplinkTo(broker, { acknowledgeTimeoutMs: 60_000 });
-    journal.append(2, "plant/a", "x");
-    journal.commit();
-    await until("delivered", () => service.status().delivered === 1);
+    await delivers({ service, journal }, 1);
     assert.equal(service.status().failures, 1);
   });
 
@@ -381,9 +365,7 @@ async function checkLeft({ misdeed, code, says }: Misdeed): Promise<void> {
     },
   });
   const { service, journal } = await uplinkTo(broker, { acknowledgeTimeoutMs: 60_000 });
-  journal.append(2, "plant/a", "x");
-  journal.commit();
-  await until("delivered", () => service.status().delivered === 1);
+  await delivers({ service, journal }, 1);
   const { failures, lastError } = service.status();
   assert.equal(failures, 1);
   assert.match(JSON.stringify(lastError), says);
@@ -420,4 +402,14 @@ async function uplinkTo(
   });
   ends.push(() => service.stop());
   return { service, journal };
+}
+
+/** Takes so many messages in, and waits until the cloud has acknowledged them all. */
+async function delivers(
+  { service, journal }: Awaited<ReturnType<typeof uplinkTo>>,
+  messages: number,
+): Promise<void> {
+  for (let count = 0; count < messages; count++) journal.append(2, "plant/a", "x");
+  journal.commit();
+  await until("all delivered", () => service.status().delivered === messages);
 }

@@ -92,8 +92,10 @@ async function connect(spec: Omit<MeterSpec, "name" | "kind">): Promise<Line> {
   const units = Array.from({ length: spec.units ?? 1 }, (_, i) => i + 1);
   const numbers = new Map<string, number[]>(units.map((unit) => [`m/m${unit}`, []]));
   const framing = spec.transport === "modbus-tcp" ? "framing: tcp" : "framing: rtu";
+  // Noise makes a slave look silent now and then: it is asked again soon, and not after ten seconds and more.
+  const waits = spec.faults === undefined ? "" : "\n    silentFirstMs: 10\n    silentMaxMs: 40";
   const slaves = units.map((unit) => meterSlave(unit, KEYS)).join("");
-  const made = device(modbusDevice(port, slaves, framing, `baudRate: ${baudRate}`), {
+  const made = device(modbusDevice(port, slaves, framing + waits, `baudRate: ${baudRate}`), {
     clock: systemClock,
     log: silentLog,
     random: Math.random,

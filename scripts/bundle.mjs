@@ -31,7 +31,7 @@ export const program = join(DIST, "fieldgate.js");
  * The heap is kept small: a young generation grows to 32 MiB by default and keeps them, which can be said on the command line only; and an old
  * one is collected when it has grown by two fifths, not fourfold. Said before main.js, because compiled code is kept for the flags it was made with.
  */
-const ENTRY = `#!/usr/bin/env -S node --max-semi-space-size=4
+const ENTRY = `#!/usr/bin/env -S node --max-semi-space-size=2
 import * as module from "node:module";
 import { setFlagsFromString } from "node:v8";
 setFlagsFromString("--heap-growing-percent=40");

@@ -8,7 +8,7 @@ const START_MS_MAX = 20_000;
 /** The program as its first line starts it, and the package's wrapper. */
 export const PROGRAM: readonly string[] = [
   process.execPath,
-  "--max-semi-space-size=4",
+  "--max-semi-space-size=2",
   "dist/fieldgate.js",
 ];
 

@@ -1,6 +1,6 @@
 /**
- * dist/: src/ and the packages that it uses, in as few files as lazy loading allows. fieldgate.js loads main.js, which is
- * src/main.ts; what that imports lazily lies in chunks/.
+ * dist/: src/ and the packages that it uses, in as few files as lazy loading allows. fieldgate.js (bundle-entry.cjs) loads run.cjs for
+ * `run` (bundle-run.mjs), and main.mjs for all other commands, which is src/main.ts; what that imports lazily lies in chunks/.
  *
  * What stays outside and is loaded from node_modules:
  * - of classic-level what loads the native part, @serialport/bindings-cpp and koffi: native;
@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { join } from "node:path";
+import { bundleRun } from "./bundle-run.mjs";
 import { fail, root } from "./node-modules.mjs";
 
 /** What stays outside the bundle, with what it needs itself. */
@@ -19,25 +20,10 @@ export const EXTERNAL = ["classic-level", "@serialport/bindings-cpp", "koffi", "
 const LEVEL_BINDING = "classic-level/binding.js";
 const DIST = join(root, "dist");
 const STAMP = join(DIST, "built-from");
+const ENTRY = join(import.meta.dirname, "bundle-entry.cjs");
 
 /** The program: `node ${program} run --config FILE`. */
 export const program = join(DIST, "fieldgate.js");
-
-/**
- * Node 22 and later keep compiled code between runs: 10 to 20 % less time until the broker is loaded. The cache lies beside the code
- * and not, as by default, in /tmp, where another user could put code of his own into it. Where dist/ cannot be
- * written, nothing is kept.
- *
- * The heap is kept small: a young generation grows to 32 MiB by default and keeps them, which can be said on the command line only; and an old
- * one is collected when it has grown by two fifths, not fourfold. Said before main.js, because compiled code is kept for the flags it was made with.
- */
-const ENTRY = `#!/usr/bin/env -S node --max-semi-space-size=2
-import * as module from "node:module";
-import { setFlagsFromString } from "node:v8";
-setFlagsFromString("--heap-growing-percent=40");
-module.enableCompileCache?.(new URL("compile-cache", import.meta.url).pathname);
-await import("./main.js");
-`;
 
 /**
  * Builds when what is built from has changed: src/, package.json, the lock, this file. Needs node_modules. Ends the
@@ -51,31 +37,42 @@ export async function bundle() {
   }
   rmSync(DIST, { recursive: true, force: true });
   const { build } = await import("esbuild");
-  await build(options()).catch(() => fail("dist/fieldgate.js could not be built"));
-  writeFileSync(program, ENTRY);
+  const shared = options(await writtenSchema(build));
+  await Promise.all([
+    build({ ...shared, ...COMMANDS, plugins: [runElsewhere, ...shared.plugins] }),
+    bundleRun(build, shared),
+  ]).catch(() => fail("dist/fieldgate.js could not be built"));
+  writeFileSync(program, readFileSync(ENTRY, "utf8").replace("@BUILD@", hash.slice(0, 16)));
   chmodSync(program, 0o755);
+  // The modules are called .mjs.
+  writeFileSync(join(DIST, "package.json"), '{ "type": "commonjs" }\n');
   writeFileSync(STAMP, hash);
   return true;
 }
 
-function options() {
+/** What all commands but `run` are made as. */
+const COMMANDS = {
+  entryPoints: { main: join(root, "src/main.ts") },
+  outExtension: { ".js": ".mjs" },
+  chunkNames: "chunks/[name]-[hash]",
+  format: "esm",
+  // Each `await import()` becomes a chunk that is read when it is reached: a command loads only what it needs.
+  splitting: true,
+  // CommonJS packages call require() for what Node brings and for what stays outside.
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
+};
+
+function options(schema) {
   return {
-    entryPoints: { main: join(root, "src/main.ts") },
     outdir: DIST,
-    chunkNames: "chunks/[name]-[hash]",
     absWorkingDir: root,
     bundle: true,
-    format: "esm",
-    // Each `await import()` becomes a chunk that is read when it is reached: a command loads only what it needs.
-    splitting: true,
     platform: "node",
     target: "node20",
     external: [...EXTERNAL.filter((name) => name !== "classic-level"), LEVEL_BINDING],
-    plugins: [levelBinding, namedExports],
-    // CommonJS packages call require() for what Node brings and for what stays outside.
-    banner: {
-      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-    },
+    plugins: [levelBinding, schema, namedExports],
     // Names stay as they are, for stack traces and profiles. (keepNames would wrap every function, hot ones too.)
     minifySyntax: true,
     minifyWhitespace: true,
@@ -84,6 +81,32 @@ function options() {
     logLevel: "warning",
   };
 }
+
+/** The schema is the same at each start, so it is made now; what it is made with, and the time, are saved. */
+async function writtenSchema(build) {
+  const path = join(root, "src/config/schema.ts");
+  const entry = { entryPoints: [path], bundle: true, format: "esm", write: false };
+  const { outputFiles } = await build(entry);
+  const url = `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`;
+  const { configShape } = await import(url);
+  const contents = `export const configShape = JSON.parse(${JSON.stringify(JSON.stringify(configShape))});`;
+  return {
+    name: "written-schema",
+    setup({ onLoad }) {
+      onLoad({ filter: /\/src\/config\/schema\.ts$/ }, () => ({ contents }));
+    },
+  };
+}
+
+/** fieldgate.js takes run.cjs for it. */
+const runElsewhere = {
+  name: "run-elsewhere",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/cli\/run-gateway\.ts$/ }, () => ({
+      contents: 'throw new Error("fieldgate run is in run.cjs")',
+    }));
+  },
+};
 
 const levelBinding = {
   name: "level-binding",
@@ -121,7 +144,10 @@ function hashOfInputs() {
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
   const others = ["package.json", "package-lock.json"].map((name) => join(root, name));
-  for (const file of [...sources, ...others, import.meta.filename]) {
+  const scripts = ["bundle.mjs", "bundle-run.mjs", "bundle-entry.cjs"].map((name) =>
+    join(import.meta.dirname, name),
+  );
+  for (const file of [...sources, ...others, ...scripts]) {
     hash.update(`${file}\0`).update(readFileSync(file)).update("\0");
   }
   return hash.digest("hex");

@@ -1,15 +1,3 @@
-import { errorFields } from "../base/errors.ts";
-import { jsonLog, type Log } from "../base/log.ts";
-import { systemBootMs, systemClock } from "../base/system-clock.ts";
-import { withCredentials } from "../config/credentials.ts";
-import { ConfigLayers } from "../config/file-layers.ts";
-import { loadText } from "../config/yaml-load.ts";
-import { ConfigTrial } from "../control/config-trial.ts";
-import { Gateway, type GatewayTools } from "../gateway.ts";
-import { hostTimeSources } from "../health/host-time-sources.ts";
-import { openNotifySocket } from "../health/koffi-notify.ts";
-import { statusLine } from "../health/status-line.ts";
-import { type Heart, Supervision, supervisionOptions } from "../health/supervision.ts";
 import type { Command } from "./command.ts";
 
 export const command: Command = {
@@ -25,119 +13,9 @@ Exit codes: 0 ended by a signal, 2 it could not start
 `,
 
   async run({ configPath }) {
-    // What the gateway writes, the store above all, is for nobody else to read, whoever starts it.
-    process.umask(0o077);
-    const trial = new ConfigTrial(await loadText(configPath), systemClock);
-    const stop = new AbortController();
-    const ended = new Promise<NodeJS.Signals>((resolve) => {
-      for (const signal of ["SIGTERM", "SIGINT"] as const) {
-        process.on(signal, () => {
-          if (stop.signal.aborted) process.exit(1);
-          stop.abort(new Error(`ended by ${signal}`));
-          resolve(signal);
-        });
-      }
-    });
-    const watched = new Watched();
-    try {
-      while (await runOnce(configPath, { trial, ended, watched, signal: stop.signal }));
-    } finally {
-      trial.stop();
-    }
+    // Apart from what the other commands are made of: it is a script of its own (scripts/bundle-run.mjs).
+    const { runGateway } = await import("./run-gateway.ts");
+    await runGateway(configPath);
     return 0;
   },
 };
-
-interface Running {
-  readonly trial: ConfigTrial;
-  readonly ended: Promise<NodeJS.Signals>;
-  readonly watched: Watched;
-  readonly signal: AbortSignal;
-}
-
-/** One life of a gateway. Tells whether another one begins: with a configuration that is tried, or the one before it. */
-async function runOnce(path: string, { trial, ended, watched, signal }: Running): Promise<boolean> {
-  const { text, isTrying } = trial;
-  const layers = await ConfigLayers.of(text, path);
-  const config = withCredentials(layers.config, process.env["CREDENTIALS_DIRECTORY"]);
-  const clock = systemClock;
-  const write = (line: string) => process.stderr.write(line);
-  const log = jsonLog({ clock, level: () => layers.live.log.level, write });
-  if (layers.fault !== null)
-    log.error("what etcd said last is not used", errorFields(layers.fault));
-  const timeSources = hostTimeSources(systemBootMs, process.env);
-  const tools = { layers, clock, log, random: Math.random, timeSources, trial: { trial, text } };
-  const gateway = new Gateway(config, tools);
-  try {
-    await gateway.start(signal);
-  } catch (error) {
-    if (signal.aborted) return false;
-    log.error("gateway did not start", errorFields(error));
-    if (!isTrying) throw error;
-    trial.goBack(`it did not start: ${error instanceof Error ? error.message : error}`);
-    return true;
-  }
-  await watched.by(gateway, { clock, log });
-  log.info("ready", { gateway: config.gateway.id, site: config.gateway.site });
-  const why = await Promise.race([ended, trial.changed(text)]);
-  if (why === undefined) {
-    log.warn("restarting with another configuration", { ...trial.status() });
-  } else {
-    log.info("stopping", { signal: why });
-    await watched.stop();
-  }
-  await gateway.stop();
-  log.info("stopped");
-  return why === undefined;
-}
-
-/** systemd watches one process, whichever gateway lives in it: a restart within it is no stop. */
-class Watched {
-  #gateway: Gateway | null = null;
-  #supervision: Supervision | null = null;
-  readonly #listeners = new Set<() => void>();
-
-  /** From now on this gateway's life is the process's. Ready is said once. */
-  async by(gateway: Gateway, tools: Pick<GatewayTools, "clock" | "log">): Promise<void> {
-    this.#gateway = gateway;
-    for (const listener of this.#listeners) gateway.heart.onCommit(listener);
-    if (this.#supervision !== null) return;
-    const options = supervisionOptions(process.env, process.pid);
-    if (options === null) return;
-    this.#supervision = this.#supervise(options, tools);
-    await this.#supervision.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#supervision?.stop();
-  }
-
-  #supervise(
-    options: NonNullable<ReturnType<typeof supervisionOptions>>,
-    { clock, log }: { readonly clock: GatewayTools["clock"]; readonly log: Log },
-  ): Supervision {
-    return new Supervision(options, {
-      clock,
-      log: log.part("health"),
-      open: openNotifySocket,
-      heart: this.#heart(),
-      status: () => (this.#gateway === null ? "" : statusLine(this.#gateway.status())),
-    });
-  }
-
-  #heart(): Heart {
-    const gateway = () => this.#gateway as Gateway;
-    const listeners = this.#listeners;
-    return {
-      onCommit(listener) {
-        listeners.add(listener);
-        gateway().heart.onCommit(listener);
-        return () => listeners.delete(listener);
-      },
-      commit: () => gateway().heart.commit(),
-      get retryAtMs() {
-        return gateway().heart.retryAtMs;
-      },
-    };
-  }
-}

@@ -54,7 +54,7 @@ export function journalRows({ figures }: Journal): string[] {
   return [
     row("  commits", `${work}${times}${failed}`),
     row("  refused", refused),
-    row("  damage", damageOf(figures)),
+    row("  damage", `${damageOf(figures)}${unfinished(figures)}`),
   ];
 }
 
@@ -77,12 +77,20 @@ export function flashLine(flash: GatewayStatus["flash"]): string {
   return parts.filter((part) => part !== "").join(", ");
 }
 
+/** What a power cut leaves of the last write is no damage, and cannot be told from damage to it. */
+function unfinished({ logBytesDropped }: Journal["figures"]): string {
+  if (logBytesDropped === 0) return "";
+  return `; begun without the last ${count(logBytesDropped)} bytes written`;
+}
+
 function damageOf(figures: Journal["figures"]): string {
   const parts = [
     [figures.damagedBlocks, "damaged blocks"],
     [figures.missingEntries, "missing entries"],
     [figures.damagedRows, "damaged rows"],
     [figures.missingReferences, "missing references"],
+    [figures.unreadable, "unreadable reads"],
+    [figures.filesLost, "lost files"],
   ] as const;
   const found = parts.filter(([number]) => number > 0);
   return found.length === 0

@@ -31,6 +31,9 @@ export interface FigureSources {
       readonly missingEntries: number;
       readonly damagedRows: number;
       readonly missingReferences: number;
+      readonly unreadable: number;
+      readonly filesLost: number;
+      readonly logBytesDropped: number;
     };
   };
   readonly uplink: LinkFigures | null;
@@ -114,6 +117,9 @@ function journalFigures(figures: FigureSources["journal"]["figures"]) {
     "journal/damaged/rows": figures.damagedRows,
     "journal/missing/entries": figures.missingEntries,
     "journal/missing/references": figures.missingReferences,
+    "journal/damaged/reads": figures.unreadable,
+    "journal/missing/files": figures.filesLost,
+    "journal/log-bytes-dropped": figures.logBytesDropped,
   };
 }
 

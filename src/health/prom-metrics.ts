@@ -136,7 +136,14 @@ function journalPart(sheet: Sheet, figures: MetricSources["journal"]["figures"])
     [{ what: "entry" }, figures.missingEntries],
     [{ what: "row" }, figures.damagedRows],
     [{ what: "reference" }, figures.missingReferences],
+    [{ what: "read" }, figures.unreadable],
+    [{ what: "file" }, figures.filesLost],
   ]);
+  sheet.counter(
+    "journal_log_dropped_bytes",
+    "Of its newest writes that the store could not use when it was opened.",
+    figures.logBytesDropped,
+  );
 }
 
 function flashPart(sheet: Sheet, flash: FlashLife | null): void {

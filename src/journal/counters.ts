@@ -1,3 +1,5 @@
+import type { StoreDamages } from "./store.ts";
+
 /** What the journal counts since it was started. Metrics read it; nothing decides by it. */
 export interface JournalCounters {
   commits: number;
@@ -25,8 +27,8 @@ export interface JournalCounters {
   writeErrors: number;
 }
 
-/** The counters, and how long the last thousand commits took on their way to the disk; null before the first. */
-export interface JournalFigures extends JournalCounters {
+/** The counters, what the store could not give out, and how long the last thousand commits took on their way to the disk; null before the first. */
+export interface JournalFigures extends JournalCounters, Omit<StoreDamages, "wantsMending"> {
   readonly commitMsMedian: number | null;
   readonly commitMsP99: number | null;
 }

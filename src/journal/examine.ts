@@ -22,10 +22,15 @@ export interface Findings {
   readonly filesLost: number;
 }
 
-/** Reads a whole store. @param end where its journal is known to have been, of whichever id */
+/**
+ * Reads a whole store.
+ * @param end where its journal is known to have been, of whichever id
+ * @throws the reason of `signal`
+ */
 export async function examine(
   store: Store,
   end: (id: string) => Promise<EndMark | null>,
+  signal: AbortSignal,
 ): Promise<Findings> {
   const id = metaOf(await store.get(kindKey(KEY.meta)))?.id ?? null;
   const found = { entries: 0, missingEntries: 0, damagedBlocks: 0, damagedRows: 0 };
@@ -36,6 +41,7 @@ export async function examine(
   let before = Math.max(trimmedSeq, mark?.trimmed.seq ?? 0);
   let [firstSeq, lastSeq, through] = [0, 0, 0];
   for await (const [key, value] of pages(store, { gte: Buffer.alloc(1), lt: Buffer.from([255]) })) {
+    signal.throwIfAborted();
     if (key[0] !== KEY.block) {
       if (openRow(key, value) === null) found.damagedRows++;
       continue;

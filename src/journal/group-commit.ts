@@ -38,6 +38,7 @@ export class GroupCommit {
   #wantedLater = false;
   #isTiming = false;
   #timers = new AbortController();
+  readonly #killed = new AbortController();
   #life: "idle" | "running" | "stopping" | "dead" = "idle";
 
   /** @param parts.relieve is told of each failure; true when it has made room for another attempt */
@@ -141,6 +142,7 @@ export class GroupCommit {
     if (this.#life === "dead") return;
     this.#life = "dead";
     this.#timers.abort();
+    this.#killed.abort();
     this.#gathering?.reject(closed());
     this.#writing?.reject(closed());
     this.#listeners.clear();
@@ -230,7 +232,8 @@ export class GroupCommit {
     const { damage } = this.#store;
     await this.#store.close();
     // Its readers find out what is missing, by the sequences.
-    if (damage.wantsMending && !(await this.#store.mend(async () => true))) {
+    const { signal } = this.#killed;
+    if (damage.wantsMending && !(await this.#store.mend(async () => true, signal))) {
       throw new StoreDamage(
         "the store is damaged and cannot be repaired while it is in use: start the gateway again",
       );

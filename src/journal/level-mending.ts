@@ -58,13 +58,13 @@ export class Mending {
 
   /**
    * Makes the copy and repairs it. Resolves with how many of its files were lost; null when it cannot be repaired.
-   * @throws when the disk does not let it
+   * @throws when the disk does not let it, and the reason of `signal`
    */
-  async repair(): Promise<number | null> {
+  async repair(signal: AbortSignal): Promise<number | null> {
     await copyStore(this.#store, this.#copy);
     if (
-      (await inOwnProcess("repair", this.#copy)) !== 0 ||
-      (await inOwnProcess("read", this.#copy)) !== 0
+      (await inOwnProcess("repair", this.#copy, signal)) !== 0 ||
+      (await inOwnProcess("read", this.#copy, signal)) !== 0
     ) {
       // Is it the store or the disk?
       await writeProbe(this.path);
@@ -103,12 +103,15 @@ export class Mending {
 
 /**
  * What comes of opening a store and reading it from end to end; of one that does not exist yet, nothing bad.
- * @throws when it is the disk that does not let it
+ * @throws when it is the disk that does not let it, and the reason of `signal`
  */
-export async function tryReading(directory: string): Promise<"sound" | "damaged" | "locked"> {
+export async function tryReading(
+  directory: string,
+  signal: AbortSignal,
+): Promise<"sound" | "damaged" | "locked"> {
   const names = await readdir(directory).catch(() => []);
   if (!names.some((name) => IS_DATA.test(name))) return "sound";
-  const code = await inOwnProcess("read", directory);
+  const code = await inOwnProcess("read", directory, signal);
   if (code === 0) return "sound";
   if (code === LOCKED) return "locked";
   await writeProbe(directory);
@@ -132,13 +135,26 @@ async function copyStore(from: string, to: string): Promise<void> {
   }
 }
 
-async function inOwnProcess(work: keyof typeof WORK, directory: string): Promise<number | null> {
+/** The exit code. When the signal aborts, the process is gone before its reason is thrown: nobody holds the store then. */
+async function inOwnProcess(
+  work: keyof typeof WORK,
+  directory: string,
+  signal: AbortSignal,
+): Promise<number | null> {
+  signal.throwIfAborted();
   const level = createRequire(import.meta.url).resolve("classic-level");
   const script = `const [level, directory] = process.argv.slice(1);
     const { ClassicLevel } = require(level);
     (async () => { ${WORK[work]} })().catch((error) =>
       process.exit(error.cause?.code === "LEVEL_LOCKED" ? ${LOCKED} : 1));`;
   const child = spawn(process.execPath, ["-e", script, level, directory], { stdio: "ignore" });
-  const [code] = await once(child, "exit");
-  return code;
+  const end = () => void child.kill("SIGKILL");
+  signal.addEventListener("abort", end, { once: true });
+  try {
+    const [code] = await once(child, "exit");
+    signal.throwIfAborted();
+    return code;
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
 }

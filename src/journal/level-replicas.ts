@@ -5,11 +5,13 @@ import type { Service } from "../base/service.ts";
 import { ensureDirectory, moveAside, namesIn, removeDirectory } from "./file-store.ts";
 import { type LevelJournalOptions, levelJournal } from "./level-journal.ts";
 import type { JournalTools } from "./options.ts";
+import { START_MS_MAX } from "./start.ts";
 import type { StoreJournal } from "./store-journal.ts";
 
 const ID = /^[0-9a-f]{32}$/;
 /** An entry of these replicas is never waited for by a live reader for long: less is kept in memory than of our own journal. */
 const TAIL_SHARE = 1 / 4;
+const NEVER = new AbortController().signal;
 
 /**
  * Copies of other gateways' journals, each in a store of its own: `<path>/replicas/<journal>`. A store that is damaged is set
@@ -17,6 +19,7 @@ const TAIL_SHARE = 1 / 4;
  */
 export class LevelReplicas implements Service {
   readonly name = "replicas";
+  readonly startMsMax = START_MS_MAX;
   readonly #directory: string;
   readonly #options: LevelJournalOptions;
   readonly #tools: JournalTools;
@@ -37,7 +40,7 @@ export class LevelReplicas implements Service {
       if (name.startsWith("removed-")) await removeDirectory(join(this.#directory, name));
       if (!ID.test(name)) continue;
       signal.throwIfAborted();
-      await this.open(name).catch((error) =>
+      await this.open(name, signal).catch((error) =>
         this.#tools.log.error("a replica cannot be opened", {
           journal: name,
           ...errorFields(error),
@@ -61,12 +64,12 @@ export class LevelReplicas implements Service {
    * The replica of that journal, made when it is not there.
    * @throws what a journal's start throws
    */
-  open(journal: string): Promise<StoreJournal> {
+  open(journal: string, signal = NEVER): Promise<StoreJournal> {
     const known = this.#open.get(journal);
     if (known) return Promise.resolve(known);
     const before = this.#opening.get(journal);
     if (before) return before;
-    const opening = this.#begin(journal).finally(() => this.#opening.delete(journal));
+    const opening = this.#begin(journal, signal).finally(() => this.#opening.delete(journal));
     this.#opening.set(journal, opening);
     return opening;
   }
@@ -82,12 +85,12 @@ export class LevelReplicas implements Service {
     await removeDirectory(away);
   }
 
-  async #begin(journal: string): Promise<StoreJournal> {
+  async #begin(journal: string, signal: AbortSignal): Promise<StoreJournal> {
     const path = join(this.#directory, journal);
     const { tailBytesMax = 2 ** 22 } = this.#options;
     const bounds = { tailBytesMax: tailBytesMax * TAIL_SHARE };
     const replica = levelJournal({ ...this.#options, ...bounds, path, id: journal }, this.#tools);
-    await replica.start(new AbortController().signal);
+    await replica.start(signal);
     this.#open.set(journal, replica);
     return replica;
   }

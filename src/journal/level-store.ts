@@ -108,28 +108,30 @@ export class LevelStore implements Store {
     return farSeqOf(this.#directory, choose);
   }
 
-  async isReadable(): Promise<boolean> {
-    const found = await tryReading(this.#directory);
+  async isReadable(signal: AbortSignal): Promise<boolean> {
+    const found = await tryReading(this.#directory, signal);
     if (found === "locked") throw this.#locked();
     return found === "sound";
   }
 
-  async mend(accept: (copy: Store) => Promise<boolean>): Promise<boolean> {
+  async mend(accept: (copy: Store) => Promise<boolean>, signal: AbortSignal): Promise<boolean> {
     if ((await freeBytesAt(this.#path)) < MENDING_BYTES) await this.reserve.release();
     const mending = new Mending(this.#path);
     try {
-      const lost = await mending.repair();
+      const lost = await mending.repair(signal);
       if (lost === null) return false;
       const copy = new LevelStore(mending.path, this.#bytesMax, this.#clock);
       copy.damage.filesLost = lost;
       await copy.open();
       const isAccepted = await accept(copy).finally(() => copy.close());
+      signal.throwIfAborted();
       if (!isAccepted) return false;
       await mending.replace(lost > 0 ? this.#quarantine() : null);
       this.damage.filesLost += lost;
       this.damage.wantsMending = false;
       return true;
     } catch (error) {
+      signal.throwIfAborted();
       if (isLevelDamage(error) || error instanceof StoreDamage) return false;
       throw this.#explain(error);
     } finally {

@@ -31,18 +31,16 @@ import { Retention } from "./retention.ts";
 import { RowSpaces } from "./row-spaces.ts";
 import { Shedding } from "./shedding.ts";
 import { Space } from "./space.ts";
-import { beyond, type Opened, openStore } from "./start.ts";
+import { beyond, type Opened, openStore, START_MS_MAX } from "./start.ts";
 import type { Store } from "./store.ts";
 
 /** How often it is noted where the journal ends; a start has come to something when it has lasted so long. */
 const NOTE_EVERY_MS = 60_000;
 
-/** A damaged store is repaired and read from end to end before it is used, at the speed of a card: 2 GiB at 5 MB/s, twice. */
-const START_MS_MAX = 20 * 60_000;
-
 /** A journal on a store: what the implementations have in common, which is everything but the disk. */
 export class StoreJournal implements Journal, Service {
   readonly name = "journal";
+  /** A store that is damaged or under suspicion is read from end to end before it is used, at the speed of a card. */
   readonly startMsMax = START_MS_MAX;
   readonly counters: JournalCounters = newCounters();
   readonly state: Watchable<JournalState>;
@@ -60,6 +58,8 @@ export class StoreJournal implements Journal, Service {
   readonly #space: Space;
   readonly #retention: Retention;
   #opened: Opened | null = null;
+  readonly #givenUp = new AbortController();
+  #starting: Promise<void> = Promise.resolve();
   #entriesBefore = 0;
   #stopTimer: () => void = () => {};
 
@@ -117,12 +117,17 @@ export class StoreJournal implements Journal, Service {
     });
   }
 
-  async start(signal: AbortSignal): Promise<void> {
+  start(signal: AbortSignal): Promise<void> {
     assert(this.#opened === null, "a journal is started once");
+    this.#starting = this.#start(AbortSignal.any([signal, this.#givenUp.signal]));
+    return this.#starting;
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
     const newId = this.options.id ?? randomBytes(16).toString("hex");
-    const opened = await openStore(this.store, newId, this.tools, this.counters, (error) =>
-      this.#space.relieve(error),
-    );
+    const relieve = (error: unknown) => this.#space.relieve(error);
+    const { store, tools, counters } = this;
+    const opened = await openStore(store, newId, tools, counters, relieve, signal);
     this.#opened = opened;
     try {
       signal.throwIfAborted();
@@ -130,7 +135,7 @@ export class StoreJournal implements Journal, Service {
       await this.#queues.load();
       await this.#retention.load(opened.end?.trimmed);
       await this.#dating.load();
-      await this.#mendIfDamaged();
+      await this.#mendIfDamaged(signal);
       const seenSeq = Math.max(this.#cursors.highestSeq(), this.#queues.highestSeq);
       this.#appender.begin(beyond(opened.position, seenSeq));
       this.#entriesBefore = this.#appender.laneTotals.reduce((sum, total) => sum + total, 0);
@@ -156,7 +161,7 @@ export class StoreJournal implements Journal, Service {
   }
 
   /** What cannot be read of an open store is taken out: a merge of its tables would meet it and end all writes. */
-  async #mendIfDamaged(): Promise<void> {
+  async #mendIfDamaged(signal: AbortSignal): Promise<void> {
     const { damage } = this.store;
     const { log } = this.tools;
     const { logBytesDropped } = damage;
@@ -164,7 +169,7 @@ export class StoreJournal implements Journal, Service {
       log.info("the store begins without the last writes", { logBytesDropped });
     if (damage.unreadable === 0) return;
     await this.store.close();
-    const isMended = await this.store.mend(async () => true);
+    const isMended = await this.store.mend(async () => true, signal);
     await this.store.open();
     const { unreadable, filesLost } = damage;
     const what = isMended
@@ -174,6 +179,8 @@ export class StoreJournal implements Journal, Service {
   }
 
   async stop(): Promise<void> {
+    this.#givenUp.abort();
+    await this.#starting.catch(() => {});
     if (this.state.get().at === "closed") return;
     this.#stopTimer();
     this.#retention.end();
@@ -213,8 +220,12 @@ export class StoreJournal implements Journal, Service {
   /** What it counted since it was started. */
   figures(): JournalFigures {
     const { times } = this.#commit;
+    const { unreadable, filesLost, logBytesDropped } = this.store.damage;
     return {
       ...this.counters,
+      unreadable,
+      filesLost,
+      logBytesDropped,
       commitMsMedian: times.quantile(0.5),
       commitMsP99: times.quantile(0.99),
     };

@@ -16,14 +16,14 @@ export interface Store {
   farSeq(choose: () => number): Promise<number | null>;
   /**
    * True when a closed store can be read from end to end, in a process of its own: what is damaged may end the one that reads it.
-   * @throws FieldgateError ERR_STORE_LOCKED
+   * @throws FieldgateError ERR_STORE_LOCKED; the reason of `signal`, with nothing left running
    */
-  isReadable(): Promise<boolean>;
+  isReadable(signal: AbortSignal): Promise<boolean>;
   /**
    * Repairs a copy of a closed store. If `accept` says so of the copy, which is open, it takes the place of the store, durably.
-   * @throws FieldgateError ERR_STORE_OPEN when it is the disk that does not let it
+   * @throws FieldgateError ERR_STORE_OPEN when it is the disk that does not let it; the reason of `signal`, with the store as it was
    */
-  mend(accept: (copy: Store) => Promise<boolean>): Promise<boolean>;
+  mend(accept: (copy: Store) => Promise<boolean>, signal: AbortSignal): Promise<boolean>;
   /** What of an open store could not be read, and was passed over. */
   readonly damage: StoreDamages;
   /** Small files beside the store, which damage to the store does not reach. */

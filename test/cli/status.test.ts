@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { judge, screen } from "../../src/cli/status.ts";
 import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { newCounters } from "../../src/journal/counters.ts";
+import { noDamage } from "../../src/journal/store.ts";
 import { newCounters as newReplicationCounters } from "../../src/replica/counters.ts";
 import { DownLedger } from "../../src/uplink/down-ledger.ts";
 
@@ -208,9 +209,35 @@ describe("what a store has lost", () => {
     );
   });
 
+  it("is no damage when it is the end of the last write, which a power cut leaves unfinished", () => {
+    const status = healthy();
+    const figures = { ...status.journal.figures, logBytesDropped: 2048 };
+    const cut = { ...status, journal: { ...status.journal, figures } };
+    const verdict = judge(cut);
+    assert.deepEqual(verdict, FINE);
+    assert.match(
+      screen(cut, verdict),
+      /damage +none; begun without the last 2,048 bytes written$/m,
+    );
+  });
+
+  it("counts files that a repair gave up, and reads that failed", () => {
+    const status = healthy();
+    const figures = { ...status.journal.figures, unreadable: 3, filesLost: 1 };
+    const verdict = judge({ ...status, journal: { ...status.journal, figures } });
+    assert.deepEqual(verdict, {
+      exit: 1,
+      reasons: ["damage to the store: 3 unreadable reads, 1 lost files"],
+    });
+  });
+
   it("is told before the first commit and on a machine that tells nothing, too", () => {
     const status = healthy();
-    const figures = { ...newCounters(), commitMsMedian: null, commitMsP99: null };
+    const figures = {
+      ...newCounters(),
+      ...noDamage(),
+      ...{ commitMsMedian: null, commitMsP99: null },
+    };
     const bare = { ...status, flash: null, journal: { ...status.journal, figures } };
     const text = screen(bare, judge(bare));
     assert.match(text, /^ {4}commits +0 messages in 0 commits, 0 syncs$/m);
@@ -310,6 +337,7 @@ function healthy(): GatewayStatus {
       quarantine: null,
       figures: {
         ...newCounters(),
+        ...noDamage(),
         commits: 30,
         syncs: 30,
         entries: 3000,

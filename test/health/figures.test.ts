@@ -5,6 +5,7 @@ import { type FigureSources, Figures, figuresOf } from "../../src/health/figures
 import { sampleHost } from "../../src/health/host-statistics.ts";
 import { flashLife, newWear } from "../../src/health/wear.ts";
 import { newCounters } from "../../src/journal/counters.ts";
+import { noDamage } from "../../src/journal/store.ts";
 import { withBroker } from "../support/broker.ts";
 import { payloads, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -19,6 +20,7 @@ describe("figures", () => {
     assert.equal(figures.get("$SYS/host/cpu-percent"), "12.3");
     assert.equal(figures.get("$SYS/journal/commits"), "4");
     assert.equal(figures.get("$SYS/journal/commit-ms-median"), "1.3");
+    assert.equal(figures.get("$SYS/journal/log-bytes-dropped"), "512");
     assert.equal(figures.get("$SYS/flash/program-bytes-written"), "0");
     assert.equal(figures.has("$SYS/flash/device-bytes-written"), false);
     assert.equal(figures.has("$SYS/host/temperature-celsius"), false);
@@ -103,7 +105,11 @@ function sources(connections: number): FigureSources {
       lastSeq: 7,
       durableSeq: 6,
       storeBytes: 1000,
-      figures: { ...newCounters(), commits: 4, commitMsMedian: 1.26, commitMsP99: null },
+      figures: {
+        ...newCounters(),
+        ...{ ...noDamage(), logBytesDropped: 512 },
+        ...{ commits: 4, commitMsMedian: 1.26, commitMsP99: null },
+      },
     },
     flash: flashLife(newWear(COUNTS, 0), null),
     uplink: null,

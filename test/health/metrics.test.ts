@@ -20,6 +20,8 @@ describe("metrics", () => {
       `fieldgate_journal_commits_total{${labels}} 7`,
       `fieldgate_journal_commit_seconds{quantile="0.5",${labels}} 0.0015`,
       `fieldgate_journal_damaged_total{what="entry",${labels}} 3`,
+      `fieldgate_journal_damaged_total{what="file",${labels}} 2`,
+      `fieldgate_journal_log_dropped_bytes_total{${labels}} 4096`,
       `fieldgate_flash_device_written_bytes_total{${labels}} 5000`,
       `fieldgate_flash_write_amplification{${labels}} 2.5`,
       `fieldgate_site_role{role="standby",${labels}} 1`,

@@ -96,6 +96,22 @@ describe(`a backup of the store (SEED=${SEED})`, () => {
     await copy.stop();
   });
 
+  it("is repaired like any store, though beside it stands where the original had come to", async () => {
+    const journal = await begin(store());
+    append(journal, "1");
+    await journal.committed();
+    const { path } = await backUp(options(), systemClock);
+    append(journal, "2");
+    await journal.stop();
+    await rm(join(store(), "journal"), { recursive: true });
+    await cp(path, join(store(), "journal"), { recursive: true });
+    await writeFile(join(store(), "journal", "CURRENT"), "damaged");
+    const copy = await begin(store());
+    assert.deepEqual([copy.quarantine, await textsOf(copy)], [null, ["1"]]);
+    assert.ok(append(copy, "3") > FAR);
+    await copy.stop();
+  });
+
   it("keeps the newest, and leaves alone what is no backup", async () => {
     const journal = await begin(store());
     await mkdir(join(folder, "backups", "mine"), { recursive: true });

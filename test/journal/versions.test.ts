@@ -15,6 +15,7 @@ import type { Change, Store } from "../../src/journal/store.ts";
 import { isCode } from "../support/journal-samples.ts";
 
 const ID = "00112233445566778899aabbccddeeff";
+const NEVER = new AbortController().signal;
 const TOOLS = { clock: systemClock, log: silentLog, random: () => 0 };
 const OLD = Buffer.from("old");
 
@@ -88,7 +89,7 @@ function versioned(version: number, from: readonly number[]): StoreFormat {
 }
 
 function open(store: Store, format: StoreFormat) {
-  return openStore(store, "f".repeat(32), TOOLS, newCounters(), async () => false, format);
+  return openStore(store, "f".repeat(32), TOOLS, newCounters(), async () => false, NEVER, format);
 }
 
 async function storeOfVersion(
@@ -105,7 +106,15 @@ async function storeOfVersion(
 }
 
 async function filled<Kind extends Store>(store: Kind, version: number): Promise<Kind> {
-  await openStore(store, ID, TOOLS, newCounters(), async () => false, versioned(version, []));
+  await openStore(
+    store,
+    ID,
+    TOOLS,
+    newCounters(),
+    async () => false,
+    NEVER,
+    versioned(version, []),
+  );
   await store.write([row(0x76, [version]), { key: kindKey(0x78), value: OLD }], true);
   await store.close();
   return store;

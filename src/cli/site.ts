@@ -1,7 +1,7 @@
 import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
-import type { HandOver } from "../site/etcd-election.ts";
+import type { HandOver } from "../site/hand-over.ts";
 import type { Command, Invocation } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
 import { askGateway, tellGateway } from "./socket.ts";

@@ -311,6 +311,11 @@ export const uplink = section(
       description: "Highest ceiling of the delay.",
       unit: "ms",
     }),
+    standbyConnected: flag({
+      default: true,
+      description:
+        "On a site with copies of journals: whether a gateway that is not primary keeps its connections to the cloud open and idle, so that it sends at once when it becomes primary. false saves the keep-alives of a metered line.",
+    }),
     stableMs: whole({
       default: 60_000,
       minimum: 0,

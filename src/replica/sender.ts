@@ -53,10 +53,14 @@ interface Suspicion {
   readonly address: string;
   readonly untilMs: number;
   readonly ended: () => void;
+  /** How often it was connected to since. */
+  asked: number;
 }
 
 /** A peer that is refused later than this after its connection broke may have been restarted meanwhile. */
 const SUSPECT_MS_MAX = 1000;
+/** While it may have ended it is asked without jitter: a process that is being killed closes its sockets one after the other. */
+const SUSPECT = { firstMs: 2, maxMs: 100 };
 /** A connection that lived for so long was a good one: the next failure is the first. */
 const STABLE_MS = 5000;
 const PAUSE_MS_MIN = 20;
@@ -181,7 +185,10 @@ export class Sender {
       this.#fail(error);
       this.#suspect(error);
       this.#nap = new AbortController();
-      const pauseMs = PAUSE_MS_MIN + fullJitter(attempt, timing, random);
+      const pauseMs =
+        this.#suspicion === null
+          ? PAUSE_MS_MIN + fullJitter(attempt, timing, random)
+          : Math.min(SUSPECT.maxMs, SUSPECT.firstMs * 2 ** this.#suspicion.asked++);
       await clock.sleep(pauseMs, this.#nap.signal).catch(() => undefined);
     }
   }
@@ -291,7 +298,7 @@ export class Sender {
     if (wasConnected) {
       const { id, address } = this.#peer;
       const untilMs = this.#tools.clock.monotonicMs() + SUSPECT_MS_MAX;
-      this.#suspicion = { address, untilMs, ended: this.#tools.broke(id) };
+      this.#suspicion = { address, untilMs, ended: this.#tools.broke(id), asked: 0 };
     }
     this.#shipment?.end();
     this.#shipment = null;

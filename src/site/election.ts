@@ -26,6 +26,8 @@ import { fenceAtMs, type Lease } from "./role.ts";
  * - When nobody stands, the last primary's lease has ended, and it was fenced before. There is doubt when etcd knows less
  *   than we do (it was wiped or restored, or never had an epoch): then someone may act under what it forgot, and nobody
  *   tries before it has stood for a whole lease's time. A lease that still stands proves that etcd was not wiped meanwhile.
+ * - A lease whose process is known to have ended (`ended`) counts as one that does not stand, before etcd has heard of it.
+ * - The epoch that is tried for goes to the disk while etcd is asked: when the answer comes, it is there already.
  * - A primary that is lost often ranks behind all others for a while (`heldUntilMs`): but with no one else it tries.
  */
 export type Phase =
@@ -71,6 +73,8 @@ export interface Election {
   readonly doubtful: boolean;
   /** When the last doubt arose. Nobody tries before a lease's time has passed since. */
   readonly doubtSinceMs: number | null;
+  /** A lease whose process has ended, whatever etcd says of it. */
+  readonly endedLease: string | null;
   /** How often an office was lost by a fault, without a stable one in between. */
   readonly flaps: number;
   readonly heldUntilMs: number;
@@ -81,7 +85,8 @@ export type ElectionEvent =
   | { readonly is: "leased"; readonly lease: Lease }
   /** Renewed, and the view that shows it standing was read after that. */
   | { readonly is: "confirmed"; readonly lease: Lease }
-  | { readonly is: "lost"; readonly lease: string }
+  /** Our lease has ended; another one's process has. */
+  | { readonly is: "lost" | "ended"; readonly lease: string }
   | { readonly is: "viewed"; readonly view: SiteView }
   | { readonly is: "kept"; readonly epoch: number }
   /** A receiver has seen that epoch from another one. */
@@ -96,6 +101,8 @@ export type ElectionAction =
       readonly epoch: number;
       readonly lease: string;
       readonly view: SiteView;
+      /** In whose place no question need be asked: its process has ended. */
+      readonly ended: string | null;
     };
 
 export interface ElectionTerms {
@@ -121,6 +128,7 @@ export function newElection(keptEpoch: number): Election {
     spentEpoch: keptEpoch,
     doubtful: false,
     doubtSinceMs: null,
+    endedLease: null,
     flaps: 0,
     heldUntilMs: Number.NEGATIVE_INFINITY,
   };
@@ -168,6 +176,8 @@ function told(
       return isNewer(event.lease, lease) ? { ...state, lease: event.lease } : state;
     case "lost":
       return lease?.id === event.lease ? { ...state, lease: null } : state;
+    case "ended":
+      return { ...state, endedLease: event.lease };
     case "viewed":
       return viewed(state, event.view, nowMs);
     case "tried":
@@ -259,7 +269,8 @@ function seeking(
   nowMs: number,
   terms: ElectionTerms,
 ): Election {
-  const { lease, view, knownEpoch, spentEpoch } = state;
+  const { lease, knownEpoch, spentEpoch } = state;
+  const view = viewWithout(state.view, state.endedLease);
   if (lease === null || view === null) return standby(state, null);
   const { holder, standing } = view;
   const isMine = holder?.lease === lease.id;
@@ -276,6 +287,12 @@ function seeking(
   const untilMs = isRanked ? phase.waits.untilMs : nowMs + skewMs();
   if (nowMs >= untilMs) return { ...state, phase: { at: "trying" } };
   return standby(state, { for: "its turn", untilMs });
+}
+
+/** As if etcd had ended that lease already. */
+function viewWithout(view: SiteView | null, lease: string | null): SiteView | null {
+  if (view === null || lease === null || !view.standing.has(lease)) return view;
+  return { ...view, standing: new Map([...view.standing].filter(([id]) => id !== lease)) };
 }
 
 /** From then on nobody acts any more under what etcd forgot. */
@@ -310,7 +327,7 @@ function actionsBetween(
   event: ElectionEvent,
 ): readonly ElectionAction[] {
   const actions: ElectionAction[] = [];
-  const { lease, phase, knownEpoch, view } = after;
+  const { lease, phase, knownEpoch, view, endedLease: ended } = after;
   if (before.lease !== null && before.lease.id !== lease?.id && event.is !== "lost") {
     actions.push({ do: "release", lease: before.lease.id });
   }
@@ -323,7 +340,8 @@ function actionsBetween(
   }
   if (knownEpoch > before.knownEpoch) actions.push({ do: "keep", epoch: knownEpoch });
   if (phase.at === "trying" && before.phase.at !== "trying" && lease !== null && view !== null) {
-    actions.push({ do: "take", epoch: knownEpoch + 1, lease: lease.id, view });
+    const epoch = knownEpoch + 1;
+    actions.push({ do: "take", epoch, lease: lease.id, view, ended }, { do: "keep", epoch });
   }
   return actions;
 }

@@ -55,10 +55,17 @@ export class EtcdBallot {
   /**
    * Tries to become primary. It succeeds only if nothing has changed since the view, we stand, and the last primary does
    * not. Its lease is asked for as well: someone may have deleted its key by hand. The view then tells what came of it.
+   * @param ended a lease whose process has ended: it is not asked for, and may stand still
    */
-  async take(epoch: number, lease: string, { holder, holderRevision }: SiteView): Promise<void> {
+  async take(
+    epoch: number,
+    lease: string,
+    { holder, holderRevision }: SiteView,
+    ended: string | null = null,
+  ): Promise<void> {
     const { etcd, keys, gateway, refresh } = this.#tools;
-    const other = holder !== null && holder.lease !== lease ? holder.lease : null;
+    const isVacant = holder === null || holder.lease === lease || holder.lease === ended;
+    const other = isVacant ? null : holder.lease;
     if (other !== null && (await etcd.leaseLives(other))) return;
     const when: Condition[] = [
       { key: keys.epoch, is: "unchanged", modRevision: holderRevision },

@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import { errorFields, FieldgateError } from "../base/errors.ts";
+import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { Watched } from "../base/watchable.ts";
@@ -16,6 +16,7 @@ import { type EpochRows, readEpoch, writeEpoch } from "./epoch-row.ts";
 import { EtcdBallot } from "./etcd-ballot.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
 import type { Etcd } from "./etcd-port.ts";
+import { type HandOver, notPrimary, refused } from "./hand-over.ts";
 import { type Candidate, ranked } from "./rank.ts";
 import type { Keys } from "./records.ts";
 import { holds, type Lease, type Role, type RoleState } from "./role.ts";
@@ -53,11 +54,6 @@ export interface ElectionCounters {
   garbage: number;
 }
 
-export interface HandOver {
-  readonly to: string;
-  readonly epoch: number;
-}
-
 /** Least time between two rounds. */
 const PAUSE_MS = 20;
 
@@ -88,6 +84,7 @@ export class EtcdElection implements Role {
   #isHurried = false;
   #isStopping = false;
   #isKeeping = false;
+  #toKeep = 0;
   #isSilent = false;
   #rounds: Promise<void> = Promise.resolve();
 
@@ -170,7 +167,7 @@ export class EtcdElection implements Role {
 
   /**
    * The connection to that gateway broke. What is returned is to be called when its process has ended: the lease that it had as
-   * primary when the connection broke is ended. One that it took later, as another process, is not.
+   * primary when the connection broke is ended, and its place is free at once. One that it took later, as another process, is not.
    */
   lost(gateway: string): () => void {
     const { view } = this.#election;
@@ -184,6 +181,7 @@ export class EtcdElection implements Role {
       this.#tools.log.warn("the primary's process has ended: its lease is ended too", {
         ...holder,
       });
+      this.#step({ is: "ended", lease: holder.lease });
       this.#track(this.#ballot.release(holder.lease));
     };
   }
@@ -283,11 +281,11 @@ export class EtcdElection implements Role {
 
   #begin(action: ElectionAction): void {
     if (action.do === "stand") this.#hurry();
-    if (action.do === "keep") this.#track(this.#keep());
+    if (action.do === "keep") this.#track(this.#keep(action.epoch));
     if (action.do === "release") this.#track(this.#ballot.release(action.lease));
     if (action.do === "take") {
-      const { epoch, lease, view } = action;
-      const tried = this.#ballot.take(epoch, lease, view);
+      const { epoch, lease, view, ended } = action;
+      const tried = this.#ballot.take(epoch, lease, view, ended);
       this.#track(tried.finally(() => this.#step({ is: "tried" })));
     }
   }
@@ -304,17 +302,19 @@ export class EtcdElection implements Role {
     this.#role.set(role);
   }
 
-  /** Writes the highest epoch seen to the disk, one at a time. What fails is tried again by the next round. */
-  async #keep(): Promise<void> {
+  /** Writes the highest epoch seen or tried for to the disk, one at a time. What fails is tried again by the next round. */
+  async #keep(wanted: number): Promise<void> {
+    this.#toKeep = Math.max(this.#toKeep, wanted);
     if (this.#isKeeping) return;
     this.#isKeeping = true;
     try {
-      while (this.#election.keptEpoch < this.#election.knownEpoch) {
-        const epoch = this.#election.knownEpoch;
+      while (this.#election.keptEpoch < this.#toKeep) {
+        const epoch = this.#toKeep;
         await writeEpoch(this.#tools.rows, epoch);
         this.#step({ is: "kept", epoch });
       }
     } catch (error) {
+      this.#toKeep = 0;
       this.counters.failures++;
       this.#tools.log.error("the epoch cannot be kept: not primary", errorFields(error));
       this.#step({ is: "unkept" });
@@ -348,7 +348,7 @@ export class EtcdElection implements Role {
   async #round(): Promise<void> {
     const { phase, lease, keptEpoch, knownEpoch } = this.#election;
     if (phase.at === "out") return;
-    if (keptEpoch < knownEpoch) this.#track(this.#keep());
+    if (keptEpoch < knownEpoch) this.#track(this.#keep(knownEpoch));
     if (lease === null) {
       const granted = await this.#ballot.stand();
       this.#step({ is: "leased", lease: granted });
@@ -385,13 +385,4 @@ function roleOf(phase: ReturnType<typeof newElection>["phase"]): RoleState {
 
 function epochOf(role: RoleState): number {
   return role.at === "standby" ? 0 : role.epoch;
-}
-
-function notPrimary(primary: { readonly gateway: string } | null): FieldgateError {
-  const who = primary === null ? "no gateway is" : `${primary.gateway} is`;
-  return refused(`this gateway is not primary: ${who}`, { primary: primary?.gateway ?? null });
-}
-
-function refused(message: string, details: Record<string, unknown>): FieldgateError {
-  return new FieldgateError("ERR_SITE_HAND_OVER", message, { details });
 }

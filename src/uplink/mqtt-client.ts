@@ -35,7 +35,7 @@ export interface MqttClientSetup extends ConnectSetup {
   readonly clock: Clock;
   readonly identity: GatewayIdentity;
   readonly journal: { readonly id: string };
-  /** Of the primary of the site; null, or left out, where there is none. */
+  /** Of the primary of the site; null, or left out, where there is none. Read with the first message of a connection. */
   readonly epoch?: () => number | null;
 }
 
@@ -56,9 +56,7 @@ export class MqttCloudClient {
   readonly #listener: MqttClientListener;
   readonly #ids = new PacketIds();
   readonly #writer: PacketWriter;
-  readonly #properties: IdentityProperties;
-  /** Null where the user properties say it, or nothing shall. */
-  readonly #envelope: IdentityEnvelope | null;
+  #identity: Identity | null = null;
   readonly #gone = new Gate();
   /** QoS 2: what the cloud has taken over and still knows. */
   readonly #released = new Set<number>();
@@ -75,11 +73,6 @@ export class MqttCloudClient {
     this.#setup = setup;
     this.#listener = listener;
     this.#writer = new PacketWriter((bytes, written) => this.#write(bytes, written));
-    const { journal, identity, protocol, options } = setup;
-    const epoch = setup.epoch?.() ?? null;
-    this.#properties = new IdentityProperties(journal.id, identity, epoch);
-    const isWrapped = protocol === "3.1.1" && options.envelope === "header";
-    this.#envelope = isWrapped ? new IdentityEnvelope(journal.id, identity, epoch) : null;
   }
 
   /** @throws what OpenSSL says of a certificate or key that it cannot read */
@@ -119,9 +112,11 @@ export class MqttCloudClient {
   send(token: number, entry: SourceEntry, to: Destination): number | DropReason {
     const { message } = entry;
     const { remoteTopic: topic, qos } = to;
-    const properties = this.#propertiesOf(entry, to.expirySeconds);
+    this.#identity ??= identityOf(this.#setup);
+    const { own, envelope } = this.#identity;
+    const properties = this.#propertiesOf(entry, to.expirySeconds, own);
     if (properties === "expired") return "expired";
-    const payload = this.#envelope?.wrap(entry) ?? message.payload;
+    const payload = envelope?.wrap(entry) ?? message.payload;
     const size = publishSize(topic, properties, payload.length);
     if (size.bytes > this.#packetBytesMax) return "packet-too-large";
     const packetId = this.#ids.take(token);
@@ -165,6 +160,7 @@ export class MqttCloudClient {
   #propertiesOf(
     entry: SourceEntry,
     expirySeconds: number | null,
+    identity: IdentityProperties,
   ): readonly Uint8Array[] | "expired" | null {
     const given = entry.message.properties ?? NO_PROPERTIES;
     const isPlain = given.length === 0 && expirySeconds === null;
@@ -173,7 +169,7 @@ export class MqttCloudClient {
       : forwardedProperties(given, ageMs(entry, this.#setup.clock), expirySeconds);
     if (forwarded === "expired") return "expired";
     if (this.#setup.protocol === "3.1.1") return null;
-    const own = this.#properties.of(entry);
+    const own = identity.of(entry);
     return isPlain ? [own] : [forwarded, own];
   }
 
@@ -289,6 +285,22 @@ export class MqttCloudClient {
   #late(signal: AbortSignal): Promise<void> {
     return this.#setup.clock.sleep(DISCONNECT_MS_MAX, signal).catch(() => undefined);
   }
+}
+
+/** What goes with every message of a connection. */
+interface Identity {
+  readonly own: IdentityProperties;
+  /** Null where the user properties say it, or nothing shall. */
+  readonly envelope: IdentityEnvelope | null;
+}
+
+function identityOf({ journal, identity, protocol, options, epoch }: MqttClientSetup): Identity {
+  const now = epoch?.() ?? null;
+  const isWrapped = protocol === "3.1.1" && options.envelope === "header";
+  return {
+    own: new IdentityProperties(journal.id, identity, now),
+    envelope: isWrapped ? new IdentityEnvelope(journal.id, identity, now) : null,
+  };
 }
 
 type Connack = Extract<Packet, { cmd: "connack" }>;

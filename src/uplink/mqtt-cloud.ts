@@ -11,7 +11,7 @@ export interface MqttCloudTools {
   readonly identity: GatewayIdentity;
   /** Whose id goes with every message; read when a connection is opened. */
   readonly journal: { readonly id: string };
-  /** Goes with every message too; read when a connection is opened. */
+  /** Goes with every message too; read with the first message of a connection. */
   readonly epoch?: () => number | null;
 }
 

@@ -37,6 +37,8 @@ export interface UplinkTools {
 
 export interface UplinkStatus extends LinkStatus {
   readonly protocol: CloudTerms["protocol"] | null;
+  /** Paused, and connected all the same: it could send at once. */
+  readonly isReady: boolean;
   readonly inflight: number;
   /** Since the start. A message that had to be sent twice counts once. */
   readonly delivered: number;
@@ -94,7 +96,11 @@ class CloudUplink implements Uplink {
   #pacer: Pacer | null = null;
   #budget: BudgetKeeper | null = null;
   #unfollow: () => void = () => {};
-  #terms: CloudTerms | null = null;
+  /** The connection that is open, carrying or kept ready. */
+  #open: { readonly connection: CloudConnection; readonly terms: CloudTerms } | null = null;
+  #isCarrying = false;
+  /** Under which it carries. */
+  #epoch: number | null = null;
 
   constructor(options: UplinkConfig, tools: UplinkTools) {
     this.#options = options;
@@ -109,7 +115,7 @@ class CloudUplink implements Uplink {
     this.#link = new LinkDriver(
       options,
       { ...tools, log: this.#log },
-      { open: (endpoint) => this.#open(endpoint), closing: () => this.#closing() },
+      { open: (endpoint) => this.#connect(endpoint), closing: () => this.#closing() },
     );
   }
 
@@ -142,21 +148,28 @@ class CloudUplink implements Uplink {
     this.#obey();
   }
 
-  /** Connected while it may send, and under one epoch only: a new one means a new connection. */
+  /**
+   * A connection carries while it may, and under one epoch only: a new one means a new connection. While it may not, one that has
+   * carried nothing is kept ready, so that the next primary sends at once.
+   */
   #obey(): void {
     const { permit, clock } = this.#tools;
     if (permit === undefined) {
       this.#link.promote();
       return;
     }
-    let epoch: number | null = null;
+    let could = false;
     const look = () => {
       const may = permit.may();
-      if (!may || permit.epoch() !== epoch) void this.#link.demote();
+      // Whoever may send from now on does not wait out what failures cost it while it might not.
+      if (may && !could && this.#link.state !== "connected") void this.#link.demote();
+      could = may;
+      if (this.#isCarrying && (!may || permit.epoch() !== this.#epoch)) void this.#link.demote();
+      if (!may && !this.#options.standbyConnected) void this.#link.demote();
+      else this.#link.promote();
       if (!may) return;
-      epoch = permit.epoch();
-      this.#link.promote();
-      this.#carrier?.wake();
+      if (this.#isCarrying) this.#carrier?.wake();
+      else this.#carry();
     };
     look();
     const unfollow = [permit.follow(look), clock.every(LOOK_EVERY_MS, look), this.#unfollow];
@@ -168,7 +181,7 @@ class CloudUplink implements Uplink {
   async stop(): Promise<void> {
     this.#unfollow();
     const carrier = this.#carrier;
-    if (carrier !== null && this.#link.state === "connected") await this.#drain(carrier);
+    if (carrier !== null && this.#isCarrying) await this.#drain(carrier);
     await this.#link.demote();
     await carrier?.stop();
     await this.#budget?.stop();
@@ -184,9 +197,13 @@ class CloudUplink implements Uplink {
       const paused = this.desk.isPaused(name as LaneName);
       return [name, { cursor: shipper?.cursorSeq ?? 0, queued, paused }];
     });
+    const link = this.#link.status();
+    const isReady = link.state === "connected" && !this.#isCarrying;
     return {
-      ...this.#link.status(),
-      protocol: this.#terms?.protocol ?? null,
+      ...link,
+      state: this.#tools.permit?.may() === false ? "paused" : link.state,
+      isReady,
+      protocol: this.#open?.terms.protocol ?? null,
       inflight: this.#carrier?.inflight ?? 0,
       delivered: this.#ledger.deliveries,
       dropped: { ...this.#ledger.drops },
@@ -220,13 +237,13 @@ class CloudUplink implements Uplink {
     return gaps;
   }
 
-  #open(endpoint: string): CloudConnection {
+  #connect(endpoint: string): CloudConnection {
     const carrier = this.#carrier;
     const connection: CloudConnection = this.#tools.cloud.open(endpoint, {
       opened: (terms) => {
-        this.#terms = terms;
+        this.#open = { connection, terms };
         this.#link.opened();
-        carrier?.begin(connection, terms);
+        this.#carry();
         this.#log.info("connected to the cloud", { endpoint: shownEndpoint(endpoint), ...terms });
       },
       acknowledged: (token) => {
@@ -243,9 +260,19 @@ class CloudUplink implements Uplink {
     return connection;
   }
 
+  /** Begins to send over the connection that is open, if there is one and it may. */
+  #carry(): void {
+    const { permit } = this.#tools;
+    if (this.#open === null || permit?.may() === false) return;
+    this.#isCarrying = true;
+    this.#epoch = permit?.epoch() ?? null;
+    this.#carrier?.begin(this.#open.connection, this.#open.terms);
+  }
+
   #closing(): void {
     this.#carrier?.end();
-    this.#terms = null;
+    this.#open = null;
+    this.#isCarrying = false;
   }
 
   async #drain(carrier: Carrier): Promise<void> {

@@ -421,6 +421,7 @@ function healthy(): GatewayStatus {
       breaker: "closed",
       endpoints: [{ endpoint: "mqtts://cloud:8883", breaker: "closed", opened: 0, failures: 0 }],
       protocol: "5",
+      isReady: false,
       attempt: 0,
       inflight: 7,
       delivered: 900,

@@ -22,18 +22,18 @@ describe("election", () => {
   it("tries when nobody stands, after its skew, and is primary once the epoch is on its disk", () => {
     check(
       "admitted@0 leased1@0 view:7/2+1@10 kept7@11 view:7/2-2+1@1000 tick@1099 tick@1100 view:8/1+1@1110 tried@1111 kept8@1120",
-      "standby +stand | standby | standby +keep7 | standby | standby?1100 | standby?1100 | trying +take8 | taking8 +keep8 | taking8 | primary8",
+      "standby +stand | standby | standby +keep7 | standby | standby?1100 | standby?1100 | trying +take8 +keep8 | taking8 +keep8 | taking8 | primary8",
     );
   });
 
   it("waits out a lease's time when etcd has no epoch yet, or a lower one than the disk", () => {
     check(
       "admitted@0 leased1@0 view:+1@10 tick@110 tick@3009 tick@3010 tick@3110",
-      "standby +stand | standby | standby~3010 | standby~3010 | standby~3010 | standby?3110 | trying +take1",
+      "standby +stand | standby | standby~3010 | standby~3010 | standby~3010 | standby?3110 | trying +take1 +keep1",
     );
     check(
       "admitted@0 leased1@0 view:5/2-2+1@10 tick@3010 tick@3110",
-      "standby +stand | standby | standby~3010 | standby?3110 | trying +take8",
+      "standby +stand | standby | standby~3010 | standby?3110 | trying +take8 +keep8",
       "",
       7,
     );
@@ -43,8 +43,23 @@ describe("election", () => {
     check("view:8/2+1@1110 tried@1111", "standby +keep8 | standby", TRYING);
   });
 
+  it("takes the place of one whose process has ended before etcd has heard of it, and no other one's", () => {
+    check(
+      "admitted@0 leased1@0 view:7/2+1@10 kept7@11 confirmed1:1000@1000 ended3@1000 ended2@1001 tick@1101 view:8/1+1@1110 kept8@1111",
+      "standby +stand | standby | standby +keep7 | standby | standby | standby | standby?1101 | trying +take8 +keep8 | taking8 +keep8 | primary8",
+    );
+  });
+
+  it("acts at once when its epoch was on the disk before etcd had answered", () => {
+    check("kept8@1101 view:8/1+1@1110", "trying | primary8 +keep8", TRYING);
+  });
+
   it("tries again when its try came to nothing", () => {
-    check("tried@1150 tick@1349 tick@1350", "standby?1350 | standby?1350 | trying +take8", TRYING);
+    check(
+      "tried@1150 tick@1349 tick@1350",
+      "standby?1350 | standby?1350 | trying +take8 +keep8",
+      TRYING,
+    );
   });
 
   it("takes an office that a lost reply has given it", () => {
@@ -85,7 +100,7 @@ describe("election", () => {
   it("does not act under an epoch again that it has left", () => {
     check(
       "passing@2000 passed@2100 tick@2101 view:9/1+1@2110 kept9@2120",
-      "passing8 | trying +take9 | trying | taking9 +keep9 | primary9",
+      "passing8 | trying +take9 +keep9 | trying | taking9 +keep9 | primary9",
       PRIMARY,
     );
   });
@@ -115,17 +130,17 @@ describe("election", () => {
   it("goes on above an epoch that a receiver has seen, after a lease's time", () => {
     check(
       "outdated20@2000 confirmed1:4000@4010 tick@4999 tick@5000 view:21/1+1@5010 kept21@5020",
-      "standby~5000 +keep20 | standby~5000 | standby~5000 | trying +take21 | taking21 +keep21 | primary21",
+      "standby~5000 +keep20 | standby~5000 | standby~5000 | trying +take21 +keep21 | taking21 +keep21 | primary21",
       PRIMARY,
     );
-    check("outdated8@2000 tick@5000", "standby~5000 | trying +take9", PRIMARY);
+    check("outdated8@2000 tick@5000", "standby~5000 | trying +take9 +keep9", PRIMARY);
     check("outdated7@2000", "primary8", PRIMARY);
   });
 
   it("waits out a lease's time when etcd was wiped, and again when it had no lease meanwhile", () => {
     check(
       "view:g1@2000 leased4@2010 view:+4g1@2020 lost4@4000 leased5@4900 view:+5g1@4910 tick@7900 tick@8400",
-      "standby +release1 +stand | standby~5010 | standby~5010 | standby +stand | standby~7900 | standby~7900 | standby?8000 | trying +take9",
+      "standby +release1 +stand | standby~5010 | standby~5010 | standby +stand | standby~7900 | standby~7900 | standby?8000 | trying +take9 +keep9",
       PRIMARY,
     );
     check(
@@ -138,7 +153,7 @@ describe("election", () => {
   it("does not believe a restored etcd that names it for an epoch long gone", () => {
     check(
       "view:9/2+1@2000 kept9@2001 view:8/1+1g1@2500 tick@5499 tick@5500 view:10/1+1g1@5510",
-      "standby +keep9 | standby | standby~5500 | standby~5500 | trying +take10 | taking10 +keep10",
+      "standby +keep9 | standby | standby~5500 | standby~5500 | trying +take10 +keep10 | taking10 +keep10",
       PRIMARY,
     );
   });
@@ -150,7 +165,7 @@ describe("election", () => {
   it("ranks last after each flap, longer each time, and tries nevertheless", () => {
     check(
       "lost1@2000 leased4@2010 view:8/1-1+4@2020 tick@2519 tick@2520 view:9/4+4@2530 kept9@2540 lost4@2600 leased5@2610 view:9/4-4+5@2620 tick@3120",
-      "standby +stand | standby | standby?2520 | standby?2520 | trying +take9 | taking9 +keep9 | primary9 | standby +stand | standby | standby?3120 | trying +take10",
+      "standby +stand | standby | standby?2520 | standby?2520 | trying +take9 +keep9 | taking9 +keep9 | primary9 | standby +stand | standby | standby?3120 | trying +take10 +keep10",
       PRIMARY,
     );
   });
@@ -221,7 +236,7 @@ function eventOf(word: string, nowMs: number): ElectionEvent {
   const sentMs = Number(sent);
   const lease = { id: number, ttlMs: 3000, sentMs, sentWallMs: sentMs };
   if (is === "leased" || is === "confirmed") return { is, lease };
-  if (is === "lost") return { is, lease: number };
+  if (is === "lost" || is === "ended") return { is, lease: number };
   if (is === "kept" || is === "outdated") return { is, epoch: Number(number) };
   return { is } as ElectionEvent;
 }

@@ -35,6 +35,7 @@ export function uplinkOptions(changes: Partial<UplinkConfig> = {}): UplinkConfig
     keepaliveSeconds: 30,
     backoffFirstMs: 20,
     backoffMaxMs: 100,
+    standbyConnected: true,
     stableMs: 60_000,
     ...changes,
   };

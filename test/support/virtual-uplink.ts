@@ -1,6 +1,7 @@
 import { silentLog } from "../../src/base/log.ts";
 import type { UplinkConfig } from "../../src/config/schema.ts";
 import type { UplinkLimits } from "../../src/uplink/limits.ts";
+import type { Permit } from "../../src/uplink/permit.ts";
 import { compileRules } from "../../src/uplink/rules.ts";
 import { uplink } from "../../src/uplink/uplink.ts";
 import { type Faults, NO_FAULTS, SimCloud, TurnClock } from "../sim/uplink-cloud.ts";
@@ -15,6 +16,7 @@ export function rig(
   limits: Partial<UplinkLimits> = {},
   faults: Faults = NO_FAULTS,
   journal = new MemorySource(weather),
+  permit?: Permit,
 ) {
   const clock = new TurnClock();
   const random = seededRandom(1);
@@ -23,7 +25,8 @@ export function rig(
   const identity = { gateway: "g", site: "s" };
   const route = compileRules(options.rules, identity);
   const tools = { clock, log: silentLog, random, journal, cloud, route, identity, limits };
-  return { service: uplink(options, tools), journal, cloud, clock };
+  const permitted = permit === undefined ? tools : { ...tools, permit };
+  return { service: uplink(options, permitted), journal, cloud, clock };
 }
 
 /** The same, started. */

@@ -4,16 +4,13 @@ import { join } from "node:path";
 import { connectAsync } from "mqtt";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { ask } from "../../src/control/control-client.ts";
-import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { levelJournal } from "../../src/journal/level-journal.ts";
 import { cursorName } from "../../src/uplink/rules.ts";
-import { startMosquitto } from "../../test/support/mosquitto.ts";
 import { PROGRAM, Program } from "../../test/support/program.ts";
-import { until } from "../../test/support/until.ts";
+import { cpuOf, type Drained } from "./drain-peers.ts";
+import { DrainReceiver } from "./drain-receiver.ts";
 
-export interface DrainedGateway {
-  readonly perSecond: number;
+export interface DrainedGateway extends Drained {
   /** Resident memory above that of the idle gateway, which has the same backlog and no cloud, at its highest. */
   readonly grownMiB: number;
   /** The part of it that is its own: without files that LevelDB maps, which the kernel takes back when it needs them. */
@@ -24,8 +21,7 @@ export interface DrainedGateway {
 
 const SETTLE_MS = 3000;
 const LOOK_MS = 50;
-/** To answer costs the gateway memory too: seldom enough that it does not count. */
-const ASK_MS = 2000;
+const DRAIN_MS_MAX = 900_000;
 const ALARM_EVERY_MS = 10;
 const ALARMS = 1000;
 const NEVER = new AbortController().signal;
@@ -35,17 +31,17 @@ export async function drainGateway(
   messages: number,
   message: { readonly topic: string; readonly payload: Uint8Array },
   windowMax: number,
+  nodeOptions: readonly string[] = [],
 ): Promise<DrainedGateway> {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-bench-"));
-  const cloud = await startMosquitto({ config: ["log_type error"] });
-  await cloud.kill();
+  const receiver = await DrainReceiver.make();
   await fill(join(directory, "store"), messages, message);
   const config = {
     gateway: { id: "gw-a", site: "plant-7" },
     store: { path: join(directory, "store") },
     listeners: [{ name: "bench", port: 0 }],
     uplink: {
-      endpoints: [`mqtt://127.0.0.1:${cloud.port}`],
+      endpoints: [`mqtt://127.0.0.1:${receiver.broker.port}`],
       rules: [{ match: "alarm/#", lane: "alarm" }, { match: "#" }],
       windowMax,
       backoffFirstMs: 50,
@@ -57,58 +53,60 @@ export async function drainGateway(
   const gateway = new Program(join(directory, "fieldgate.yaml"), [
     "/usr/bin/env",
     ...(await environmentOfUnit()),
-    ...PROGRAM,
+    ...withOptions(PROGRAM, nodeOptions),
   ]);
   try {
     const port = await gateway.start();
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const idle = await memoryOf(gateway.pid);
-    await cloud.start();
-    const status = async () =>
-      (await ask(join(directory, "control.sock"), "status")) as GatewayStatus;
-    return await measure({ status, pid: gateway.pid, idle, port, cloudPort: cloud.port });
+    await receiver.begin();
+    return await measure({ receiver, pid: gateway.pid, idle, port, messages });
   } finally {
     await gateway.kill();
-    await cloud.end();
+    await receiver.end();
     await rm(directory, { recursive: true, force: true });
   }
 }
 
+/** The first half alone, which says how fast it is; the second with alarms. */
 async function measure(run: {
-  readonly status: () => Promise<GatewayStatus>;
+  readonly receiver: DrainReceiver;
   readonly pid: number;
   readonly idle: Memory;
   readonly port: number;
-  readonly cloudPort: number;
+  readonly messages: number;
 }): Promise<DrainedGateway> {
-  const { status, pid, idle } = run;
-  await until("it drains", async () => ((await status()).uplink?.delivered ?? 0) > 0, 60_000);
-  const beganMs = performance.now();
-  const began = (await status()).uplink?.delivered ?? 0;
-  const alarms = new Alarms();
-  await alarms.start(run.port, run.cloudPort);
-  let [most, mostOwn] = [0, 0];
-  let last = { delivered: began, ms: beganMs };
-  for (let askedMs = beganMs; ; ) {
+  const { receiver, pid, idle, messages } = run;
+  const most = { total: 0, own: 0 };
+  const look = async () => {
     const { total, own } = await memoryOf(pid);
-    [most, mostOwn] = [Math.max(most, total), Math.max(mostOwn, own)];
-    const nowMs = performance.now();
-    if (nowMs - askedMs >= ASK_MS) {
-      askedMs = nowMs;
-      const { ledger, uplink } = await status();
-      if (ledger.telemetry.queued === 0) break;
-      last = { delivered: uplink?.delivered ?? 0, ms: nowMs };
+    most.total = Math.max(most.total, total);
+    most.own = Math.max(most.own, own);
+  };
+  const reaches = async (count: number) => {
+    const deadlineMs = performance.now() + DRAIN_MS_MAX;
+    while (receiver.received < count) {
+      if (performance.now() > deadlineMs) throw new Error("the gateway does not drain");
+      await look();
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
-  // Up to the last look at which something still waited: by the next one it may have had nothing to do for a while.
-  const seconds = (last.ms - beganMs) / 1000;
-  const delivered = last.delivered - began;
+  };
+  await reaches(1);
+  const first = receiver.received;
+  const used = await cpuOf(pid, receiver.broker.pid());
+  await reaches(messages / 2);
+  const [senderUs, receiverUs] = await used(receiver.received - first);
+  const perSecond = receiver.perSecond(Math.max(messages / 2, receiver.received + 1));
+  const alarms = new Alarms();
+  await alarms.start(run.port, receiver.broker.port);
+  await reaches(messages);
   const alarmMs = await alarms.stop();
   return {
-    perSecond: delivered / seconds,
-    grownMiB: (most - idle.total) / 1024,
-    grownOwnMiB: (mostOwn - idle.own) / 1024,
+    perSecond,
+    senderUs,
+    receiverUs,
+    grownMiB: (most.total - idle.total) / 1024,
+    grownOwnMiB: (most.own - idle.own) / 1024,
     alarmMs,
   };
 }
@@ -153,6 +151,13 @@ async function memoryOf(pid: number): Promise<Memory> {
   const text = await readFile(`/proc/${pid}/status`, "utf8");
   const of = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1]);
   return { total: of("VmRSS"), own: of("RssAnon") };
+}
+
+function withOptions(
+  [node = "", ...rest]: readonly string[],
+  options: readonly string[],
+): readonly string[] {
+  return [node, ...options, ...rest];
 }
 
 /** What the unit sets for every gateway that is a service. */

@@ -2,45 +2,51 @@ import type { Socket } from "node:net";
 import { connectAsync } from "mqtt";
 import { startMosquitto } from "../../test/support/mosquitto.ts";
 import { until } from "../../test/support/until.ts";
+import { cpuMs, DrainReceiver } from "./drain-receiver.ts";
 
 interface Message {
   readonly topic: string;
   readonly payload: Uint8Array;
 }
 
-/** Messages a second that a bare client of the package `mqtt` gets acknowledged by a mosquitto. */
+export interface Drained {
+  readonly perSecond: number;
+  /** Microseconds of the processor for a message: of who sends, all its threads, and of the mosquitto that receives. */
+  readonly senderUs: number;
+  readonly receiverUs: number;
+}
+
+/** A bare client of the package `mqtt` in this process. */
 export async function drainBare(
   messages: number,
   message: Message,
   windowMax: number,
-): Promise<number> {
-  const broker = await startMosquitto({ config: ["log_type error"] });
+): Promise<Drained> {
+  const receiver = await DrainReceiver.make();
   try {
-    const beganMs = performance.now();
-    await publishAll(broker.port, messages, message, windowMax);
-    return (messages / (performance.now() - beganMs)) * 1000;
+    await receiver.begin();
+    const used = await cpuOf(process.pid, receiver.broker.pid());
+    await publishAll(receiver.broker.port, messages, message, windowMax);
+    const [senderUs, receiverUs] = await used(messages);
+    return { perSecond: receiver.perSecond(messages), senderUs, receiverUs };
   } finally {
-    await broker.end();
+    await receiver.end();
   }
 }
 
-/**
- * Messages a second that mosquitto's own bridge drains from its memory to another mosquitto, which counts them: between its first
- * and its last second, so that the time to connect is not counted.
- */
+/** mosquitto's own bridge, from its memory. */
 export async function drainBridge(
   messages: number,
   message: Message,
   windowMax: number,
-): Promise<number> {
-  const cloud = await startMosquitto({ config: ["log_type error", "sys_interval 1"] });
-  await cloud.kill();
+): Promise<Drained> {
+  const receiver = await DrainReceiver.make();
   const edge = await startMosquitto({
     config: [
       "log_type error",
       `max_inflight_messages ${windowMax}`,
       "connection cloud",
-      `address 127.0.0.1:${cloud.port}`,
+      `address 127.0.0.1:${receiver.broker.port}`,
       "topic # out 1",
       "cleansession false",
       "restart_timeout 1",
@@ -51,23 +57,28 @@ export async function drainBridge(
   });
   try {
     await publishAll(edge.port, messages, message, windowMax);
-    await cloud.start();
-    const samples: Array<{ readonly ms: number; readonly count: number }> = [];
-    const watcher = await connectAsync({ host: "127.0.0.1", port: cloud.port });
-    watcher.on("message", (_topic, payload) =>
-      samples.push({ ms: performance.now(), count: Number(payload.toString()) }),
-    );
-    await watcher.subscribeAsync("$SYS/broker/publish/messages/received");
-    await until("the bridge drained", () => (samples.at(-1)?.count ?? 0) >= messages, 900_000);
-    await watcher.endAsync(true);
-    const moving = samples.filter(({ count }) => count > 0 && count < messages);
-    const [first, last] = [moving[0], moving.at(-1)];
-    if (first === undefined || last === undefined || first === last) return Number.NaN;
-    return ((last.count - first.count) / (last.ms - first.ms)) * 1000;
+    await receiver.begin();
+    const used = await cpuOf(edge.pid(), receiver.broker.pid());
+    await until("the bridge drained", () => receiver.received >= messages, 900_000);
+    const [senderUs, receiverUs] = await used(messages);
+    return { perSecond: receiver.perSecond(messages), senderUs, receiverUs };
   } finally {
     await edge.end();
-    await cloud.end();
+    await receiver.end();
   }
+}
+
+/** Of two processes: what they use from now until the returned function is called, for each of so many messages. */
+export async function cpuOf(
+  sender: number,
+  receiver: number,
+): Promise<(messages: number) => Promise<readonly [number, number]>> {
+  const [sent, received] = await Promise.all([cpuMs(sender), cpuMs(receiver)]);
+  return async (messages) => {
+    const [sentMs, receivedMs] = await Promise.all([cpuMs(sender), cpuMs(receiver)]);
+    const each = (ms: number) => (ms * 1000) / messages;
+    return [each(sentMs - sent), each(receivedMs - received)];
+  };
 }
 
 async function publishAll(

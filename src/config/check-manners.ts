@@ -5,7 +5,7 @@ import type { UplinkConfig } from "./schema.ts";
 
 /** What the uplink may send when, and how it tells of losses. */
 export function* checkManners(uplink: UplinkConfig): Generator<Finding> {
-  const { lanes, timeZone, gapTopic } = uplink;
+  const { lanes, timeZone, gapTopic, deadLetterTopic } = uplink;
   const sum = Object.values(lanes).reduce((all, lane) => all + lane.sharePercent, 0);
   if (sum > 100) {
     const paths = Object.keys(lanes).map((name) => `uplink.lanes.${name}.sharePercent`);
@@ -25,6 +25,7 @@ export function* checkManners(uplink: UplinkConfig): Generator<Finding> {
     yield { path: "uplink.timeZone", code: "pattern", message };
   }
   yield* checkTemplate(gapTopic, ["gateway", "site"], "uplink.gapTopic");
+  yield* checkTemplate(deadLetterTopic, ["gateway", "site"], "uplink.deadLetterTopic");
 }
 
 function isTimeZone(name: string): boolean {

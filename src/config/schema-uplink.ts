@@ -121,6 +121,15 @@ const manners = {
     default: "fieldgate/{site}/{gateway}/gap",
     description: "Topic of these records; {gateway} and {site} are filled in.",
   }),
+  whenRefused: choice(["drop", "dead-letter", "retry"], {
+    default: "drop",
+    description:
+      "What becomes of a message that the cloud refuses for good, by the reason codes 0x87, 0x90, 0x95 and 0x99. drop: it is given up, counted and told like any loss. dead-letter: it also leaves for deadLetterTopic, with its topic and the reason. retry: the connection is closed and it is sent again, for ever; its lane waits, and nothing is lost.",
+  }),
+  deadLetterTopic: text({
+    default: "fieldgate/{site}/{gateway}/refused",
+    description: "Topic of what was refused; {gateway} and {site} are filled in.",
+  }),
 };
 
 const breaker = section(

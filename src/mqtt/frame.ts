@@ -59,6 +59,23 @@ export class FrameReader {
     return FRAME;
   }
 
+  /**
+   * After TOO_LONG: all that has come from the header of that frame on, with `bodyStart` and `end` counted from there. The next
+   * frame begins with what is pushed next.
+   */
+  drop(): Buffer {
+    const rest = this.#chunk.subarray(this.#at);
+    let all = rest;
+    if (this.#gathered === null) {
+      this.bodyStart -= this.#at;
+      this.end -= this.#at;
+    } else all = Buffer.concat([this.#gathered.subarray(0, this.#filled), rest]);
+    this.#gathered = null;
+    this.#filled = 0;
+    this.#release();
+    return all;
+  }
+
   /** Bytes that are kept for a frame whose end has not come. */
   get gatheredBytes(): number {
     return this.#filled;

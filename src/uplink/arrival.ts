@@ -5,7 +5,8 @@ import { property, userProperty } from "./properties.ts";
 /** A message as it came from the cloud. */
 export interface Arrival {
   readonly topic: string;
-  readonly payload: Uint8Array;
+  /** Null when it was too long to be taken: it was thrown away as it came. */
+  readonly payload: Uint8Array | null;
   readonly qos: QoS;
   readonly retain: boolean;
   /** The DUP flag: an earlier attempt may have arrived [MQTT-3.3.1-1]. */

@@ -5,10 +5,11 @@ import type { Log } from "../base/log.ts";
 import { ageMs } from "../base/timepiece.ts";
 import type { BudgetKeeper } from "./budget-keeper.ts";
 import type { CloudConnection, CloudTerms, Destination, DropReason } from "./cloud.ts";
-import { GAP_TOPIC } from "./gap-topic.ts";
+import type { DeadLetters } from "./dead-letters.ts";
 import type { Gaps } from "./gaps.ts";
 import type { Ledger } from "./ledger.ts";
 import type { UplinkLimits } from "./limits.ts";
+import { isOwnTopic } from "./own-topics.ts";
 import type { Moment, Pacer } from "./pacer.ts";
 import type { Permit } from "./permit.ts";
 import { cursorName, LANES, type LaneName, type Router } from "./rules.ts";
@@ -28,8 +29,10 @@ export interface CarrierTools {
   readonly log: Log;
   readonly journal: Source;
   readonly route: Router;
-  /** Where records of losses go. */
-  readonly gapRoute: Destination & { readonly fault: string | null };
+  /** Where goes what the uplink itself tells the cloud. */
+  readonly ownRoute: (topic: string) => Destination & { readonly fault: string | null };
+  /** Null when what the cloud refuses is not kept. */
+  readonly letters: DeadLetters | null;
   /** Of the lanes, in their order; none when losses are not told. */
   readonly gaps: readonly Gaps[];
   /** Null when nothing limits what is sent. */
@@ -121,7 +124,11 @@ export class Carrier {
   }
 
   refused(token: number, reason: DropReason): void {
-    if (this.#finish(token, reason)) this.#tools.ledger.dropped(reason);
+    const { letters } = this.#tools;
+    const shipper = this.shippers[token >>> SLOT_BITS];
+    const seq = shipper?.window.seqAt(token & SLOT_MASK) ?? null;
+    if (letters === null || shipper === undefined || seq === null) this.#giveUp(token, reason);
+    else this.#await(this.#giveUpAsLetter(letters, shipper.lane, seq, token, reason));
   }
 
   /**
@@ -217,7 +224,7 @@ export class Carrier {
     const entry = shipper.peek();
     if (entry === null) return null;
     const { topic } = entry.message;
-    const route = topic === GAP_TOPIC ? this.#tools.gapRoute : this.#tools.route(topic);
+    const route = isOwnTopic(topic) ? this.#tools.ownRoute(topic) : this.#tools.route(topic);
     let outcome: number | DropReason;
     if (route === null) outcome = "unrouted";
     else if (route.fault !== null) outcome = "topic-invalid";
@@ -270,6 +277,28 @@ export class Carrier {
     this.#pauseEndsMs = Number.POSITIVE_INFINITY;
   }
 
+  #giveUp(token: number, reason: DropReason): void {
+    if (this.#finish(token, reason)) this.#tools.ledger.dropped(reason);
+  }
+
+  /** Until it is a letter it is in flight; when it cannot become one, that is, until the connection ends. */
+  async #giveUpAsLetter(
+    letters: DeadLetters,
+    lane: number,
+    seq: number,
+    token: number,
+    reason: DropReason,
+  ): Promise<void> {
+    const carriage = this.#carriage;
+    const isKept = await letters.keep(lane, seq, reason);
+    if (isKept && carriage === this.#carriage) this.#giveUp(token, reason);
+  }
+
+  #await(work: Promise<void>): void {
+    const awaited = work.finally(() => this.#reads.delete(awaited));
+    this.#reads.add(awaited);
+  }
+
   #finish(token: number, reason: DropReason | null = null): boolean {
     const shipper = this.shippers[token >>> SLOT_BITS];
     const nowMs = this.#tools.clock.monotonicMs();
@@ -290,9 +319,8 @@ export class Carrier {
         shipper.took(entries, durableSeq);
         this.wake();
       })
-      .catch((error) => this.#readFailed(shipper, error))
-      .finally(() => this.#reads.delete(read));
-    this.#reads.add(read);
+      .catch((error) => this.#readFailed(shipper, error));
+    this.#await(read);
   }
 
   #readFailed(shipper: Shipper, error: unknown): void {

@@ -78,7 +78,7 @@ export class CommandDesk {
     ledger.received++;
     const now = { wallMs: clock.wallMs(), wallIsSure: wallIsSure() };
     const command = readCommand(arrival, this.#options, subscriptions, journal.id, now);
-    const digest = digestOf(String(arrival.packetId), arrival.topic, arrival.payload);
+    const digest = digestOf(String(arrival.packetId), arrival.topic, arrival.payload ?? "");
     if (this.#isKnown(arrival, command, digest)) this.#repeated(arrival, command, line);
     else if (command.refusal !== null) this.#refuse(arrival, command, command.refusal, line);
     else this.#admit(arrival, command, digest, line);

@@ -42,9 +42,10 @@ export function readCommand(
 ): Command {
   const { properties, topic } = arrival;
   const place = subscriptions.place(topic);
-  const fits = arrival.payload.length <= options.messageBytesMax;
+  const payload = arrival.payload ?? NOTHING;
+  const fits = arrival.payload !== null && payload.length <= options.messageBytesMax;
   const wrapped = options.envelope === "json";
-  const envelope = wrapped && fits ? openEnvelope(arrival.payload) : null;
+  const envelope = wrapped && fits ? openEnvelope(payload) : null;
   const id = userValue(properties, options.identityProperty) ?? envelope?.id ?? null;
   const correlation = properties?.correlationData ?? null;
   const asked = properties?.responseTopic ?? envelope?.replyTo ?? null;
@@ -68,7 +69,7 @@ export function readCommand(
     correlation,
     message: {
       topic: localTopic,
-      payload: envelope?.payload ?? arrival.payload,
+      payload: envelope?.payload ?? payload,
       qos: arrival.qos,
       retain: arrival.retain,
       properties: wireProperties(properties),
@@ -77,6 +78,8 @@ export function readCommand(
     refusal: refusals.find((refusal) => refusal !== false) || null,
   };
 }
+
+const NOTHING = new Uint8Array(0);
 
 function tooLate(left: ReturnType<typeof leftMs>): Refusal | false {
   if (typeof left === "string") return left;

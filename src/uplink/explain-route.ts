@@ -1,6 +1,6 @@
 import type { UplinkConfig } from "../config/schema.ts";
 import { topicMatches } from "../mqtt/topic.ts";
-import { GAP_TOPIC } from "./gap-topic.ts";
+import { isOwnTopic } from "./own-topics.ts";
 import { compileRules, type GatewayIdentity, type LaneName } from "./rules.ts";
 
 /** What happens to the messages of a topic, and why. */
@@ -34,12 +34,10 @@ export function explainRoute(
   identity: GatewayIdentity,
 ): RouteExplained {
   if (uplink === undefined) return stays(topic, "no uplink is configured", []);
-  if (topic === GAP_TOPIC) {
-    return stays(
-      topic,
-      "it is the gateway's own: only its records of losses leave, to gapTopic",
-      [],
-    );
+  if (isOwnTopic(topic)) {
+    const why =
+      "it is the gateway's own: what it tells the cloud leaves, to gapTopic or deadLetterTopic";
+    return stays(topic, why, []);
   }
   const decides = uplink.rules.findIndex((rule) => topicMatches(rule.match, topic));
   const asked = decides === -1 ? uplink.rules : uplink.rules.slice(0, decides + 1);

@@ -2,7 +2,7 @@ import { added, type Counts, grown, totalOf } from "../base/counts.ts";
 import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { isoTime } from "../base/wall-time.ts";
-import { GAP_TOPIC } from "./gap-topic.ts";
+import { GAP_TOPIC } from "./own-topics.ts";
 import { cursorName, type GatewayIdentity, LANES, type LaneName } from "./rules.ts";
 import type { Source, SourceCursor, SourceRows } from "./source.ts";
 import type { Loss } from "./window.ts";

@@ -1,7 +1,7 @@
 import { totalOf } from "../base/counts.ts";
 import { FieldgateError } from "../base/errors.ts";
 import type { Carrier } from "./carrier.ts";
-import { GAP_TOPIC } from "./gap-topic.ts";
+import { GAP_TOPIC, isOwnTopic } from "./own-topics.ts";
 import type { Permit } from "./permit.ts";
 import { cursorName, LANES, type LaneName, type Router } from "./rules.ts";
 import type { Source, SourceEntry } from "./source.ts";
@@ -88,7 +88,7 @@ export class LaneDesk {
     const { entries } = read;
     if (entries.length < messagesMax && read.throughSeq < durableSeq) this.peeksCut++;
     return entries.map(({ seq, wallMs, message: { topic, payload } }) => {
-      const remoteTopic = topic === GAP_TOPIC ? null : (route(topic)?.remoteTopic ?? null);
+      const remoteTopic = isOwnTopic(topic) ? null : (route(topic)?.remoteTopic ?? null);
       return { seq, wallMs, topic, remoteTopic, payload };
     });
   }

@@ -7,6 +7,8 @@ export class Ledger {
   deliveries = 0;
   readFailures = 0;
   strays = 0;
+  /** Refusals of the cloud after which the message is sent again, because `whenRefused` says so. */
+  retries = 0;
   lastAcknowledgedMs: number | null = null;
   readonly #log: Log;
 

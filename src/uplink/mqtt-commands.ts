@@ -1,5 +1,4 @@
-import { Socket } from "node:net";
-import { connect, type IPublishPacket, type MqttClient, type Packet } from "mqtt";
+import { type IPublishPacket, MqttClient, type Packet } from "mqtt";
 import type { Clock } from "../base/clock.ts";
 import { assert, FieldgateError } from "../base/errors.ts";
 import type { DownConfig } from "../config/schema.ts";
@@ -7,8 +6,11 @@ import type { Arrival } from "./arrival.ts";
 import type { CloudSubscription, CommandListener, CommandTerms } from "./command-cloud.ts";
 import { Gate } from "./gate.ts";
 import { type ConnectSetup, clientOptions, reasonError, rebuffOf } from "./mqtt-options.ts";
+import { openSocket } from "./net-cloud-socket.ts";
+import { CloudStream } from "./net-cloud-stream.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { PacketWriter, publishSize, REMAINING_BYTES_MAX } from "./packet-writer.ts";
+import type { PublishHead } from "./passing-over.ts";
 import { property } from "./properties.ts";
 import type { Rebuff } from "./protocol.ts";
 
@@ -28,6 +30,9 @@ export interface CommandClientListener extends Omit<CommandListener, "closed"> {
  * The package acknowledges a message as soon as its one handler is done, and takes no other packet meanwhile: one command
  * a commit, and behind a full disk nothing at all. So PUBLISH and PUBREL are taken off it as they are parsed (`packetreceive`
  * comes before it looks at a packet), and acknowledged by ourselves when the disk has them. A test holds it to that.
+ *
+ * What it gathers is bounded before it sees it (net-cloud-stream.ts), and while the cloud does not read what is said to it,
+ * nothing more is read from it.
  */
 export class MqttCommandClient {
   readonly #setup: CommandClientSetup;
@@ -36,6 +41,7 @@ export class MqttCommandClient {
   readonly #writer: PacketWriter;
   readonly #gone = new Gate();
   #client: MqttClient | null = null;
+  #stream: CloudStream | null = null;
   #state: "connecting" | "accepted" | "open" | "over" = "connecting";
   /** What came with the CONNACK, before anybody could be told of it. */
   #early: (() => void)[] = [];
@@ -48,20 +54,31 @@ export class MqttCommandClient {
     this.#writer = new PacketWriter((bytes, written) => this.#write(bytes, written));
   }
 
+  /** @throws what OpenSSL says of a certificate or key that it cannot read */
   connect(): void {
-    const { clientId, down } = this.#setup;
-    const client = connect({
+    const { clientId, down, protocol, address, credentials } = this.#setup;
+    const stream = new CloudStream(openSocket(address, credentials), {
+      bytesMax: packetBytesMax(down),
+      key: "uplink.down.messageBytesMax allows",
+      takes: () => false,
+      // Under MQTT 5 the cloud was told what is too long; under 3.1.1 it would send the same command for ever.
+      ...(protocol === "5" ? {} : { passesOver: (head) => this.#passedOver(head) }),
+    });
+    stream.on("error", (error) => {
+      this.#cause ??= error;
+    });
+    this.#stream = stream;
+    const client = new MqttClient(() => stream, {
       ...clientOptions(this.#setup, this.#ids),
       clientId,
       clean: false,
-      ...(this.#setup.protocol === "5" ? { properties: sessionProperties(down) } : {}),
+      ...(protocol === "5" ? { properties: sessionProperties(down) } : {}),
     });
     this.#client = client;
-    if (client.stream instanceof Socket) client.stream.setNoDelay(true);
     client.on("packetreceive", (packet) => this.#received(packet));
     client.on("error", (error) => {
       this.#cause ??= error;
-      if (this.#state === "connecting") client.stream.destroy();
+      stream.destroy();
     });
     client.on("close", () => {
       this.#gone.open();
@@ -121,8 +138,14 @@ export class MqttCommandClient {
       await Promise.race([this.#gone.passed, timeout.catch(() => undefined)]);
       late.abort();
     }
-    client.stream.destroy();
+    this.#stream?.destroy();
     await this.#gone.passed;
+  }
+
+  #passedOver(head: PublishHead): void {
+    const { topic, qos, retain, duplicate, packetId } = head;
+    const arrival = { topic, qos, retain, duplicate, packetId, payload: null, properties: null };
+    if (this.#state !== "over") this.#tell(() => this.#listener.arrived(arrival));
   }
 
   #received(packet: Packet): void {
@@ -170,7 +193,8 @@ export class MqttCommandClient {
 
   #tell(tell: () => void): void {
     if (this.#state === "open") tell();
-    else this.#early.push(tell);
+    else if (this.#state === "accepted") this.#early.push(tell);
+    else this.#fail(tooEarly());
   }
 
   #answered(packetId: number, reasonCode: number): void {
@@ -180,15 +204,21 @@ export class MqttCommandClient {
   }
 
   #write(bytes: Uint8Array, written: () => void): void {
-    const stream = this.#client?.stream;
-    if (stream !== undefined && !stream.destroyed) stream.write(bytes, written);
+    const stream = this.#stream;
+    if (stream === null || stream.socket.destroyed) return;
+    const { socket } = stream;
+    socket.write(bytes, () => {
+      written();
+      stream.isHeld = socket.writableLength > UNREAD_BYTES_MAX;
+    });
+    if (socket.writableLength > UNREAD_BYTES_MAX) stream.isHeld = true;
   }
 
   #fail(error: FieldgateError): void {
     if (this.#state === "over") return;
     const rebuff = this.#state === "connecting" ? rebuffOf(this.#cause) : "unrelated";
     this.#state = "over";
-    this.#client?.stream.destroy();
+    this.#stream?.destroy();
     this.#listener.closed(error, rebuff);
   }
 
@@ -209,12 +239,24 @@ const ANSWERS_MAX = 1024;
 const DISCONNECT_MS_MAX = 500;
 /** Topic and properties of a command, beside its payload. */
 const HEAD_BYTES_MAX = 65_536;
+/** With more than this said and not read by the cloud, nothing more is read from it. */
+const UNREAD_BYTES_MAX = 65_536;
+
+/** Payloads may be a little too long: then the cloud is told. */
+function packetBytesMax({ messageBytesMax }: DownConfig): number {
+  return Math.min(2 * messageBytesMax + HEAD_BYTES_MAX, REMAINING_BYTES_MAX);
+}
+
+function tooEarly(): FieldgateError {
+  const message = "the cloud sent a command before it accepted the connection";
+  return new FieldgateError("ERR_UPLINK_PROTOCOL", message);
+}
 
 function sessionProperties(down: DownConfig) {
   return {
     sessionExpiryInterval: down.sessionExpirySeconds,
     receiveMaximum: down.inflightMax,
-    maximumPacketSize: 2 * down.messageBytesMax + HEAD_BYTES_MAX,
+    maximumPacketSize: packetBytesMax(down),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { FieldgateError } from "../base/errors.ts";
 import { FRAME, FrameReader, MORE, TOO_LONG } from "../mqtt/frame.ts";
+import { PassingOver, type PublishHead } from "./passing-over.ts";
 
 export interface CloudStreamOptions {
   /** The longest packet that is taken; the key of the configuration that says so. */
@@ -9,6 +10,8 @@ export interface CloudStreamOptions {
   readonly key: string;
   /** Whether a packet is dealt with, or thrown away: the package does not get to see it. */
   readonly takes: (frame: FrameReader) => boolean;
+  /** Is told of each PUBLISH that is too long, after it has come and was thrown away. Left out: such a one ends the stream. */
+  readonly passesOver?: (head: PublishHead) => void;
 }
 
 /**
@@ -19,12 +22,13 @@ export interface CloudStreamOptions {
  *
  * The package makes an object of twenty fields of each packet and a turn of the event loop for each of them, and gathers
  * packets of any announced length. What comes by the thousand is taken off here, and a longer packet than `bytesMax`, or what
- * is none, ends the stream with ERR_UPLINK_PROTOCOL.
+ * is none, ends the stream with ERR_UPLINK_PROTOCOL, unless it may be passed over.
  */
 export class CloudStream extends Duplex {
   readonly socket: Socket;
   readonly #options: CloudStreamOptions;
   readonly #frames: FrameReader;
+  #passing: PassingOver | null = null;
   #isHeld = false;
   #isFull = false;
 
@@ -41,6 +45,7 @@ export class CloudStream extends Duplex {
 
   /** While it is held nothing more is read: the other side feels it as a full line. */
   set isHeld(isHeld: boolean) {
+    if (this.#isHeld === isHeld) return;
     this.#isHeld = isHeld;
     this.#flow();
   }
@@ -83,16 +88,41 @@ export class CloudStream extends Duplex {
 
   #split(chunk: Buffer): void {
     const frames = this.#frames;
-    frames.push(chunk);
+    let more: Buffer | null = this.#passing === null ? chunk : this.#passOver(this.#passing, chunk);
+    while (more !== null) {
+      frames.push(more);
+      more = this.#next();
+    }
+  }
+
+  /** Up to the end of what has come, or to a packet that is passed over: then what lies behind it. */
+  #next(): Buffer | null {
+    const frames = this.#frames;
     while (!this.destroyed) {
       const found = frames.next();
-      if (found === MORE) return;
+      if (found === MORE) return null;
+      if (found === TOO_LONG && this.#options.passesOver !== undefined) {
+        const rest = frames.drop();
+        if (PassingOver.can(rest[0] as number))
+          return this.#passOver(new PassingOver(frames), rest);
+      }
       if (found !== FRAME) {
         this.destroy(this.#faultOf(found === TOO_LONG));
-        return;
+        return null;
       }
       if (!this.#options.takes(frames)) this.#handOn(frames);
     }
+    return null;
+  }
+
+  #passOver(passing: PassingOver, chunk: Buffer): Buffer | null {
+    const rest = passing.take(chunk);
+    this.#passing = rest === null ? passing : null;
+    if (rest === null) return null;
+    const head = passing.read();
+    if (head === null) this.destroy(this.#faultOf(false));
+    else this.#options.passesOver?.(head);
+    return this.destroyed ? null : rest;
   }
 
   #handOn({ bytes, start, end }: FrameReader): void {

@@ -60,9 +60,9 @@ export function compileRules(
   };
 }
 
-/** Where the records of losses go (gaps.ts): they do not ask the rules. */
-export function gapRoute(gapTopic: string, identity: GatewayIdentity): Omit<Route, "lane"> {
-  const remoteTopic = fillIn(gapTopic, { ...identity, topic: "" });
+/** Where goes what the uplink itself tells the cloud (own-topics.ts): it does not ask the rules. */
+export function ownRoute(template: string, identity: GatewayIdentity): Omit<Route, "lane"> {
+  const remoteTopic = fillIn(template, { ...identity, topic: "" });
   return { remoteTopic, qos: 1, expirySeconds: null, fault: topicNameError(remoteTopic) };
 }
 

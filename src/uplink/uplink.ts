@@ -7,6 +7,7 @@ import type { UplinkConfig } from "../config/schema.ts";
 import { BudgetKeeper } from "./budget-keeper.ts";
 import { Carrier } from "./carrier.ts";
 import type { Cloud, CloudConnection, CloudTerms, DropReason } from "./cloud.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import type { SrvLookup } from "./dns-endpoints.ts";
 import { shownEndpoint } from "./endpoints.ts";
 import { Gaps } from "./gaps.ts";
@@ -14,9 +15,10 @@ import { LaneDesk } from "./lane-desk.ts";
 import { Ledger } from "./ledger.ts";
 import { limitsOf, type UplinkLimits } from "./limits.ts";
 import { LinkDriver, type LinkStatus } from "./link-driver.ts";
+import { GAP_TOPIC } from "./own-topics.ts";
 import { Pacer, type PacerStatus } from "./pacer.ts";
 import type { Permit } from "./permit.ts";
-import { type GatewayIdentity, gapRoute, LANES, type LaneName, type Router } from "./rules.ts";
+import { type GatewayIdentity, LANES, type LaneName, ownRoute, type Router } from "./rules.ts";
 import type { Source } from "./source.ts";
 
 export interface UplinkTools {
@@ -43,6 +45,9 @@ export interface UplinkStatus extends LinkStatus {
   /** Since the start. A message that had to be sent twice counts once. */
   readonly delivered: number;
   readonly dropped: Readonly<Record<DropReason, number>>;
+  /** How often a message was sent again because of `whenRefused: retry`, and how many became letters. */
+  readonly retried: number;
+  readonly deadLetters: number;
   readonly readFailures: number;
   /** Packets of the cloud that nobody has asked for, thrown away. */
   readonly unexpected: number;
@@ -90,6 +95,7 @@ class CloudUplink implements Uplink {
   readonly #log: Log;
   readonly #ledger: Ledger;
   readonly #link: LinkDriver;
+  readonly #letters: DeadLetters | null;
   readonly desk: LaneDesk;
 
   #carrier: Carrier | null = null;
@@ -110,7 +116,9 @@ class CloudUplink implements Uplink {
     this.#ledger = new Ledger(this.#log);
     const { journal, route, permit = null } = tools;
     const carrier = () => this.#carrier;
-    const { peekBytesMax } = options;
+    const { peekBytesMax, whenRefused } = options;
+    const letters = whenRefused === "dead-letter";
+    this.#letters = letters ? new DeadLetters({ ...tools, log: this.#log }) : null;
     this.desk = new LaneDesk({ journal, route, carrier, permit, peekBytesMax });
     this.#link = new LinkDriver(
       options,
@@ -121,7 +129,9 @@ class CloudUplink implements Uplink {
 
   async start(): Promise<void> {
     const { clock, journal, route, identity } = this.#tools;
-    const { windowMax, acknowledgeTimeoutMs, gapTopic } = this.#options;
+    const { windowMax, acknowledgeTimeoutMs, gapTopic, deadLetterTopic } = this.#options;
+    const gapRoute = ownRoute(gapTopic, identity);
+    const letterRoute = ownRoute(deadLetterTopic, identity);
     await this.#openBudget();
     await this.desk.load();
     const gaps = await this.#openGaps();
@@ -132,8 +142,9 @@ class CloudUplink implements Uplink {
         log: this.#log,
         journal,
         route,
-        gapRoute: gapRoute(gapTopic, identity),
+        ownRoute: (topic) => (topic === GAP_TOPIC ? gapRoute : letterRoute),
         gaps,
+        letters: this.#letters,
         pacer: this.#pacer,
         budget: this.#budget,
         ledger: this.#ledger,
@@ -207,6 +218,8 @@ class CloudUplink implements Uplink {
       inflight: this.#carrier?.inflight ?? 0,
       delivered: this.#ledger.deliveries,
       dropped: { ...this.#ledger.drops },
+      retried: this.#ledger.retries,
+      deadLetters: this.#letters?.written ?? 0,
       readFailures: this.#ledger.readFailures,
       unexpected: this.#ledger.strays,
       peeksCut: this.desk.peeksCut,
@@ -251,6 +264,11 @@ class CloudUplink implements Uplink {
         carrier?.acknowledged(token);
       },
       refused: (token, reason) => {
+        if (this.#options.whenRefused === "retry") {
+          this.#ledger.retries++;
+          this.#link.failed(refusedMessage(reason));
+          return;
+        }
         this.#link.progressed(this.#tools.clock.monotonicMs());
         carrier?.refused(token, reason);
       },
@@ -281,6 +299,12 @@ class CloudUplink implements Uplink {
     await Promise.race([carrier.drain(), timeout.catch(() => undefined)]);
     late.abort();
   }
+}
+
+function refusedMessage(reason: DropReason): FieldgateError {
+  return new FieldgateError("ERR_UPLINK_REFUSED", "the cloud refuses a message", {
+    details: { reason, whenRefused: "retry" },
+  });
 }
 
 function stalled(acknowledgeTimeoutMs: number): FieldgateError {

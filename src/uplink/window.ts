@@ -1,7 +1,7 @@
 import { assert } from "../base/errors.ts";
 import { datedMs } from "../base/timepiece.ts";
 import { DROP_REASONS, type DropReason } from "./cloud.ts";
-import { GAP_TOPIC } from "./gap-topic.ts";
+import { GAP_TOPIC } from "./own-topics.ts";
 import type { SourceEntry } from "./source.ts";
 
 const FREE = 0;
@@ -82,6 +82,10 @@ export class Window {
   }
   get inflightBytes(): number {
     return this.#inflightBytes;
+  }
+  /** Of the message in flight in the slot; null when none is. */
+  seqAt(slot: number): number | null {
+    return this.#states[slot] === IN_FLIGHT ? (this.#seqs[slot] as number) : null;
   }
   /** The slot that the next message will have. */
   get nextSlot(): number {

@@ -435,6 +435,8 @@ function healthy(): GatewayStatus {
         operator: 0,
       },
       failures: 0,
+      retried: 0,
+      deadLetters: 0,
       readFailures: 0,
       unexpected: 0,
       peeksCut: 0,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
-import { GAP_TOPIC } from "../../src/uplink/gap-topic.ts";
+import { GAP_TOPIC } from "../../src/uplink/own-topics.ts";
 import { compileRules } from "../../src/uplink/rules.ts";
 import { type Uplink, uplink } from "../../src/uplink/uplink.ts";
 import { MemorySource } from "../support/memory-source.ts";

@@ -21,6 +21,8 @@ export function uplinkOptions(changes: Partial<UplinkConfig> = {}): UplinkConfig
     timeZone: "UTC",
     gapRecords: true,
     gapTopic: "cloud/gap",
+    whenRefused: "drop",
+    deadLetterTopic: "cloud/refused",
     windowMax: 256,
     inflightBytesMax: 4 * 2 ** 20,
     envelope: "none",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FieldgateError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
-import { GAP_TOPIC } from "../../src/uplink/gap-topic.ts";
+import { GAP_TOPIC } from "../../src/uplink/own-topics.ts";
 import { compileRules } from "../../src/uplink/rules.ts";
 import { uplink } from "../../src/uplink/uplink.ts";
 import { NO_FAULTS } from "../sim/uplink-cloud.ts";

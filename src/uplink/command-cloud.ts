@@ -35,6 +35,8 @@ export interface CommandConnection {
   /** Publishes at QoS 1. False when the cloud takes no packet as long as this. */
   answer(topic: string, payload: Uint8Array, correlation: Uint8Array | null): boolean;
   flush(): void;
+  /** While it is held nothing more is read: the cloud feels it as a full line. */
+  hold(isHeld: boolean): void;
   close(how: "politely" | "at once"): Promise<void>;
 }
 

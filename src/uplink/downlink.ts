@@ -50,6 +50,7 @@ export function downlink(options: UplinkConfig, down: DownConfig, tools: Downlin
 class CloudDownlink implements Downlink {
   readonly name = "downlink";
   readonly #tools: DownlinkTools;
+  readonly #inflightMax: number;
   readonly #log: Log;
   readonly #subscriptions: Subscriptions;
   readonly #ledger = new DownLedger();
@@ -64,6 +65,7 @@ class CloudDownlink implements Downlink {
   constructor(options: UplinkConfig, down: DownConfig, tools: DownlinkTools) {
     const log = tools.log.part("downlink");
     this.#tools = tools;
+    this.#inflightMax = down.inflightMax;
     this.#log = log;
     this.#subscriptions = compileSubscriptions(down.subscriptions, tools.identity);
     const subscriptions = this.#subscriptions;
@@ -125,8 +127,11 @@ class CloudDownlink implements Downlink {
     return new ReplyLine({
       connection,
       answersMax: terms.receiveMax,
+      // Under MQTT 5 it knows; under 3.1.1 nobody has told it.
+      waitingMax: this.#inflightMax,
       protocol: terms.protocol,
       answer: (answer) => this.#answer(connection, answer),
+      unanswered: ({ to }) => this.#unanswered("the cloud does not take answers", { to }),
       failed: (error) => this.#link.gaveUp(error),
     });
   }

@@ -74,7 +74,10 @@ export class EndpointBook {
   }
 
   tried(endpoint: string, nowMs: number): void {
-    this.#find(endpoint)?.breaker.tried(nowMs);
+    const known = this.#find(endpoint);
+    if (known === undefined) return;
+    known.openedMs = null;
+    known.breaker.tried(nowMs);
   }
 
   /** Connected. That is all a probe wants to know; it is no success of its own: a broker may accept and throw out. */

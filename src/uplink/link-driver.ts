@@ -80,12 +80,12 @@ export class LinkDriver {
     this.#world = world;
     const { backoffFirstMs: firstMs, backoffMaxMs: maxMs, stableMs } = options;
     this.#book = new EndpointBook(options.breaker, stableMs);
+    const heldMs = () => this.#book.waitMs(tools.clock.monotonicMs());
     this.#timing = {
-      backoffMs: (attempt) => {
-        const jitterMs = fullJitter(attempt, { firstMs, maxMs }, tools.random);
-        return Math.max(jitterMs, this.#book.waitMs(tools.clock.monotonicMs()));
-      },
+      backoffMs: (attempt) =>
+        Math.max(fullJitter(attempt, { firstMs, maxMs }, tools.random), heldMs()),
       stableMs,
+      heldMs,
     };
   }
 
@@ -133,6 +133,7 @@ export class LinkDriver {
   /** Resolves when no connection is left. */
   async demote(): Promise<void> {
     this.#step("demoted");
+    this.#endpoint = null;
     await Promise.all(this.#closing);
   }
 

@@ -9,7 +9,7 @@ import { assertNever } from "../base/errors.ts";
  *                          ▼    │                   │
  *                         waiting ◀─────────────────┘
  *
- *   demoted, in any state ──▶ paused
+ *   demoted, in any state ──▶ paused        promoted while every broker is left alone ──▶ waiting
  *
  * `attempt` counts from 1 and grows with each failure. A connection that lived for `stableMs` starts it anew: one that
  * is accepted and thrown out again keeps backing off.
@@ -27,6 +27,8 @@ export type LinkAction = "open" | "close";
 export interface LinkTiming {
   readonly backoffMs: (attempt: number) => number;
   readonly stableMs: number;
+  /** How long every broker is left alone; 0 when one may be tried. */
+  readonly heldMs: () => number;
 }
 
 /** The only way a link changes. An event that means nothing in a state leaves it as it is. */
@@ -40,7 +42,7 @@ export function nextLink(
 
   switch (link.at) {
     case "paused":
-      return event === "promoted" ? [{ at: "connecting", attempt: 1 }, ["open"]] : [link, []];
+      return event === "promoted" ? promoted(nowMs, timing) : [link, []];
 
     case "connecting":
       if (event === "opened")
@@ -61,6 +63,13 @@ export function nextLink(
     default:
       return assertNever(link);
   }
+}
+
+function promoted(nowMs: number, { heldMs }: LinkTiming): readonly [Link, readonly LinkAction[]] {
+  const leftMs = heldMs();
+  return leftMs === 0
+    ? [{ at: "connecting", attempt: 1 }, ["open"]]
+    : [{ at: "waiting", attempt: 0, retryAtMs: nowMs + leftMs }, []];
 }
 
 function demoted(link: Link): readonly [Link, readonly LinkAction[]] {

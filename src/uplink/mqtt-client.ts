@@ -80,7 +80,7 @@ export class MqttCloudClient {
     const { options, identity, address, credentials } = this.#setup;
     const clientId = options.clientId ?? `${identity.site}-${identity.gateway}`;
     const { answerBytesMax } = options;
-    const stream = new CloudStream(openSocket(address, credentials), {
+    const stream = new CloudStream((onread) => openSocket(address, credentials, onread), {
       bytesMax: answerBytesMax,
       key: "uplink.answerBytesMax",
       takes: (frame) => this.#takes(frame),

@@ -39,6 +39,7 @@ export function mqttCommandCloud(
         acknowledge: (...what) => dial.client.acknowledge(...what),
         answer: (...what) => dial.client.answer(...what),
         flush: () => dial.client.flush(),
+        hold: (isHeld) => dial.client.hold(isHeld),
         close: (how) => dial.close(how),
       };
     },

@@ -45,6 +45,7 @@ export class MqttCommandClient {
   #state: "connecting" | "accepted" | "open" | "over" = "connecting";
   /** What came with the CONNACK, before anybody could be told of it. */
   #early: (() => void)[] = [];
+  #isHeld = false;
   #cause: Error | null = null;
   #packetBytesMax = REMAINING_BYTES_MAX;
 
@@ -57,7 +58,7 @@ export class MqttCommandClient {
   /** @throws what OpenSSL says of a certificate or key that it cannot read */
   connect(): void {
     const { clientId, down, protocol, address, credentials } = this.#setup;
-    const stream = new CloudStream(openSocket(address, credentials), {
+    const stream = new CloudStream((onread) => openSocket(address, credentials, onread), {
       bytesMax: packetBytesMax(down),
       key: "uplink.down.messageBytesMax allows",
       takes: () => false,
@@ -123,6 +124,11 @@ export class MqttCommandClient {
 
   flush(): void {
     if (this.#state === "open") this.#writer.flush();
+  }
+
+  hold(isHeld: boolean): void {
+    this.#isHeld = isHeld;
+    this.#flow();
   }
 
   /** Resolves when the socket is gone. Politely: with a DISCONNECT; the session stays. */
@@ -209,9 +215,15 @@ export class MqttCommandClient {
     const { socket } = stream;
     socket.write(bytes, () => {
       written();
-      stream.isHeld = socket.writableLength > UNREAD_BYTES_MAX;
+      this.#flow();
     });
-    if (socket.writableLength > UNREAD_BYTES_MAX) stream.isHeld = true;
+    this.#flow();
+  }
+
+  #flow(): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    stream.isHeld = this.#isHeld || stream.socket.writableLength > UNREAD_BYTES_MAX;
   }
 
   #fail(error: FieldgateError): void {

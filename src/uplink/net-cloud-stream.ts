@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { OnReadOpts, Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { FieldgateError } from "../base/errors.ts";
 import { FRAME, FrameReader, MORE, TOO_LONG } from "../mqtt/frame.ts";
@@ -32,12 +32,18 @@ export class CloudStream extends Duplex {
   #isHeld = false;
   #isFull = false;
 
-  constructor(socket: Socket, options: CloudStreamOptions) {
+  /** @param open begins to connect, with what takes the bytes that come */
+  constructor(open: (onread: OnReadOpts) => Socket, options: CloudStreamOptions) {
     super({ allowHalfOpen: false });
-    this.socket = socket;
     this.#options = options;
     this.#frames = new FrameReader(options.bytesMax);
-    socket.on("data", (chunk) => this.#split(chunk));
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const callback = (count: number) => {
+      this.#split(buffer.subarray(0, count));
+      return true;
+    };
+    const socket = open({ buffer, callback });
+    this.socket = socket;
     socket.on("end", () => this.push(null));
     socket.on("error", (error) => this.destroy(error));
     socket.on("close", () => this.destroy());
@@ -138,3 +144,6 @@ export class CloudStream extends Duplex {
     return new FieldgateError("ERR_UPLINK_PROTOCOL", message, { details: { bytesMax } });
   }
 }
+
+/** Some thousand acknowledgements. */
+const READ_BYTES = 16 * 1024;

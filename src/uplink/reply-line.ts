@@ -30,9 +30,16 @@ export interface LineWorld {
   readonly connection: CommandConnection;
   /** How many answers the cloud lets be in flight. */
   readonly answersMax: number;
+  /**
+   * With more commands than this that nothing was said about, no more are read while they wait for the disk; while they wait for the
+   * cloud to take answers, the oldest goes without one: its word that it takes them would come behind what is not read.
+   */
+  readonly waitingMax: number;
   readonly protocol: "5" | "3.1.1";
   /** Hands an answer over; false when it cannot be sent at all. */
   answer(answer: Answer): boolean;
+  /** An answer that is not given: the cloud does not take those before. */
+  unanswered(answer: Answer): void;
   failed(error: FieldgateError): void;
 }
 
@@ -61,6 +68,7 @@ export class ReplyLine {
   expect(): Expected {
     const place: { reply: Reply | null; last: FieldgateError | null } = { reply: null, last: null };
     this.#expected.push(place);
+    this.#flow();
     return {
       settle: (reply) => {
         place.reply = reply;
@@ -92,20 +100,37 @@ export class ReplyLine {
       const next = this.#expected.peek();
       if (this.#ended || next === undefined || next.reply === null) break;
       const { answer = null, acknowledge = null } = next.reply;
-      if (answer !== null && this.#answersInflight >= this.#world.answersMax) break;
+      const isHeldUp = answer !== null && this.#answersInflight >= this.#world.answersMax;
+      if (isHeldUp && !this.#isFull) break;
       this.#expected.shift();
-      if (answer !== null && this.#world.answer(answer)) this.#answersInflight++;
-      if (acknowledge !== null) {
-        const { type, packetId, code } = acknowledge;
-        const sent = this.#world.protocol === "5" ? code : 0;
-        this.#world.connection.acknowledge(type, packetId, sent);
-      }
+      if (answer !== null) this.#answer(answer, isHeldUp);
+      if (acknowledge !== null) this.#acknowledge(acknowledge);
       if (next.last !== null) {
         this.#world.connection.flush();
         this.#world.failed(next.last);
         return;
       }
     }
-    if (!this.#ended) this.#world.connection.flush();
+    if (this.#ended) return;
+    this.#flow();
+    this.#world.connection.flush();
+  }
+
+  #answer(answer: Answer, isHeldUp: boolean): void {
+    if (isHeldUp) this.#world.unanswered(answer);
+    else if (this.#world.answer(answer)) this.#answersInflight++;
+  }
+
+  #acknowledge({ type, packetId, code }: NonNullable<Reply["acknowledge"]>): void {
+    const sent = this.#world.protocol === "5" ? code : 0;
+    this.#world.connection.acknowledge(type, packetId, sent);
+  }
+
+  #flow(): void {
+    this.#world.connection.hold(this.#isFull);
+  }
+
+  get #isFull(): boolean {
+    return this.#expected.length > this.#world.waitingMax;
   }
 }

@@ -28,6 +28,7 @@ export class LinkField {
   readonly #moods = new Map<string, Mood>();
   #connection: Connection | null = null;
   #isPromoted = false;
+  #isCalm = false;
   /** Failures of the link since a stable connection, and what was drawn for the pause after the last one. */
   #attempt = 0;
   #failedMs: number | null = null;
@@ -74,7 +75,7 @@ export class LinkField {
   /** Brokers change their moods; whoever decides promotes and demotes. */
   async storm(forMs: number): Promise<void> {
     this.#promote();
-    for (let nowMs = 0; nowMs < forMs; nowMs += 1000) {
+    for (let nowMs = 0; nowMs < forMs; nowMs += 2000) {
       if (this.#random() < 0.05) this.#turnMoods();
       if (this.#random() < 0.003) await this.#demote();
       if (!this.#isPromoted && this.#random() < 0.3) this.#promote();
@@ -86,6 +87,7 @@ export class LinkField {
 
   /** All brokers work: then there is a connection, as soon as backoff and breakers allow. */
   async calm(): Promise<void> {
+    this.#isCalm = true;
     for (const endpoint of this.#models.keys()) this.#moods.set(endpoint, "works");
     if (this.#connection !== null) this.#fail(this.#connection);
     if (!this.#isPromoted) this.#promote();
@@ -171,6 +173,7 @@ export class LinkField {
         this.seen.opened++;
         this.#model(connection.endpoint).opened(connection.openedMs);
         this.#driver.opened();
+        if (this.#isCalm) return;
         const livesMs =
           mood === "throws out" ? this.#random() * 5000 : this.#random() ** 2 * 400_000;
         this.#later(connection, livesMs, () => this.#fail(connection));

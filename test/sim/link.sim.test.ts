@@ -12,7 +12,7 @@ import { LinkField } from "./link-field.ts";
 const SEEDS = process.env["SIM_SEED"]
   ? [Number(process.env["SIM_SEED"])]
   : Array.from(
-      { length: process.env["FIELDGATE_TEST_LONG"] ? 20_000 : 1500 },
+      { length: process.env["FIELDGATE_TEST_LONG"] ? 5000 : 200 },
       (_, index) => index + 1,
     );
 const STORM_MS = 15 * 60_000;

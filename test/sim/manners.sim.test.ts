@@ -11,10 +11,7 @@ import { MannersField } from "./manners-field.ts";
 
 const SEEDS = process.env["SIM_SEED"]
   ? [Number(process.env["SIM_SEED"])]
-  : Array.from(
-      { length: process.env["FIELDGATE_TEST_LONG"] ? 2000 : 100 },
-      (_, index) => index + 1,
-    );
+  : Array.from({ length: process.env["FIELDGATE_TEST_LONG"] ? 1000 : 15 }, (_, index) => index + 1);
 
 it(`the uplink keeps to its limits whatever happens, and brings everything in the end, over ${SEEDS.length} seeds`, async () => {
   const sum = {

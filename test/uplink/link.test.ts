@@ -43,6 +43,14 @@ describe("uplink link", () => {
     );
   });
 
+  it("waits when promoted while every broker is left alone", () => {
+    check(
+      "promoted@0 tick@4999 tick@5000 failed@5001",
+      "waiting#0 | waiting#0 | connecting#1 +open | waiting#1 +close",
+      5000,
+    );
+  });
+
   it("starts from the first attempt when promoted again", () => {
     check(
       "promoted@0 failed@0 tick@1000 demoted@1001 promoted@1002",
@@ -52,8 +60,12 @@ describe("uplink link", () => {
 });
 
 /** Plays a script of `event@ms` words and compares the trace of states and actions. */
-function check(script: string, trace: string): void {
-  const timing = { backoffMs: (attempt: number) => 1000 * 2 ** (attempt - 1), stableMs: 60_000 };
+function check(script: string, trace: string, heldMs = 0): void {
+  const timing = {
+    backoffMs: (attempt: number) => 1000 * 2 ** (attempt - 1),
+    stableMs: 60_000,
+    heldMs: () => heldMs,
+  };
   let link: Link = { at: "paused" };
   const seen = script.split(" ").map((word) => {
     const [event, ms] = word.split("@");

@@ -99,7 +99,8 @@ async function begin(changes: Partial<UplinkConfig>) {
   const journal = new MemorySource();
   const breaker = { windowMs: 5000, failurePercent: 60, failuresMin: 1000, openMs: 50 };
   const endpoints = [cloud.broker.endpoint];
-  const service = await startUplink(journal, { endpoints, breaker, ...changes });
+  const slow = { connectTimeoutMs: 15_000, acknowledgeTimeoutMs: 15_000 };
+  const service = await startUplink(journal, { endpoints, breaker, ...slow, ...changes });
   ends.push(() => service.stop());
   return { cloud, service, journal };
 }

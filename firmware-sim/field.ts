@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { MeterBus } from "./meter-bus.ts";
 import { MqttSensor } from "./mqtt-sensor.ts";
 import { hasSocat, ptyPlug } from "./pty.ts";
-import { randomFrom, seedOf } from "./random.ts";
+import { type Random, randomFrom, seedOf } from "./random.ts";
+import { type Note, Recorder, recordedPlug } from "./recorder.ts";
+import type { RecordedSensor } from "./recording.ts";
 import type { Observed, Sensor, SensorCounts, SensorSpec } from "./sensor.ts";
 import { SerialSensor } from "./serial-sensor.ts";
 import { tcpPlug } from "./tcp.ts";
@@ -17,6 +19,8 @@ export interface FieldOptions {
   readonly directory?: string;
   /** Sees each frame as it is handed to the line. */
   readonly observe?: (seen: Observed) => void;
+  /** Keeps every byte with its time in this file, which must not be there yet. */
+  readonly record?: string;
 }
 
 /** A fleet of sensors that runs. */
@@ -25,7 +29,7 @@ export interface Field {
   /** The sensor of that name; throws when there is none. */
   sensor(name: string): Sensor;
   counts(): Readonly<Record<string, SensorCounts>>;
-  /** Resolves when nothing is left running. */
+  /** Resolves when nothing is left running. Rejects with ERR_RECORDING_WRITE when the recording is not whole. */
   stop(): Promise<void>;
 }
 
@@ -33,28 +37,22 @@ export interface Field {
 export async function startField(options: FieldOptions): Promise<Field> {
   const names = options.sensors.map((spec) => spec.name);
   if (new Set(names).size !== names.length) throw new Error("two sensors have one name");
+  const serial = (await hasSocat()) ? "pty" : "tcp";
+  const recorder = recorderFor(options, serial);
   const own = options.directory === undefined ? await mkdtemp(join(tmpdir(), "field-")) : null;
   const directory = options.directory ?? own ?? ".";
-  const serial = (await hasSocat()) ? "pty" : "tcp";
   const sensors: Sensor[] = [];
   const stop = async () => {
     await Promise.all(sensors.map((sensor) => sensor.stop()));
     if (own !== null) await rm(own, { recursive: true, force: true });
+    recorder?.end();
   };
   try {
-    for (const spec of options.sensors) {
+    for (const [i, spec] of options.sensors.entries()) {
       const random = randomFrom(seedOf(options.seed, spec.name));
       const observe = options.observe ?? (() => {});
-      const plug = async (transport: string) =>
-        transport === "pty" ? ptyPlug(join(directory, `tty-${spec.name}`)) : await tcpPlug();
-      const make = async (): Promise<Sensor> => {
-        if (spec.kind === "mqtt") return new MqttSensor(spec, random, observe);
-        const line = await plug(spec.transport ?? serial);
-        return spec.kind === "energy-meter"
-          ? new MeterBus(spec, line, random, observe)
-          : new SerialSensor(spec, line, random, observe);
-      };
-      const sensor = await make();
+      const note = recorder?.noteOf(i) ?? null;
+      const sensor = await sensorFor(spec, { random, observe, note, directory, serial });
       sensors.push(sensor);
       await sensor.start();
     }
@@ -73,3 +71,43 @@ export async function startField(options: FieldOptions): Promise<Field> {
     stop,
   };
 }
+
+interface Wiring {
+  readonly random: Random;
+  readonly observe: (seen: Observed) => void;
+  readonly note: Note | null;
+  readonly directory: string;
+  /** Where there is none in the specification. */
+  readonly serial: "pty" | "tcp";
+}
+
+async function sensorFor(spec: SensorSpec, wiring: Wiring): Promise<Sensor> {
+  const { random, observe, note, directory } = wiring;
+  if (spec.kind === "mqtt") return new MqttSensor(spec, random, observe, note ?? undefined);
+  const transport = spec.transport ?? wiring.serial;
+  const plug = transport === "pty" ? ptyPlug(join(directory, `tty-${spec.name}`)) : await tcpPlug();
+  const line = note === null ? plug : recordedPlug(plug, note);
+  return spec.kind === "energy-meter"
+    ? new MeterBus(spec, line, random, observe)
+    : new SerialSensor(spec, line, random, observe);
+}
+
+function recorderFor(options: FieldOptions, serial: "pty" | "tcp"): Recorder | null {
+  if (options.record === undefined) return null;
+  const sensors = options.sensors.map((spec): RecordedSensor => {
+    const { name, kind } = spec;
+    if (spec.kind !== "mqtt") {
+      return {
+        name,
+        kind,
+        transport: spec.transport ?? serial,
+        baudRate: spec.baudRate ?? BAUD_RATE,
+      };
+    }
+    return { name, kind, transport: "mqtt", host: spec.host ?? "127.0.0.1", port: spec.port };
+  });
+  return new Recorder(options.record, { seed: options.seed, sensors });
+}
+
+/** Of a sensor whose specification says none. */
+const BAUD_RATE = 9600;

@@ -1,4 +1,5 @@
 import { type Board, type BoardEvent, nextBoard } from "./board.ts";
+import { Cord } from "./cord.ts";
 import { crc16Modbus, type Meter, mbapFrame, meterAnswer, rtuFrame } from "./encode/modbus.ts";
 import { Cable, type Damage, type Faults, NO_FAULTS, type Sent } from "./faults.ts";
 import type { Plug } from "./plug.ts";
@@ -30,6 +31,7 @@ export class MeterBus implements Sensor {
   readonly kind = "energy-meter";
   readonly #spec: MeterSpec;
   readonly #plug: Plug;
+  readonly #cord: Cord;
   readonly #random: Random;
   readonly #observe: (seen: Observed) => void;
   readonly #faults: Faults;
@@ -42,10 +44,6 @@ export class MeterBus implements Sensor {
   #timer: NodeJS.Timeout | null = null;
   #sending: NodeJS.Timeout | null = null;
   #board: Board = { at: "off" };
-  #outage: NodeJS.Timeout | null = null;
-  #stopped = false;
-  /** Pulling and plugging in, one after the other. */
-  #handling: Promise<void> = Promise.resolve();
   #counts = { ...NO_COUNTS };
   readonly #damages = new Map<Damage, number>();
 
@@ -53,6 +51,7 @@ export class MeterBus implements Sensor {
     this.name = spec.name;
     this.#spec = spec;
     this.#plug = plug;
+    this.#cord = new Cord(plug);
     this.#random = random;
     this.#observe = observe;
     this.#faults = { ...NO_FAULTS, ...spec.faults };
@@ -78,16 +77,14 @@ export class MeterBus implements Sensor {
   }
 
   async start(): Promise<void> {
-    await this.#plug.plugIn();
+    await this.#cord.start();
     if (this.#spec.powered ?? true) this.power(true);
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    if (this.#outage !== null) clearTimeout(this.#outage);
     this.power(false);
     if (this.#sending !== null) clearTimeout(this.#sending);
-    await this.pull();
+    await this.#cord.stop();
   }
 
   power(on: boolean): void {
@@ -95,21 +92,16 @@ export class MeterBus implements Sensor {
   }
 
   pull(): Promise<void> {
-    this.#handling = this.#handling.then(() => this.#plug.pull());
-    return this.#handling;
+    return this.#cord.pull();
   }
 
   plugIn(): Promise<void> {
-    this.#handling = this.#handling.then(async () => {
-      if (this.#stopped) return;
-      await this.#plug.plugIn();
-      this.#counts.reconnects += 1;
-    });
-    return this.#handling;
+    return this.#cord.plugIn();
   }
 
   counts(): SensorCounts {
-    return countsOf(this.#counts, this.#uart, this.#damages);
+    const counts = { ...this.#counts, reconnects: this.#cord.replugged };
+    return countsOf(counts, this.#uart, this.#damages);
   }
 
   #step(event: BoardEvent, failures = 0): void {
@@ -189,7 +181,7 @@ export class MeterBus implements Sensor {
     this.#counts.noisy += sent.noisy ? 1 : 0;
     this.#send(this.#counts.sampled, frame, sent);
     if (this.#happens(this.#faults.hang)) this.#step("hang");
-    if (this.#happens(this.#faults.disconnect)) this.#fallOut();
+    if (this.#happens(this.#faults.disconnect)) this.#cord.fallOut(this.#faults.outageMs);
   }
 
   #send(n: number, frame: Uint8Array, sent: Sent): void {
@@ -220,15 +212,6 @@ export class MeterBus implements Sensor {
     this.#counts.damaged += damaged ? 1 : 0;
     if (damaged) this.#damages.set(damage, (this.#damages.get(damage) ?? 0) + 1);
     this.#observe({ sensor: this.name, n, is: damaged ? "lost" : "left" });
-  }
-
-  #fallOut(): void {
-    if (this.#outage !== null) return;
-    void this.pull();
-    this.#outage = setTimeout(() => {
-      this.#outage = null;
-      if (!this.#stopped) void this.plugIn();
-    }, this.#faults.outageMs);
   }
 
   #happens(probability: number): boolean {

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { type Board, type BoardEvent, dueMs, nextBoard } from "./board.ts";
 import {
   type Answer,
   answersIn,
@@ -9,6 +10,7 @@ import {
 } from "./encode/mqtt.ts";
 import { type Faults, NO_FAULTS } from "./faults.ts";
 import type { Random } from "./random.ts";
+import type { Note } from "./recorder.ts";
 import {
   type MqttSpec,
   NO_COUNTS,
@@ -45,40 +47,49 @@ export class MqttSensor implements Sensor {
   readonly #spec: MqttSpec;
   readonly #random: Random;
   readonly #observe: (seen: Observed) => void;
+  readonly #note: Note;
+  readonly #faults: Faults;
+  /** How fast the board's clock is. */
+  readonly #pace: number;
   readonly #outbox: Owed[] = [];
+  #board: Board = { at: "off" };
   #link: Link = { at: "off" };
+  /** The connection that is noted as plugged in. */
+  #plugged: Socket | null = null;
   #attempt = 0;
   #openings = 0;
   #packetId = 0;
-  #powered: boolean;
   #pulled = false;
-  readonly #faults: Faults;
-  readonly #pace: number;
-  #sampling: NodeJS.Timeout | null = null;
-  /** What ends by itself: an outage, a reset, a stuck network. */
+  #timer: NodeJS.Timeout | null = null;
+  /** What the network does and ends by itself: it is pulled for a while, or stuck. */
   #mishap: NodeJS.Timeout | null = null;
   #cutNext = false;
   #counts = { ...NO_COUNTS };
   #temperature = 20;
 
-  constructor(spec: MqttSpec, random: Random, observe: (seen: Observed) => void) {
+  constructor(
+    spec: MqttSpec,
+    random: Random,
+    observe: (seen: Observed) => void,
+    note: Note = () => {},
+  ) {
     this.name = spec.name;
     this.#spec = spec;
     this.#random = random;
     this.#observe = observe;
-    this.#powered = spec.powered ?? true;
+    this.#note = note;
     this.#faults = { ...NO_FAULTS, ...spec.faults };
     this.#pace = paceOf(this.#faults, random);
   }
 
   async start(): Promise<void> {
-    if (this.#powered) this.power(true);
+    if (this.#spec.powered ?? true) this.power(true);
   }
 
   async stop(): Promise<void> {
     if (this.#mishap !== null) clearTimeout(this.#mishap);
     const socket = "socket" in this.#link ? this.#link.socket : null;
-    if (this.#link.at === "connected") socket?.write(DISCONNECT);
+    if (this.#link.at === "connected" && socket !== null) this.#write(socket, DISCONNECT);
     this.power(false);
     if (socket !== null && !socket.closed) {
       await new Promise((resolve) => socket.once("close", resolve));
@@ -86,13 +97,8 @@ export class MqttSensor implements Sensor {
   }
 
   power(on: boolean): void {
-    this.#powered = on;
-    if (this.#sampling !== null) clearTimeout(this.#sampling);
-    this.#sampling = null;
-    if (on) {
-      this.#sampleSoon();
-      this.#connect();
-    } else this.#disconnect(false);
+    this.#step(on ? "power-on" : "power-off");
+    this.#schedule();
   }
 
   async pull(): Promise<void> {
@@ -109,20 +115,49 @@ export class MqttSensor implements Sensor {
     return { ...this.#counts, reconnects: Math.max(0, this.#openings - 1) };
   }
 
-  #sampleSoon(): void {
-    const done = this.#counts.sampled >= (this.#spec.count ?? Number.POSITIVE_INFINITY);
-    if (done || !this.#powered) return;
-    this.#sampling = setTimeout(
-      () => {
-        this.#sample();
-        this.#sampleSoon();
-      },
-      (this.#spec.intervalMs ?? 1000) / this.#pace,
-    );
+  /** True when it is time for a sample. */
+  #step(event: BoardEvent, failures = 0): boolean {
+    const { bootMs = 200, intervalMs = 1000 } = this.#spec;
+    const { watchdogMs } = this.#faults;
+    const timing = { bootMs, intervalMs: intervalMs / this.#pace, watchdogMs, failures };
+    const [board, action] = nextBoard(this.#board, event, performance.now(), timing);
+    this.#board = board;
+    if (action === "cut") {
+      // Without its supply it says no DISCONNECT, and nothing that was on its way; switched off it does.
+      this.#counts.resets += event === "power-off" ? 0 : 1;
+      this.#disconnect(event !== "power-off");
+    }
+    this.#connect();
+    return action === "sample";
+  }
+
+  #run(): void {
+    for (;;) {
+      const before = this.#board;
+      if (before.at === "running" && this.#isFull()) break;
+      if (this.#step("tick")) this.#sample();
+      else if (this.#board === before) break;
+    }
+    this.#schedule();
+  }
+
+  /** Nothing more to sample, or no room for it: then an acknowledgement makes it go on. */
+  #isFull(): boolean {
+    const { count = Number.POSITIVE_INFINITY, outboxMax = 1000, intervalMs } = this.#spec;
+    const roomFor = intervalMs === 0 ? Math.min(outboxMax, this.#windowMax()) : outboxMax;
+    return this.#counts.sampled >= count || this.#outbox.length >= roomFor;
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const nextMs = dueMs(this.#board);
+    if (nextMs === null || (this.#board.at === "running" && this.#isFull())) return;
+    const waitMs = Math.max(0, Math.ceil(nextMs - performance.now()));
+    this.#timer = setTimeout(() => this.#run(), waitMs);
   }
 
   #sample(): void {
-    if (this.#outbox.length >= (this.#spec.outboxMax ?? 1000)) return;
     const n = this.#counts.sampled + 1;
     this.#counts.sampled = n;
     this.#temperature += this.#random() - 0.5;
@@ -133,34 +168,26 @@ export class MqttSensor implements Sensor {
     this.#observe({ sensor: this.name, n, is: "left" });
     this.#cutNext ||= this.#happens(this.#faults.half);
     this.#fill();
-    if (this.#mishap === null) this.#fail();
+    this.#fail();
   }
 
   /** One mishap at a time. */
   #fail(): void {
-    const { bootMs = 200 } = this.#spec;
-    const { watchdogMs, outageMs, stuckMs } = this.#faults;
+    if (this.#mishap !== null) return;
+    const { outageMs, stuckMs } = this.#faults;
     if (this.#happens(this.#faults.disconnect)) {
       void this.pull();
       this.#later(outageMs, () => void this.plugIn());
-    } else if (this.#happens(this.#faults.brownOut)) this.#reset(bootMs);
+    } else if (this.#happens(this.#faults.brownOut)) this.#step("brown-out");
     else if (this.#happens(this.#faults.hang)) {
+      this.#step("hang");
       this.#hold();
-      this.#later(watchdogMs, () => this.#reset(bootMs));
     } else if (this.#happens(this.#faults.rebootLoop)) {
-      this.#reset(bootMs * (2 + Math.floor(this.#random() * 5)));
+      this.#step("brown-out", 2 + Math.floor(this.#random() * 5));
     } else if (this.#happens(this.#faults.stuck)) {
       const release = this.#hold();
       this.#later(stuckMs, release);
     }
-  }
-
-  /** The supply dips: no DISCONNECT, nothing that was on its way; then it boots. */
-  #reset(bootMs: number): void {
-    this.#counts.resets += 1;
-    this.#powered = false;
-    this.#disconnect(true);
-    this.#later(bootMs, () => this.power(true));
   }
 
   /** Nothing leaves and nothing is read until the returned function is called; samples go on into the outbox. */
@@ -186,8 +213,7 @@ export class MqttSensor implements Sensor {
   }
 
   #connect(): void {
-    if (!this.#powered || this.#pulled || "socket" in this.#link) return;
-    if (this.#link.at === "waiting") clearTimeout(this.#link.timer);
+    if (this.#board.at !== "running" || this.#pulled || this.#link.at !== "off") return;
     this.#attempt += 1;
     const socket = connect({ host: this.#spec.host ?? "127.0.0.1", port: this.#spec.port });
     this.#link = { at: "connecting", socket };
@@ -195,9 +221,12 @@ export class MqttSensor implements Sensor {
     socket.setTimeout(CONNECT_MS_MAX, () => socket.destroy());
     let rest: Uint8Array = new Uint8Array(0);
     socket.on("connect", () => {
+      this.#plugged = socket;
+      this.#note("plug");
       this.#write(socket, connectPacket(this.name, this.#keepAliveSeconds()));
     });
     socket.on("data", (chunk) => {
+      if (this.#plugged === socket) this.#note("hear", chunk);
       const { answers, rest: left } = answersIn(Buffer.concat([rest, chunk]));
       rest = left;
       for (const answer of answers) this.#hear(answer, socket);
@@ -236,6 +265,7 @@ export class MqttSensor implements Sensor {
     this.#outbox.splice(at, 1);
     this.#counts.acknowledged += 1;
     this.#fill();
+    if (this.#timer === null) this.#run();
   }
 
   /** Sends what the window has room for and was never sent. */
@@ -249,7 +279,11 @@ export class MqttSensor implements Sensor {
   }
 
   #window(): Owed[] {
-    return this.#outbox.slice(0, this.#spec.windowMax ?? 8);
+    return this.#outbox.slice(0, this.#windowMax());
+  }
+
+  #windowMax(): number {
+    return this.#spec.windowMax ?? 8;
   }
 
   #publish(socket: Socket, owed: Owed, again: boolean): void {
@@ -267,12 +301,23 @@ export class MqttSensor implements Sensor {
     socket.destroySoon();
   }
 
+  /** Behind half a packet nothing leaves any more. */
   #write(socket: Socket, bytes: Uint8Array): void {
+    if (!socket.writable) return;
     this.#counts.bytes += bytes.length;
+    if (this.#plugged === socket) this.#note("say", bytes);
     socket.write(bytes);
   }
 
+  /** At once, and not when the old connection is closed: that may be after the next one has begun. */
+  #unplug(socket: Socket): void {
+    if (this.#plugged !== socket) return;
+    this.#plugged = null;
+    this.#note("pull");
+  }
+
   #lost(socket: Socket): void {
+    this.#unplug(socket);
     if (!("socket" in this.#link) || this.#link.socket !== socket) return;
     const first = this.#spec.backoffFirstMs ?? 200;
     const ceilingMs = Math.min(BACKOFF_MS_MAX, first * 2 ** Math.min(this.#attempt, 20));
@@ -288,6 +333,7 @@ export class MqttSensor implements Sensor {
     this.#link = { at: "off" };
     if (link.at === "waiting") clearTimeout(link.timer);
     if (!("socket" in link)) return;
+    this.#unplug(link.socket);
     // The last packets first, but not for longer than the broker takes to close.
     if (isAbrupt) link.socket.destroy();
     else link.socket.destroySoon();

@@ -1,4 +1,5 @@
 import { type Board, dueMs, nextBoard } from "./board.ts";
+import { Cord } from "./cord.ts";
 import { Cable, type Damage, type Faults, NO_FAULTS, noise, type Sent } from "./faults.ts";
 import { type Firmware, firmwareOf } from "./firmware.ts";
 import { Hearing } from "./hearing.ts";
@@ -26,6 +27,7 @@ export class SerialSensor implements Sensor {
   readonly kind: SerialSpec["kind"];
   readonly #spec: SerialSpec;
   readonly #plug: Plug;
+  readonly #cord: Cord;
   readonly #random: Random;
   readonly #observe: (seen: Observed) => void;
   readonly #firmware: Firmware;
@@ -41,17 +43,15 @@ export class SerialSensor implements Sensor {
   #counts = { ...NO_COUNTS };
   readonly #damages = new Map<Damage, number>();
   #timer: NodeJS.Timeout | null = null;
-  #outage: NodeJS.Timeout | null = null;
   #stopped = false;
   #heard = "";
-  /** Pulling and plugging in, one after the other. */
-  #handling: Promise<void> = Promise.resolve();
 
   constructor(spec: SerialSpec, plug: Plug, random: Random, observe: (seen: Observed) => void) {
     this.name = spec.name;
     this.kind = spec.kind;
     this.#spec = spec;
     this.#plug = plug;
+    this.#cord = new Cord(plug);
     this.#random = random;
     this.#observe = observe;
     this.#firmware = firmwareOf(spec.kind, spec.name, spec.station ?? 1, random);
@@ -72,15 +72,14 @@ export class SerialSensor implements Sensor {
   }
 
   async start(): Promise<void> {
-    await this.#plug.plugIn();
+    await this.#cord.start();
     if (this.#spec.powered ?? true) this.power(true);
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#outage !== null) clearTimeout(this.#outage);
-    await this.pull();
+    await this.#cord.stop();
     this.#hearing.end();
   }
 
@@ -90,22 +89,17 @@ export class SerialSensor implements Sensor {
   }
 
   pull(): Promise<void> {
-    this.#handling = this.#handling.then(() => this.#plug.pull());
-    return this.#handling;
+    return this.#cord.pull();
   }
 
   plugIn(): Promise<void> {
-    this.#handling = this.#handling.then(async () => {
-      if (this.#stopped) return;
-      await this.#plug.plugIn();
-      this.#counts.reconnects += 1;
-    });
-    return this.#handling;
+    return this.#cord.plugIn();
   }
 
   counts(): SensorCounts {
     const { pieces, intact } = this.#hearing;
-    return { ...countsOf(this.#counts, this.#uart, this.#damages), pieces, intact };
+    const counts = { ...this.#counts, pieces, intact, reconnects: this.#cord.replugged };
+    return countsOf(counts, this.#uart, this.#damages);
   }
 
   #step(event: Parameters<typeof nextBoard>[1], failures = 0): boolean {
@@ -171,7 +165,7 @@ export class SerialSensor implements Sensor {
     if (reset === null) this.#waiting = { n, sent };
     else this.#brownOut(n, sent, reset);
     if (this.#happens(this.#faults.hang)) this.#step("hang");
-    if (this.#happens(this.#faults.disconnect)) this.#fallOut();
+    if (this.#happens(this.#faults.disconnect)) this.#cord.fallOut(this.#faults.outageMs);
   }
 
   #resetNow(): "brown-out" | "reboot-loop" | null {
@@ -204,15 +198,6 @@ export class SerialSensor implements Sensor {
     this.#counts.damaged += 1;
     this.#damages.set(why, (this.#damages.get(why) ?? 0) + 1);
     this.#observe({ sensor: this.name, n, is: "lost" });
-  }
-
-  #fallOut(): void {
-    if (this.#outage !== null) return;
-    void this.pull();
-    this.#outage = setTimeout(() => {
-      this.#outage = null;
-      void this.plugIn();
-    }, this.#faults.outageMs);
   }
 
   #happens(probability: number): boolean {

@@ -68,7 +68,9 @@ function line(characterMs: number): Port {
           const pdu = new Uint8Array(2 + 2 * REGISTERS);
           pdu.set([request[1] ?? 0, 2 * REGISTERS]);
           const answer = rtuFrame(request[0] ?? 0, pdu);
-          void systemClock.sleep(dueMs - performance.now()).then(() => listener.data(answer));
+          void systemClock
+            .sleepExactly(dueMs - performance.now())
+            .then(() => listener.data(answer));
         },
       };
     },

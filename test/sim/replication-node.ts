@@ -214,6 +214,7 @@ export class ReplicaNode {
       monotonicMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       sleep: (ms, signal) => clock.sleep(ms, signal),
+      sleepExactly: (ms, signal) => clock.sleep(ms, signal),
       every: (ms, task) => clock.every(ms, task),
       afterTurn: (task) => void clock.sleep(random() * random() * 100).then(task),
     };

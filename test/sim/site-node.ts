@@ -49,6 +49,11 @@ class SimProcess implements Clock {
     await this.awake();
   }
 
+  async sleepExactly(ms: number, signal?: AbortSignal): Promise<void> {
+    await this.#clock.sleep(ms / this.#rate, signal);
+    await this.awake();
+  }
+
   every(ms: number, task: () => void): () => void {
     return this.#clock.every(ms / this.#rate, () => void this.awake().then(task));
   }

@@ -33,6 +33,10 @@ export class SimClock implements Clock {
     });
   }
 
+  sleepExactly(ms: number, signal?: AbortSignal): Promise<void> {
+    return this.sleep(ms, signal);
+  }
+
   every(ms: number, task: () => void): () => void {
     const stop = new AbortController();
     const tick = () => {

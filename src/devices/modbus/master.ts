@@ -54,7 +54,7 @@ export class Master {
       signal.throwIfAborted();
       const restMs = this.#lastByteMs + this.#wire.silenceMs - this.#clock.monotonicMs();
       if (restMs <= 0) return;
-      await this.#clock.sleep(Math.ceil(restMs), signal);
+      await this.#clock.sleepExactly(restMs, signal);
     }
   }
 

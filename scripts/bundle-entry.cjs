@@ -3,7 +3,7 @@
 /*
  * dist/fieldgate.js. `run` is one script, run.cjs, whose compiled code is kept after the first start; all other commands are main.mjs
  * and its chunks, whose compiled code Node 22 and later keep. It lies beside the code, in compile-cache/, and not in /tmp, where another user could put
- * code of his own into it; where dist/ cannot be written, nothing is kept. BUILD is the hash of all that was built from.
+ * code of his own into it; where dist/ cannot be written, nothing is kept.
  *
  * The heap is kept small: a young generation grows to 32 MiB by default and keeps them, which can be said on the command line only.
  */
@@ -12,7 +12,6 @@ const { createRequire, enableCompileCache } = require("node:module");
 const { join } = require("node:path");
 const { parseArgs } = require("node:util");
 
-const BUILD = "@BUILD@";
 const KEPT = join(__dirname, "compile-cache");
 /** Until then a gateway has gone through its start, and has something else to do than to wait for this. */
 const KEEP_AFTER_MS = 3000;
@@ -35,9 +34,10 @@ function run(path) {
   const { Script, constants } = require("node:vm");
   // The old generation is collected when it has grown by two fifths, not fourfold. Said first: compiled code is for the flags it was made with.
   setFlagsFromString("--heap-growing-percent=40");
-  const kept = join(KEPT, `run-${BUILD}-${process.arch}-${cachedDataVersionTag()}`);
+  const text = readFileSync(path);
+  const kept = { path: join(KEPT, `run-${process.arch}-${cachedDataVersionTag()}`), of: sum(text) };
   const cachedData = compiled(kept);
-  const script = new Script(readFileSync(path, "latin1"), {
+  const script = new Script(text.latin1Slice(), {
     filename: path,
     cachedData,
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
@@ -49,25 +49,27 @@ function run(path) {
   script.runInThisContext()(createRequire(path), { exports }, exports, path);
 }
 
-/** What `keep` has written there; nothing when it is not there or damaged: V8 itself believes what it is given. */
-function compiled(path) {
+/** What `keep` has written there, of that very text; nothing when it is not there or damaged: V8 looks at the length of the text, and no further. */
+function compiled({ path, of }) {
   try {
     const bytes = readFileSync(path);
-    return bytes.readUInt32LE() === sum(bytes.subarray(4)) ? bytes.subarray(4) : undefined;
+    const code = bytes.subarray(8);
+    return bytes.readUInt32LE(0) === of && bytes.readUInt32LE(4) === sum(code) ? code : undefined;
   } catch {
     return undefined;
   }
 }
 
 /** A file appears whole or not at all. That it cannot be written is no fault: the next start takes longer, no more. */
-function keep(path, script) {
+function keep({ path, of }, script) {
   const part = `${path}.${process.pid}`;
   try {
     if (!existsSync(KEPT)) mkdirSync(KEPT);
     writeFileSync(part, "");
     const code = script.createCachedData();
-    const head = Buffer.alloc(4);
-    head.writeUInt32LE(sum(code));
+    const head = Buffer.alloc(8);
+    head.writeUInt32LE(of, 0);
+    head.writeUInt32LE(sum(code), 4);
     writeFileSync(part, Buffer.concat([head, code]));
     renameSync(part, path);
   } catch {}

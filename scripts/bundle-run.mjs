@@ -30,7 +30,7 @@ export async function bundleRun(build, { plugins, ...shared }) {
       footer: { js: "})" },
     }),
   ]);
-  // Read as such, which is quicker, and compiled code is only known to be of this text by its length and the build's name.
+  // It is read as such, which is quicker.
   const isAscii = readFileSync(join(shared.outdir, "run.cjs")).every((byte) => byte < 0x80);
   if (!isAscii) fail("dist/run.cjs is not plain ASCII");
 }

@@ -8,7 +8,15 @@
  * So dist/ runs in the checkout, or wherever these packages are installed beside or above it.
  */
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { bundleRun } from "./bundle-run.mjs";
@@ -42,7 +50,7 @@ export async function bundle() {
     build({ ...shared, ...COMMANDS, plugins: [runElsewhere, ...shared.plugins] }),
     bundleRun(build, shared),
   ]).catch(() => fail("dist/fieldgate.js could not be built"));
-  writeFileSync(program, readFileSync(ENTRY, "utf8").replace("@BUILD@", hash.slice(0, 16)));
+  copyFileSync(ENTRY, program);
   chmodSync(program, 0o755);
   // The modules are called .mjs.
   writeFileSync(join(DIST, "package.json"), '{ "type": "commonjs" }\n');

@@ -26,8 +26,7 @@ import { type ControlPersistence, levelPersistence } from "./level-persistence.t
 import { LocalPublisher, notTaken, type Offered } from "./local-publisher.ts";
 import { NetListener } from "./net-listener.ts";
 import { Turn } from "./outbox.ts";
-import { overdue } from "./overdue.ts";
-import { OVERLOAD_EVERY_MS, Overload } from "./overload.ts";
+import { Overload } from "./overload.ts";
 import type { Channel } from "./ports.ts";
 import { Rates } from "./rates.ts";
 import { Retained } from "./retained.ts";
@@ -39,8 +38,7 @@ import { Sessions } from "./sessions.ts";
 import { ShareGroups } from "./share-groups.ts";
 import { SiteDesk } from "./site-desk.ts";
 import { Throttle } from "./throttle.ts";
-
-const WATCH_MS = 1000;
+import { Upkeep } from "./upkeep.ts";
 
 /** The MQTT broker: connections and their control through aedes, messages through a data plane of our own. */
 export class Broker implements Service, ConnectionWorld, ControlWorld {
@@ -71,13 +69,13 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #connections = new Set<Connection>();
   readonly #backpressure: Backpressure;
   readonly #overload: Overload;
+  readonly #upkeep: Upkeep;
   readonly #rates: Rates;
   readonly #throttle = new Throttle<Connection>();
   /** For technicians. */
   readonly desk: BrokerDesk;
   /** For the other gateways of the site. */
   readonly site: SiteDesk;
-  #stopWatching: () => void = () => {};
   #unfollow: () => void = () => {};
 
   constructor(options: BrokerOptions, tools: BrokerTools) {
@@ -118,6 +116,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       retained: [this.#retained, this.#announced],
       nowMs: () => clock.monotonicMs(),
     });
+    this.#upkeep = new Upkeep(options, {
+      ...{ clock, access, overload: this.#overload, throttle: this.#throttle },
+      ...{ replay: this.#replay, shares: this.#shares, backpressure: this.#backpressure },
+      ...{ desk: this.desk, listeners: this.#listeners, connections: this.#connections },
+    });
     this.#admission = new Admission(options, { access, counters, sessions: this.#sessions });
     this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
     this.#persistence = levelPersistence(journal.rows("aedes"), () => journal.lastSeq);
@@ -142,11 +145,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     await this.site.publishWillsLeft();
     await this.#control.start();
     signal.throwIfAborted();
-    const watches = [
-      clock.every(WATCH_MS, () => this.#watch()),
-      clock.every(OVERLOAD_EVERY_MS, () => this.#tick()),
-    ];
-    this.#stopWatching = () => watches.forEach((end) => void end());
+    this.#upkeep.start();
     for (const options of this.#options.listeners) {
       const listener = new NetListener(options, {
         ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
@@ -167,7 +166,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
    */
   async stop(): Promise<void> {
     for (const listener of this.#listeners) listener.close();
-    this.#stopWatching();
+    this.#upkeep.stop();
     this.#shares.freeze();
     for (const { channel } of this.#connections) channel.pause();
     await this.#tools.journal.committed().catch(() => {}); // the journal itself has said what is wrong
@@ -186,6 +185,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
    * @throws FieldgateError ERR_STORE_FULL, ERR_STORE_WRITE, or ERR_TOPIC when the topic is not one
    */
   publish(message: Message, publisher: LocalPublisher): Promise<void> {
+    this.#upkeep.stir();
     const route = this.routes.route(message.topic);
     if (route.refusal !== null) {
       const details = { topic: message.topic };
@@ -198,6 +198,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
 
   /** Takes a message that came down from the cloud, or says at once why not: it never goes up again. */
   takeDown(message: Message, publisher: LocalPublisher): Offered {
+    this.#upkeep.stir();
     const route = this.routes.route(message.topic);
     const denied = !this.#tools.access.downlink.mayPublish(message.topic);
     if (route.refusal !== null || route.reserved || denied) {
@@ -217,6 +218,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     publisher: LocalPublisher,
     { lane, wallMs }: { readonly lane: number; readonly wallMs: number },
   ): string | null {
+    this.#upkeep.stir();
     const route = this.routes.route(message.topic);
     if (route.refusal !== null || route.reserved) return null; // not for anybody here
     const frame = publishFrameOf(message);
@@ -261,6 +263,10 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   // ——— what connections ask for
   nowMs(): number {
     return this.#tools.clock.monotonicMs();
+  }
+  heardMs(): number {
+    this.#upkeep.stir();
+    return this.nowMs();
   }
   control(connection: Connection) {
     return this.#control.open(connection);
@@ -373,28 +379,5 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const connection = new Connection(channel, { listener, sinceMs }, this);
     this.#connections.add(connection);
     return connection;
-  }
-
-  /** Often, because what it looks after is felt within a second. */
-  #tick(): void {
-    const now = this.nowMs();
-    this.#overload.look(now);
-    this.#throttle.release(now);
-    this.#replay.look();
-    for (const listener of this.#listeners) listener.reopen();
-  }
-
-  /** Closes who is silent for too long, or takes too long over something. */
-  #watch(): void {
-    const now = this.nowMs();
-    for (const listener of this.#listeners) listener.sweep();
-    for (const connection of this.#connections) {
-      const reason = overdue(connection, now, this.#options);
-      if (reason !== null) connection.close(reason);
-      else if (this.#tools.access.hasEnded(connection.rights)) connection.close("token has ended");
-    }
-    this.#shares.watch(now);
-    this.desk.watch();
-    this.#backpressure.relax();
   }
 }

@@ -14,6 +14,8 @@ export interface ConnectionWorld {
   readonly inboundInflightMax: number;
   readonly packetFiltersMax: number;
   nowMs(): number;
+  /** The same, for one from whom something has come. */
+  heardMs(): number;
   readonly routes: { readonly version: number; route(topic: string): Route<Session> };
   /** Begins the control plane's side for a CONNECT that has come. */
   control(connection: Connection): ControlStream;

@@ -78,7 +78,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     this.#reader = new FrameReader(world.connectBytesMax);
     this.#lastRoute = new LastRoute(world.routes);
     this.openedMs = from.sinceMs;
-    this.lastSeenMs = world.nowMs();
+    this.lastSeenMs = world.heardMs();
   }
 
   get clientId(): string {
@@ -104,7 +104,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
 
   data(chunk: Buffer): void {
     if (this.#phase === "closed") return;
-    this.lastSeenMs = this.#world.nowMs();
+    this.lastSeenMs = this.#world.heardMs();
     this.#backlog.push(chunk);
     this.#advance();
   }

@@ -135,10 +135,11 @@ export class NetListener {
     this.#webSockets?.sweep();
   }
 
-  /** Called often: lets connections in again when there is room for some. */
-  reopen(): void {
+  /** Called often: lets connections in again when there is room for some. @returns whether it lets them in */
+  reopen(): boolean {
     const { arrivals } = this.#world;
     if (this.#isShut && arrivals.closedTo(arrivals.few) === null) this.#shut(false);
+    return !this.#isShut;
   }
 
   /** Accepts nobody any more. Connections live on. */

@@ -26,9 +26,6 @@ export interface OverloadStatus {
   readonly times: number;
 }
 
-/** How often it is to be told the time. */
-export const OVERLOAD_EVERY_MS = 100;
-
 const BEGINS = 2;
 const REFUSES = 5;
 const ENDS = 10;
@@ -40,7 +37,6 @@ export class Overload {
   readonly #limits: OverloadLimits;
   readonly #memoryBytes: () => number;
   readonly #log: Log;
-  #expectedMs: number | null = null;
   #lagMs = 0;
   #lagMsMost = 0;
   #bytes = 0;
@@ -62,12 +58,15 @@ export class Overload {
     return this.state === "refusing";
   }
 
-  /** Called every OVERLOAD_EVERY_MS, as well as it goes. */
-  look(nowMs: number): void {
+  /**
+   * Called every now and then: the marks above are in such looks, ten a second unless all is quiet.
+   * @param lateMs than it was to be
+   * @returns whether the next look is not to wait
+   */
+  look(lateMs: number): boolean {
     const { overloadLagMs, overloadMemoryBytes } = this.#limits;
-    this.#lagMs = this.#expectedMs === null ? 0 : Math.max(0, nowMs - this.#expectedMs);
-    this.#lagMsMost = Math.max(this.#lagMsMost, this.#lagMs);
-    this.#expectedMs = nowMs + OVERLOAD_EVERY_MS;
+    this.#lagMs = lateMs;
+    this.#lagMsMost = Math.max(this.#lagMsMost, lateMs);
     this.#bytes = this.#memoryBytes();
     const share = Math.max(
       overloadLagMs > 0 ? this.#lagMs / overloadLagMs : 0,
@@ -76,6 +75,7 @@ export class Overload {
     this.#over = share > 1 ? this.#over + 1 : 0;
     this.#below = share < BELOW ? this.#below + 1 : 0;
     this.#step();
+    return this.sheds || share >= BELOW;
   }
 
   status(): OverloadStatus {

@@ -47,6 +47,11 @@ export class RetainedReplay {
     this.#afterTurn = afterTurn;
   }
 
+  /** Whether somebody is still to be given something. */
+  get isGoing(): boolean {
+    return this.#going.length + this.#waiting.size > 0;
+  }
+
   /** Resolves when all are given, or the client has gone; null when that is so at once. */
   give(session: Session, link: SessionLink, granted: readonly Granted[]): Promise<void> | null {
     const steps = this.#stepsFor(session, granted);

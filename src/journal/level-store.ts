@@ -228,9 +228,9 @@ export class LevelStore implements Store {
     }
   }
 
-  async measure(): Promise<StoreSize> {
+  async measure(knownBytes?: number): Promise<StoreSize> {
     const [bytes, freeBytes] = await Promise.all([
-      directoryBytes(this.#directory),
+      knownBytes ?? directoryBytes(this.#directory),
       freeBytesAt(this.#path),
     ]);
     return { bytes, freeBytes };

@@ -173,7 +173,7 @@ export class Retention implements Contributor {
     if (commit.state.get().at !== "open") return;
     await queues.sweep(this.#ending.signal);
     await this.#trim(bytesMin);
-    await space.measure();
+    await space.look();
     const worth = Math.min(COMPACT_BYTES, this.#options.bytesMax * COMPACT_SHARE);
     if (this.#garbageBytes >= (bytesMin === 0 ? 1 : worth)) await this.#compact();
     await this.#shed();

@@ -10,6 +10,10 @@ const TIGHT_SHARE = 7 / 8;
 /** With less room than this on the disk, messages wait before a write fails: LevelDB needs some to give any back. */
 const DISK_LOW_SHARE = 1 / 4;
 
+/** LevelDB goes on merging files for so many looks after a write; then they stay as they are, and one look in so many is enough. */
+const STILL_LOOKS = 5;
+const STILL_EVERY = 30;
+
 /** How much room the store has: what was measured, and what was written since; and the reserve on the disk. */
 export class Space {
   readonly #bytesMax: number;
@@ -19,6 +23,8 @@ export class Space {
   #freeBytes = Number.POSITIVE_INFINITY;
   #writtenBefore = 0;
   #isDiskFull = false;
+  /** In succession, with nothing written since the one before. */
+  #stillLooks = 0;
   readonly #ending = new AbortController();
   #making: Promise<boolean> = Promise.resolve(false);
 
@@ -56,10 +62,21 @@ export class Space {
     return this.isFull(0) ? "full" : this.isTight(0) ? "tight" : "free";
   }
 
-  /** Looks at the store and its disk. The reserve is made again once there is room for it. */
-  async measure(): Promise<void> {
+  /** As `measure`; the store itself is looked at seldom when nothing has been written for a while. */
+  async look(): Promise<void> {
+    const isStill = this.#counters.bytesWritten === this.#writtenBefore;
+    this.#stillLooks = isStill ? this.#stillLooks + 1 : 0;
+    const isKnown = this.#stillLooks > STILL_LOOKS && this.#stillLooks % STILL_EVERY !== 0;
+    await this.measure(isKnown ? this.#measuredBytes : undefined);
+  }
+
+  /**
+   * Looks at the store and its disk. The reserve is made again once there is room for it.
+   * @param knownBytes of the store, when they are known
+   */
+  async measure(knownBytes?: number): Promise<void> {
     const written = this.#counters.bytesWritten;
-    const { bytes, freeBytes } = await this.#store.measure();
+    const { bytes, freeBytes } = await this.#store.measure(knownBytes);
     this.#measuredBytes = bytes;
     this.#freeBytes = freeBytes;
     this.#writtenBefore = written;

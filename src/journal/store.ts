@@ -38,8 +38,8 @@ export interface Store {
   clear(gte: Buffer, lt: Buffer): Promise<void>;
   /** Gives the space of what was deleted in the range back to the file system. */
   compact(gte: Buffer, lt: Buffer): Promise<void>;
-  /** Bytes of all its files, and what its disk has left for it. */
-  measure(): Promise<StoreSize>;
+  /** Bytes of all its files, unless they are known, and what its disk has left for it. */
+  measure(knownBytes?: number): Promise<StoreSize>;
   /** Room that is kept for when the disk is full. */
   readonly reserve: StoreReserve;
 }

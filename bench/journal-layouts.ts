@@ -5,13 +5,14 @@
  * write and fdatasync of as many bytes. The others do the least that they must: no checks, no reading, no recovery. docs/decisions/0002.
  */
 import { mkdtempSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { figure, inTurns, median, table } from "./support/figures.ts";
 import { deviceBytes, MESSAGE_BYTES, MESSAGES, rateOf } from "./support/journal-load.ts";
 import {
+  bareFile,
+  bareLevel,
   blocksOnLevel,
   keyEachOnLevel,
   type Layout,
@@ -29,6 +30,8 @@ const { values } = parseArgs({
 const TURNS = Number(values.turns);
 const TURN_MS = 1000;
 const LAYOUTS = {
+  "a bare write and fdatasync": bareFile,
+  "LevelDB alone, blocks of before": bareLevel,
   "blocks on LevelDB": blocksOnLevel,
   "one key a message on LevelDB": keyEachOnLevel,
   "own log, index synced": ownLog({ syncsIndex: true }),
@@ -36,8 +39,8 @@ const LAYOUTS = {
 };
 const directory = mkdtempSync(join(values.directory, "fieldgate-layouts-"));
 
-const NAMES = ["a bare write and fdatasync", ...Object.keys(LAYOUTS)];
-const OPENERS: readonly OpenLayout[] = [bare, ...Object.values(LAYOUTS)];
+const NAMES = Object.keys(LAYOUTS);
+const OPENERS: readonly OpenLayout[] = Object.values(LAYOUTS);
 
 try {
   const crowd = await rates(1000);
@@ -86,16 +89,4 @@ async function bytesOf(start: OpenLayout, passed: boolean): Promise<number> {
 
 function fresh(): string {
   return mkdtempSync(join(directory, "layout-"));
-}
-
-async function bare(path: string): Promise<Layout> {
-  const file = await open(join(path, "bare"), "w");
-  const bytes = Buffer.alloc(MESSAGES.length * MESSAGE_BYTES, 0x61);
-  return {
-    async commit({ length }) {
-      await file.write(bytes, 0, length * MESSAGE_BYTES);
-      await file.datasync();
-    },
-    stop: () => file.close(),
-  };
 }

@@ -25,6 +25,43 @@ export const blocksOnLevel: OpenLayout = async (path) => {
   };
 };
 
+/** The blocks of the journal, encoded beforehand, in the batches of LevelDB that it makes of them: the floor under it. */
+export const bareLevel: OpenLayout = async (path) => {
+  const db = await openLevel(path);
+  const values = new Map<number, Buffer>();
+  const cursorKey = namedKey(KEY.cursor, "reader");
+  let lastSeq = 0;
+  let passedSeq = 0;
+  return {
+    async commit(messages, passed) {
+      const value = values.get(messages.length) ?? encode(messages, 1);
+      values.set(messages.length, value);
+      const batch = db.batch().put(blockKey(lastSeq + 1), value);
+      batch.put(cursorKey, numbersRow(cursorKey, [passedSeq, passedSeq]));
+      if (passedSeq > 0) batch.del(blockKey(passedSeq));
+      await batch.write({ sync: true });
+      if (passed) passedSeq = lastSeq + 1;
+      lastSeq += messages.length;
+    },
+    stop: () => db.close(),
+  };
+};
+
+/** As many bytes, written to a file that grows, and synced. */
+export const bareFile: OpenLayout = async (path) => {
+  const file = await open(join(path, "bare"), "w");
+  const values = new Map<number, Buffer>();
+  return {
+    async commit(messages) {
+      const value = values.get(messages.length) ?? encode(messages, 1);
+      values.set(messages.length, value);
+      await file.write(value);
+      await file.datasync();
+    },
+    stop: () => file.close(),
+  };
+};
+
 /** A key for each message, and one for each reference of a queue. */
 export const keyEachOnLevel: OpenLayout = async (path) => {
   const db = await openLevel(path);

@@ -202,12 +202,10 @@ export class LevelStore implements Store {
   }
 
   async write(changes: readonly Change[], sync: boolean): Promise<void> {
-    const batch = this.#level().batch();
-    for (const { key, value } of changes) {
-      if (value === null) batch.del(key);
-      else batch.put(key, value);
-    }
-    await this.#unlessDamaged(batch.write({ sync }));
+    const operations = changes.map(({ key, value }) =>
+      value === null ? { type: "del" as const, key } : { type: "put" as const, key, value },
+    );
+    await this.#unlessDamaged(this.#level().batch(operations, { sync }));
   }
 
   async clear(gte: Buffer, lt: Buffer): Promise<void> {

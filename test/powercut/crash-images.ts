@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import type { Random } from "../../src/base/random.ts";
 import type { BlockRecord, Write } from "./block-log.ts";
 import { type Remains, type Split, survivors } from "./crash-state.ts";
@@ -22,7 +22,10 @@ export class CrashImages {
     this.#records = records;
   }
 
-  /** The path of an image, overwritten by the next call. */
+  /**
+   * The path of an image. The next call makes another file of that name: a mount namespace that was made meanwhile, as a container
+   * is, may still have this one mounted.
+   */
   build({ flushed, cut }: Split, remains: Remains, random: Random): string {
     const medium = `${this.#folder}/medium.img`;
     if (!this.#started || flushed < this.#applied) {
@@ -33,6 +36,7 @@ export class CrashImages {
     apply(medium, writesOf(this.#records.slice(this.#applied, flushed)));
     this.#applied = flushed;
     const image = `${this.#folder}/crash.img`;
+    rmSync(image, { force: true });
     copySparse(medium, image);
     apply(image, survivors(writesOf(this.#records.slice(flushed, cut)), remains, random));
     return image;

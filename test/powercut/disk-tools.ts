@@ -43,12 +43,10 @@ const MENDED_REBOOT = 2;
 /** A mounted image. Unmounted at the latest when this process ends. */
 export class Mount {
   readonly path: string;
-  readonly #image: string;
   readonly #atExit = () => this.detach();
 
-  private constructor(path: string, image: string) {
+  private constructor(path: string) {
     this.path = path;
-    this.#image = image;
   }
 
   /** @throws Error when the file system cannot be mounted, or still is for somebody else */
@@ -56,7 +54,7 @@ export class Mount {
     if (isInUse(image)) throw new Error(`${image} is still mounted, in another mount namespace`);
     mkdirSync(path, { recursive: true });
     run("mount", "-t", "ext4", "-o", "loop", image, path);
-    const mount = new Mount(path, image);
+    const mount = new Mount(path);
     process.once("exit", mount.#atExit);
     return mount;
   }
@@ -65,14 +63,6 @@ export class Mount {
   unmount(): void {
     run("umount", this.path);
     process.off("exit", this.#atExit);
-  }
-
-  /**
-   * Whether the kernel has let go of the image. Until then it must not be written: who mounts it sees what the kernel remembers
-   * of it. A mount namespace that was made meanwhile, as a container is, has a mount of its own that `unmount` does not end.
-   */
-  get isGone(): boolean {
-    return !isInUse(this.#image);
   }
 
   /** Takes it out of sight at once, also while something still uses it. */

@@ -68,7 +68,11 @@ export class RecordedDisk {
       this.#fuse.exitCode === null ? once(this.#fuse, "exit") : Promise.resolve();
     // The loop device lets go of its file some time after it was unmounted.
     const release = () => spawnSync("fusermount3", ["-u", this.#fusePath]).status === 0;
-    await until("the block log can be unmounted", release);
+    // A mount namespace that was made meanwhile does not: then it is taken out of sight, and the log ends here.
+    await until("the block log can be unmounted", release).catch(() => {
+      this.#atExit();
+      this.#fuse.kill("SIGKILL");
+    });
     await within(END_MS_MAX, "block-log does not end", exit);
     process.off("exit", this.#atExit);
     closeSync(this.#logFile);

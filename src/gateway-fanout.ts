@@ -4,7 +4,7 @@ import type { SessionWiring } from "./gateway-mobility.ts";
 import type { Message } from "./mqtt/message.ts";
 import { PEER_LANE } from "./replica/feed.ts";
 import { FILTERS_MAX } from "./replica/live.ts";
-import type { Subscribers } from "./replica/replication.ts";
+import type { Subscribers } from "./replica/ports.ts";
 
 /** The subscribers of this gateway, as messages that other gateways of the site took in reach them. */
 export class SiteSubscribers implements Subscribers {

@@ -5,6 +5,7 @@ import type { Service } from "./base/service.ts";
 import type { Broker } from "./broker/broker.ts";
 import type { BrokerJournal, Elsewhere } from "./broker/ports.ts";
 import { isShareQueue } from "./broker/share-groups.ts";
+import type { ClusterConfig } from "./config/schema.ts";
 import type { Queue, Rows } from "./journal/journal.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
 import { PEER_LANE } from "./replica/feed.ts";
@@ -23,6 +24,10 @@ interface Parts {
   readonly log: Log;
   readonly gateway: string;
   readonly isSafe: boolean;
+  readonly limits: Pick<
+    NonNullable<ClusterConfig["peer"]>,
+    "sessionLogBytesMax" | "tellEveryMs" | "settleMsMax" | "sessionWaitMsMax"
+  >;
   readonly journal: StoreJournal;
   readonly site: Site;
   readonly replication: Replication;
@@ -46,7 +51,17 @@ export class SessionWiring implements Elsewhere {
   constructor(parts: Parts) {
     this.#parts = parts;
     const { clock, log, journal, replication, isSafe, gateway, site } = parts;
-    const logged = new LoggedJournal(journal, (name) => !isShareQueue(name), parts);
+    const { limits } = parts;
+    const logged = new LoggedJournal(journal, (name) => !isShareQueue(name), {
+      clock,
+      log,
+      headsEveryMs: limits.tellEveryMs,
+      recordBytesMax: limits.sessionLogBytesMax,
+      lost: () => {
+        replication.counters.sessionLogsLost++;
+        this.missed();
+      },
+    });
     this.#logged = logged;
     const kept = isSafe ? new SafeJournal(logged, replication.release) : logged;
     this.journal = kept;
@@ -67,6 +82,8 @@ export class SessionWiring implements Elsewhere {
       clock,
       log: log.part("mobility"),
       gateway,
+      sessionWaitMsMax: limits.sessionWaitMsMax,
+      settleMsMax: limits.settleMsMax,
       counters: replication.counters,
       journal: ownJournal(journal, logged, (space) => kept.rows(space)),
       feeds: this.feeds,

@@ -102,6 +102,10 @@ export class SiteWiring {
           if (carried !== null) void this.uplinks.add(replica.id, carried);
           if (one !== undefined) sessions.feeds.add(one, origin);
         },
+        gone: async (journal) => {
+          await this.uplinks.remove(journal);
+          await sessions.feeds.remove(journal);
+        },
         subscribers: this.subscribers,
       },
     );
@@ -110,6 +114,7 @@ export class SiteWiring {
       log,
       gateway: gateway.id,
       isSafe,
+      limits,
       journal: this.#journal,
       site: this.#site,
       replication,

@@ -180,7 +180,10 @@ function newSite(
     identity: identityOf(config),
     version,
     rows: journal.rows("site"),
-    address: () => copies.replication?.address ?? "",
+    address: () => {
+      const listensAt = copies.replication?.address ?? "";
+      return listensAt === "" ? "" : (config.cluster?.peer?.address ?? listensAt);
+    },
     journalOffset: () => ({
       id: journal.id,
       seq: journal.durableSeq,

@@ -38,6 +38,7 @@ export type ErrorCode =
   | "ERR_PEER_CLOSED"
   | "ERR_PEER_GONE"
   | "ERR_PEER_NONE"
+  | "ERR_PEER_REPLICAS"
   | "ERR_START_TIMEOUT"
   | "ERR_STOP_TIMEOUT"
   | "ERR_CONTROL"

@@ -1,3 +1,4 @@
+import * as Type from "typebox";
 import { bytes, choice, section, text, whole } from "./schema-kinds.ts";
 
 export const peer = section(
@@ -90,6 +91,52 @@ export const peer = section(
       description:
         "Size of the store of one peer's replica; when it is full, nothing more is taken from that peer.",
     }),
+    replicasMax: whole({
+      default: 16,
+      minimum: 1,
+      maximum: 1024,
+      description:
+        "Copies of journals that are kept. A gateway that gets a new store begins a new journal. Beyond this, one whose gateway is away and whose messages are all in the cloud is given up for a new one; while there is none, the new one is refused.",
+    }),
+    sessionLogBytesMax: bytes({
+      default: 4 * 2 ** 20,
+      minimum: 2 ** 16,
+      description:
+        "What other gateways must know of the sessions here and finds no room in a full store. Beyond this it is given up, and all is told again when there is room.",
+    }),
+    tellEveryMs: whole({
+      default: 200,
+      minimum: 10,
+      maximum: 60_000,
+      description:
+        "How often the other gateways are told what clients and the cloud have acknowledged: so much may be sent again after a change.",
+      unit: "ms",
+    }),
+    settleMsMax: whole({
+      default: 3000,
+      minimum: 0,
+      maximum: 60_000,
+      description:
+        "How long a gateway that starts lets persistent sessions wait until it has heard from the others what happened meanwhile.",
+      unit: "ms",
+    }),
+    sessionWaitMsMax: whole({
+      default: 5000,
+      minimum: 100,
+      maximum: 60_000,
+      description:
+        "How long a client waits for its session to come from another gateway; then it is refused, and comes again.",
+      unit: "ms",
+    }),
+    address: Type.Optional(
+      text({
+        description:
+          "Where peers reach this gateway, when that is not host and port: behind a forwarded port. It is registered as it stands.",
+        pattern: "^(\\[[0-9A-Fa-f:]+\\]|[^:\\s]+):\\d{1,5}$",
+        expects: "host:port",
+        examples: ["gw-a.plant-7.example:17883"],
+      }),
+    ),
     peersMax: whole({
       default: 8,
       minimum: 1,

@@ -25,6 +25,11 @@ export interface ReplicationCounters {
   syncLost: number;
   /** Cursors of peers given up, because they held back too much. */
   cursorsForgotten: number;
+  /** Copies given up because there were more than `replicasMax`; copies refused, as none could be given up. */
+  replicasRemoved: number;
+  replicasRefused: number;
+  /** Times that what is said of sessions was given up, and all had to be told again. */
+  sessionLogsLost: number;
   /** Times that a replica was full. */
   replicaFull: number;
   /** Connections that ended or were refused, by reason. */
@@ -47,6 +52,9 @@ export function newCounters(): ReplicationCounters {
     seqsMissed: 0,
     syncLost: 0,
     cursorsForgotten: 0,
+    replicasRemoved: 0,
+    replicasRefused: 0,
+    sessionLogsLost: 0,
     replicaFull: 0,
     failures: {},
   };

@@ -29,6 +29,14 @@ export class Feeds implements Service {
     if (this.#isStarted) this.#start(feed);
   }
 
+  /** Resolves when it is stopped. */
+  async remove(journal: string): Promise<void> {
+    const feed = this.#feeds.get(journal);
+    this.#feeds.delete(journal);
+    await Promise.allSettled(this.#starting);
+    await feed?.stop();
+  }
+
   /** Tells other gateways where all of them stand, in the commit that gathers now. */
   tell(): void {
     for (const feed of this.#feeds.values()) feed.tell();

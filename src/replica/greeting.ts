@@ -26,6 +26,7 @@ const REASONS: readonly ErrorCode[] = [
   "ERR_PEER_SITE",
   "ERR_PEER_VERSION",
   "ERR_PEER_PROTOCOL",
+  "ERR_PEER_REPLICAS",
   "ERR_SITE_DUPLICATE",
 ];
 

@@ -12,6 +12,8 @@ export type PeerLimits = Pick<
   | "frameBytesMax"
   | "backlogBytesMax"
   | "peersMax"
+  | "replicasMax"
+  | "tellEveryMs"
 >;
 
 /** A batch is not made larger than this, unless by one block. */

@@ -4,7 +4,17 @@ import { Fifo } from "../base/fifo.ts";
 import type { Log } from "../base/log.ts";
 import type { Message } from "../mqtt/message.ts";
 import type { SpaceRows } from "./ports.ts";
-import { isSpace, LOG_LANE, logEntries, type SiteRecord, SPACES, type Space } from "./site-log.ts";
+import {
+  bytesOf,
+  isSpace,
+  LOG_LANE,
+  logEntries,
+  putRecord,
+  SEQ_BYTES,
+  type SiteRecord,
+  SPACES,
+  type Space,
+} from "./site-log.ts";
 
 interface LoggedQueue {
   readonly name: string;
@@ -29,19 +39,35 @@ interface Kept<Queue, Rows> {
 /** A message that was taken while someone listened. */
 export type Captured = Message & { readonly wallMs: number; readonly lane: number };
 
-/** Heads of queues are told so often: what a client acknowledged since is sent to it again by another gateway. */
-const HEADS_EVERY_MS = 200;
+export interface LoggedTools {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Heads of queues are told so often: what a client acknowledged since is sent to it again by another gateway. */
+  readonly headsEveryMs: number;
+  /** What gathers while the journal takes nothing. */
+  readonly recordBytesMax: number;
+  /** Records were given up: all is to be told again, by `tellAll`. */
+  readonly lost: () => void;
+}
 
 /**
  * A journal that writes into itself what other gateways must know of its sessions: which entries wait for whom, and what is
  * kept of each. See site-log.ts.
+ *
+ * While the journal is full, records gather up to `recordBytesMax`. Beyond that they are given up, and all is told again when there is
+ * room; until that is written, messages that they told of are not `through`.
  */
 export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
   readonly #journal: Kept<Queue, Rows>;
   readonly #isLogged: (queue: string) => boolean;
-  readonly #tools: { readonly clock: Clock; readonly log: Log };
+  readonly #tools: LoggedTools;
   readonly #rows = new Map<string, Rows>();
   #records: SiteRecord[] = [];
+  #recordBytes = 0;
+  /** Records were given up, and all is not being told again yet. */
+  #isLost = false;
+  /** Messages from there on were told of in records that were given up; safe when the entry at `logSeq` is. */
+  #held: { readonly firstSeq: number; readonly logSeq: number | null } | null = null;
   #waits = new Map<Queue, number[]>();
   /** Queues with something that other gateways do not know to be acknowledged, and the head that they know. */
   readonly #open = new Map<string, { readonly queue: Queue; head: number }>();
@@ -57,7 +83,7 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
   constructor(
     journal: Kept<Queue, Rows>,
     isLogged: (queue: string) => boolean,
-    tools: { readonly clock: Clock; readonly log: Log },
+    tools: LoggedTools,
   ) {
     this.#journal = journal;
     this.#isLogged = isLogged;
@@ -67,7 +93,7 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
   begin(): void {
     this.#stops = [
       this.#journal.beforeCommit(() => this.#write()),
-      this.#tools.clock.every(HEADS_EVERY_MS, () => this.#tellHeads()),
+      this.#tools.clock.every(this.#tools.headsEveryMs, () => this.#tellHeads()),
     ];
   }
 
@@ -87,12 +113,18 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
     return this.#journal.pendingBytes;
   }
 
+  /** Of what is said of sessions and not written yet, about. */
+  get recordBytes(): number {
+    return this.#recordBytes;
+  }
+
   append(message: Message, lane: number, wallMs: number, queues: readonly Queue[]): number {
     const seq = this.#journal.append(message, lane, wallMs, queues);
     this.#firstSeq ??= seq;
-    for (const queue of queues) {
+    for (const queue of this.#isLost ? [] : queues) {
       if (this.#isLogged(queue.name)) this.#note(queue, seq);
     }
+    this.#bound();
     for (const captured of this.#captures) captured({ ...copyOf(message), wallMs, lane });
     return seq;
   }
@@ -121,6 +153,11 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
 
   /** Of what is durable up to `seq`, up to where it is so together with its log. */
   through(seq: number): number {
+    if (this.#held !== null) {
+      const { firstSeq, logSeq } = this.#held;
+      if (logSeq === null || seq < logSeq) return Math.min(seq, firstSeq - 1);
+      this.#held = null;
+    }
     for (let mark = this.#marks.peek(); mark && mark.logSeq <= seq; mark = this.#marks.peek()) {
       this.#marks.shift();
     }
@@ -147,7 +184,10 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
     this.#watchers.add(listener);
   }
 
-  /** Writes all that there is, for gateways that have missed what was written before. */
+  /**
+   * Writes all that there is, for gateways that have missed what was written before.
+   * @throws FieldgateError ERR_STORE_FULL when there is no room for it: to be called again
+   */
   async tellAll(): Promise<void> {
     const changed = this.#tellFrom();
     const tails = this.#journal
@@ -160,14 +200,25 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
       for (const space of SPACES) {
         for await (const [key, value] of this.#journal.rows(space).entries({})) {
           if (changed.isOld(space, key)) this.#say(putRecord(space, key, value));
+          this.#checkWritten();
         }
       }
-      for (const { name, queue, tailIndex } of tails) await this.#tellQueue(name, queue, tailIndex);
+      for (const { name, queue, tailIndex } of tails) {
+        await this.#tellQueue(name, queue, tailIndex);
+        this.#checkWritten();
+      }
       this.#say(["whole"]);
     } finally {
       this.#watchers.delete(changed.note);
     }
-    this.#write();
+    const logSeq = this.#write();
+    if (logSeq === null) throw noRoom();
+    if (this.#held !== null) this.#held = { ...this.#held, logSeq };
+  }
+
+  #checkWritten(): void {
+    this.#bound();
+    if (this.#isLost) throw noRoom();
   }
 
   /** What changes from now on is told by itself. */
@@ -181,6 +232,10 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
     const isOld = (space: Space, key: string) =>
       !keys.has(`${space}\0${key}`) &&
       !ranges.some((one) => one.space === space && key >= one.gte && key < one.lt);
+    if (this.#isLost) {
+      this.#isLost = false;
+      this.#firstSeq = null; // held until all is told
+    }
     this.#waits = new Map(); // what is said of a queue from now on comes behind this
     this.#say(["all"]);
     this.#watchers.add(note);
@@ -210,6 +265,7 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
     const known = this.#waits.get(queue);
     if (known !== undefined) {
       known.push(seq);
+      this.#recordBytes += SEQ_BYTES;
       return;
     }
     const seqs = [seq];
@@ -223,8 +279,30 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
   }
 
   #say(record: SiteRecord): void {
-    this.#records.push(record);
+    if (!this.#isLost) {
+      this.#records.push(record);
+      this.#recordBytes += bytesOf(record);
+    }
     for (const watch of this.#watchers) watch(record);
+  }
+
+  /** To be called when all that a message or a row says was said. */
+  #bound(): void {
+    if (this.#recordBytes <= this.#tools.recordBytesMax || this.#write() !== null) return;
+    const { log, lost, recordBytesMax } = this.#tools;
+    log.warn("what is said of sessions finds no room: all will be told again", { recordBytesMax });
+    const firstSeq = this.#firstSeq ?? this.#journal.lastSeq + 1;
+    this.#held = { firstSeq: Math.min(this.#held?.firstSeq ?? firstSeq, firstSeq), logSeq: null };
+    this.#isLost = true;
+    this.#forgetRecords();
+    this.#open.clear();
+    lost();
+  }
+
+  #forgetRecords(): void {
+    this.#records = [];
+    this.#recordBytes = 0;
+    this.#waits = new Map();
   }
 
   #tellHeads(): void {
@@ -244,11 +322,15 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
     return true;
   }
 
-  /** Into the commit that is gathering. While that is refused it waits, and so do those whose messages it tells of. */
-  #write(): void {
+  /**
+   * Into the commit that is gathering. While that is refused it waits, and so do those whose messages it tells of.
+   * @returns the last seq that was written; null when nothing was
+   */
+  #write(): number | null {
+    if (this.#isLost) return null;
     if (this.#records.length === 0) {
       this.#firstSeq = null;
-      return;
+      return null;
     }
     const { clock, log } = this.#tools;
     let logSeq = 0;
@@ -265,12 +347,12 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
     } catch (error) {
       if (!(error instanceof FieldgateError)) throw error;
       log.debug("the log of sessions waits", errorFields(error));
-      return;
+      return null;
     }
     this.#marks.push({ firstSeq: this.#firstSeq ?? logSeq, logSeq });
-    this.#records = [];
-    this.#waits = new Map();
+    this.#forgetRecords();
     this.#firstSeq = null;
+    return logSeq;
   }
 
   #logged(space: Space, rows: Rows): Rows {
@@ -279,6 +361,7 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
       entries: (range) => rows.entries(range),
       put: (key, value) => {
         this.#say(putRecord(space, key, value));
+        this.#bound();
         return rows.put(key, value);
       },
       del: (key) => {
@@ -286,10 +369,12 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
         // Else a message of QoS 2 that the client is done with would be one that it has not seen.
         if (space === "released") this.#tellHead(key.slice(0, key.lastIndexOf("\0")));
         this.#say(["del", space, key]);
+        this.#bound();
         return rows.del(key);
       },
       clear: (range) => {
         this.#say(["clear", space, range.gte ?? "", range.lt ?? LAST_KEY]);
+        this.#bound();
         return rows.clear(range);
       },
     };
@@ -304,12 +389,11 @@ interface ReadableQueue {
   ): Promise<readonly { readonly index: number; readonly entry: { readonly seq: number } }[]>;
 }
 
+const noRoom = () =>
+  new FieldgateError("ERR_STORE_FULL", "there is no room for what is said of sessions");
+
 const LOG_TOPIC = "$site";
 const LAST_KEY = "\uffff";
-
-function putRecord(space: Space, key: string, value: Uint8Array): SiteRecord {
-  return ["put", space, key, Buffer.from(value).toString("base64")];
-}
 
 function copyOf({ topic, payload, qos, retain }: Message): Message {
   return { topic, payload: Buffer.from(payload), qos, retain, properties: null };

@@ -17,6 +17,10 @@ export interface MobilityTools {
   readonly clock: Clock;
   readonly log: Log;
   readonly gateway: string;
+  /** A client whose session cannot be had for so long is refused, and comes again. */
+  readonly sessionWaitMsMax: number;
+  /** After the start: what happened while we were away is heard first. */
+  readonly settleMsMax: number;
   readonly counters: ReplicationCounters;
   /** Our own journal. */
   readonly journal: OwnJournal;
@@ -36,10 +40,6 @@ export interface MobilityTools {
 /** 0: come in; 3: not now; 5: the session is somebody else's. */
 export type Answer = 0 | 3 | 5;
 
-/** A client whose session cannot be had for so long is refused, and comes again. */
-const PATIENCE_MS = 5000;
-/** After the start: what happened while we were away is heard first. */
-const SETTLE_MS_MAX = 3000;
 const LOOK_EVERY_MS = 10;
 const CLAIM_EVERY_MS = 500;
 
@@ -147,10 +147,10 @@ export class Mobility implements Service {
   }
 
   async #come(client: string, clean: boolean, user: string | null): Promise<Answer> {
-    const { clock, log } = this.#tools;
+    const { clock, log, sessionWaitMsMax } = this.#tools;
     await this.settled();
     await this.wills.publishOf(client);
-    const untilMs = clock.monotonicMs() + PATIENCE_MS;
+    const untilMs = clock.monotonicMs() + sessionWaitMsMax;
     this.#letGo.delete(client);
     let claimedMs = Number.NEGATIVE_INFINITY;
     while (clock.monotonicMs() < untilMs && !this.#life.signal.aborted) {
@@ -163,7 +163,7 @@ export class Mobility implements Service {
         claimedMs = clock.monotonicMs();
         this.#tools.claim(client, place.feed.gateway);
       }
-      if (await this.#isComplete(client, place.feed, untilMs - PATIENCE_MS / 2)) {
+      if (await this.#isComplete(client, place.feed, untilMs - sessionWaitMsMax / 2)) {
         try {
           return await this.#bring(client, { ...place, feed: place.feed });
         } catch (error) {
@@ -271,8 +271,8 @@ export class Mobility implements Service {
 
   async #settle(): Promise<void> {
     await this.#begun;
-    const { clock, members, gateway, hears, toldSeq, feeds } = this.#tools;
-    const untilMs = clock.monotonicMs() + SETTLE_MS_MAX;
+    const { clock, members, gateway, hears, toldSeq, feeds, settleMsMax } = this.#tools;
+    const untilMs = clock.monotonicMs() + settleMsMax;
     const isKnown = ({ journal }: Peer) => {
       const feed = feeds.all().find((one) => one.journal.id === journal);
       return hears(journal) && feed !== undefined && feed.seq >= toldSeq(journal);

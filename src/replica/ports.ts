@@ -92,6 +92,8 @@ export interface Replicas {
   all(): readonly CopiedJournal[];
   /** The replica of that journal, made when it is not there. */
   open(journal: string): Promise<CopiedJournal>;
+  /** Gives the replica up with all that it holds. */
+  remove(journal: string): Promise<void>;
 }
 
 /** A gateway of the site, as it has registered. */
@@ -115,6 +117,19 @@ export interface SiteView {
   lost(gateway: string): () => void;
   /** Whether this gateway carries the messages of the site to the cloud now: then its own positions are the newest. */
   acts(): boolean;
+}
+
+/** Those who are subscribed at this gateway, as messages that are not kept reach them from peers. */
+export interface Subscribers {
+  /** Their filters. The same array as long as they are the same; at most `FILTERS_MAX`. */
+  filters(): readonly string[];
+  take(message: Message, gateway: string): void;
+  /** What peers have subscribers for may have changed. */
+  rerouted(): void;
+  /** A client has come to that gateway: it is let go here. */
+  claimed(client: string, gateway: string): void;
+  /** A peer has missed something that is not in our journal any more, or may have. */
+  missed(): void;
 }
 
 /** The way between gateways. tls-network.ts implements it; simulations bring one that fails on purpose. */

@@ -5,7 +5,7 @@ import type { Random } from "../base/random.ts";
 import type { Service } from "../base/service.ts";
 import type { Message } from "../mqtt/message.ts";
 import { boundBacklogs } from "./backlogs.ts";
-import { newCounters, type ReplicationCounters } from "./counters.ts";
+import { newCounters } from "./counters.ts";
 import { PROTOCOL_VERSION } from "./frames.ts";
 import type { Greeting } from "./greeting.ts";
 import type { PeerLimits } from "./limits.ts";
@@ -18,12 +18,15 @@ import type {
   PeerNetwork,
   Replicas,
   SiteView,
+  Subscribers,
 } from "./ports.ts";
 import { applyPositions, ORIGIN_CURSOR, type Positions, positionsOf } from "./positions.ts";
 import { Receiver } from "./receiver.ts";
 import { Relay, relayed } from "./relay.ts";
 import { Release } from "./release.ts";
-import { Sender, type SenderStatus } from "./sender.ts";
+import { ReplicaRoom } from "./replica-room.ts";
+import { Sender } from "./sender.ts";
+import type { ReplicationStatus } from "./status.ts";
 
 export interface ReplicationOptions {
   readonly limits: PeerLimits;
@@ -48,47 +51,10 @@ export interface ReplicationTools {
   readonly subscribers?: Subscribers;
   /** A replica is there: one of an earlier run, or a new one. Told once for each. */
   readonly found: (replica: CopiedJournal, gateway: string) => void;
+  /** That replica is about to be removed. Resolves when nobody uses it any more. */
+  readonly gone: (journal: string) => Promise<void>;
 }
 
-/** Those who are subscribed at this gateway, as messages that are not kept reach them from peers. */
-export interface Subscribers {
-  /** Their filters. The same array as long as they are the same; at most `FILTERS_MAX`. */
-  filters(): readonly string[];
-  take(message: Message, gateway: string): void;
-  /** What peers have subscribers for may have changed. */
-  rerouted(): void;
-  /** A client has come to that gateway: it is let go here. */
-  claimed(client: string, gateway: string): void;
-  /** A peer has missed something that is not in our journal any more, or may have. */
-  missed(): void;
-}
-
-export interface ReplicaStatus {
-  readonly journal: string;
-  /** Whose it is. */
-  readonly gateway: string;
-  readonly seq: number;
-  readonly storeBytes: number;
-  readonly connected: boolean;
-}
-
-export interface ReplicationStatus {
-  /** Where peers connect; empty before the start, and while that is not possible. */
-  readonly address: string;
-  /** Why peers cannot connect. */
-  readonly error: Readonly<Record<string, unknown>> | null;
-  readonly inSync: readonly string[];
-  /** `durability: safe` is wanted, and there is no peer in sync. */
-  readonly isAlone: boolean;
-  readonly whenAlone: "accept" | "reject";
-  /** Publishers are acknowledged up to here. */
-  readonly releasedSeq: number;
-  readonly peers: readonly (SenderStatus & { readonly inSync: boolean; readonly lagMs: number })[];
-  readonly replicas: readonly ReplicaStatus[];
-  readonly counters: ReplicationCounters;
-}
-
-const TELL_EVERY_MS = 200;
 const TRIM_EVERY_MS = 2000;
 const LISTEN_RETRY_MS = 5000;
 const NO_FILTERS: readonly string[] = [];
@@ -110,6 +76,7 @@ export class Replication implements Service {
   readonly #senders = new Map<string, Sender>();
   readonly #receivers = new Map<string, Receiver>();
   readonly #relay: Relay;
+  readonly #room: ReplicaRoom;
   readonly #interests = new Interests(() => this.#tools.subscribers?.rerouted());
   readonly #ending = new Set<Promise<void>>();
   readonly #origins = new Map<string, string>();
@@ -128,6 +95,16 @@ export class Replication implements Service {
       { isSafe, whenAlone, lagMsMax: limits.lagMsMax },
       { ...tools, log: this.#log, counters: this.counters },
     );
+    this.#room = new ReplicaRoom(limits.replicasMax, {
+      ...tools,
+      log: this.#log,
+      counters: this.counters,
+      isInUse: (journal) => this.#isInUse(journal),
+      gone: async (journal) => {
+        this.#origins.delete(journal);
+        await tools.gone(journal);
+      },
+    });
     this.#relay = new Relay({
       log: this.#log,
       counters: this.counters,
@@ -188,7 +165,7 @@ export class Replication implements Service {
     this.#stops = [
       journal.onCommit(() => this.#committed()),
       site.members.follow((members) => this.#meet(members)),
-      clock.every(TELL_EVERY_MS, () => {
+      clock.every(this.#options.limits.tellEveryMs, () => {
         for (const sender of this.#senders.values()) sender.tellPositions();
         this.#relay.look();
         for (const receiver of this.#receivers.values()) receiver.tellInterest();
@@ -345,13 +322,19 @@ export class Replication implements Service {
     return this.#tools.replicas.all().find(({ id }) => id === journal);
   }
 
+  /** Its gateway is registered, or connected. */
+  #isInUse(journal: string): boolean {
+    const isMember = this.#tools.site.members.get().some((member) => member.journal === journal);
+    return isMember || this.hears(journal);
+  }
+
   #originOf(journal: string): string {
     return this.#origins.get(journal) ?? "unknown";
   }
 
   /** Our copy of that journal, made when it is not there. */
   async #replicaOf(journal: string, gateway: string): Promise<CopiedJournal> {
-    const replica = await this.#tools.replicas.open(journal);
+    const replica = await this.#room.open(journal);
     replica.cursor(ORIGIN_CURSOR);
     if (!this.#origins.has(journal)) {
       await replica.rows(ROWS).put(ORIGIN_ROW, new TextEncoder().encode(gateway));

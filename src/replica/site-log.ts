@@ -59,6 +59,21 @@ export function logEntries(records: readonly SiteRecord[]): readonly Buffer[] {
   return entries;
 }
 
+export function putRecord(space: Space, key: string, value: Uint8Array): SiteRecord {
+  return ["put", space, key, Buffer.from(value).toString("base64")];
+}
+
+/** About, as JSON. */
+export const SEQ_BYTES = 8;
+const RECORD_BYTES = 32;
+
+/** How much a record takes, about. */
+export function bytesOf(record: SiteRecord): number {
+  let bytes = RECORD_BYTES;
+  for (const part of record) bytes += typeof part === "string" ? part.length : SEQ_BYTES;
+  return bytes;
+}
+
 /** @throws FieldgateError ERR_PEER_PROTOCOL */
 export function readLogEntry(payload: Uint8Array): readonly SiteRecord[] {
   let records: unknown;

@@ -14,6 +14,13 @@ export class Uplinks implements Service {
     await uplink.start(this.#life.signal);
   }
 
+  /** Resolves when it is stopped. */
+  async remove(journal: string): Promise<void> {
+    const uplink = this.#uplinks.get(journal);
+    this.#uplinks.delete(journal);
+    await uplink?.stop();
+  }
+
   status(): ReadonlyMap<string, UplinkStatus> {
     return new Map([...this.#uplinks].map(([journal, uplink]) => [journal, uplink.status()]));
   }

@@ -23,6 +23,8 @@ const LIMITS = {
   frameBytesMax: 2 ** 20,
   backlogBytesMax: 2 ** 20,
   peersMax: 8,
+  replicasMax: 16,
+  tellEveryMs: 200,
 };
 /** As it is: threads would make a run another one each time. */
 const plainCodec: Codec = { pack: async (raw) => raw, unpack: async (packed) => packed };
@@ -92,6 +94,7 @@ export class ReplicaNode {
         replicas: {
           all: () => [...replicas.values()],
           open: (journal) => this.#openReplica(journal, replicas),
+          remove: async () => undefined,
         },
         network: network.of(this.id),
         codec: plainCodec,
@@ -103,6 +106,7 @@ export class ReplicaNode {
           acts: () => false,
         },
         found: () => undefined,
+        gone: async () => undefined,
       },
     );
     const publisher = new SafeJournal<Queue, Rows>(this.#journal, this.#replication.release);

@@ -10,7 +10,7 @@ import { ReplicaNode, type SimSite } from "./replication-node.ts";
 const LONG = process.env["FIELDGATE_TEST_LONG"] === "1";
 const SEEDS = process.env["SIM_SEED"]
   ? [Number(process.env["SIM_SEED"])]
-  : Array.from({ length: LONG ? 500 : 40 }, (_, index) => index + 1);
+  : Array.from({ length: LONG ? 3000 : 200 }, (_, index) => index + 1);
 const STORM_MS_MAX = 12_000;
 const CALM_MS = 20_000;
 

@@ -20,6 +20,7 @@ export interface TestPeerOptions {
   readonly whenAlone?: "accept" | "reject";
   readonly backlogBytesMax?: number;
   readonly replicaBytesMax?: number;
+  readonly replicasMax?: number;
   /** Of whose authority its certificate is; by default the site's. */
   readonly authority?: string;
   /** The id in its certificate; by default its own. */
@@ -99,6 +100,8 @@ export class TestPeer {
           frameBytesMax: 2 ** 20,
           backlogBytesMax: options.backlogBytesMax ?? 2 ** 28,
           peersMax: 8,
+          replicasMax: options.replicasMax ?? 16,
+          tellEveryMs: 200,
         },
         isSafe: true,
         whenAlone: options.whenAlone ?? "accept",
@@ -119,6 +122,10 @@ export class TestPeer {
             this.replicas.set(journal, one);
             return one;
           },
+          remove: async (journal) => {
+            await this.replicas.get(journal)?.stop();
+            this.replicas.delete(journal);
+          },
         },
         network,
         codec: zlibCodec,
@@ -130,6 +137,7 @@ export class TestPeer {
           acts: () => false,
         },
         found: () => undefined,
+        gone: async () => undefined,
       },
     );
   }

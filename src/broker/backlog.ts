@@ -3,6 +3,8 @@ import type { Queued, SessionQueue } from "./ports.ts";
 
 const READY_MESSAGES_MAX = 256;
 const READY_BYTES_MAX = 256 * 1024;
+/** So many are about to leave: they stay where they came. More would keep that memory, large chunks perhaps. */
+const PASSING_MAX = 32;
 
 /**
  * A durable queue as its reader sees it: a few messages held ready in memory, the others read when their turn comes,
@@ -13,6 +15,7 @@ const READY_BYTES_MAX = 256 * 1024;
 export class Backlog {
   readonly queue: SessionQueue;
   #ready: Queued[] = [];
+  #readyBytes = 0;
   /** The index of the last message that was taken or is held ready. */
   #readyIndex: number;
   /** The newest index known to be durable. */
@@ -20,7 +23,7 @@ export class Backlog {
   /** Dealt with, beyond the head. */
   readonly #done = new Set<number>();
   #reading = false;
-  #beginning = 0;
+  #resting = 0;
 
   constructor(queue: SessionQueue) {
     this.queue = queue;
@@ -41,7 +44,7 @@ export class Backlog {
   get next(): Queued | undefined {
     for (let first = this.#ready[0]; first !== undefined; first = this.#ready[0]) {
       if (!this.isDone(first.index)) return first;
-      this.#ready.shift();
+      this.shift();
     }
     return undefined;
   }
@@ -57,7 +60,8 @@ export class Backlog {
 
   /** Takes the next message away: it is in flight, or dealt with. */
   shift(): void {
-    this.#ready.shift();
+    const first = this.#ready.shift();
+    if (first !== undefined) this.#readyBytes -= bytesOf(first);
   }
 
   isDone(index: number): boolean {
@@ -68,16 +72,24 @@ export class Backlog {
   arrived(index: number, frame: PublishFrame, wanted: boolean): void {
     this.#durableIndex = Math.max(this.#durableIndex, index);
     if (!wanted || this.#reading || index !== this.#readyIndex + 1) return;
-    if (this.#ready.length >= READY_MESSAGES_MAX) return;
-    this.#ready.push({ index, entry: { seq: 0, message: frame } });
+    const { length } = this.#ready;
+    if (length >= READY_MESSAGES_MAX || this.#readyBytes >= READY_BYTES_MAX) return;
+    const queued = {
+      index,
+      entry: { seq: 0, message: length < PASSING_MAX ? frame : frame.kept() },
+    };
+    this.#ready.push(queued);
+    this.#readyBytes += bytesOf(queued);
     this.#readyIndex = index;
   }
 
-  /** Begins at the head again. */
-  restart(): void {
-    this.#beginning++;
+  /** Its reader is away: nothing is held ready meanwhile, and what was comes next when it is back. */
+  rest(): void {
+    const [first] = this.#ready;
+    if (first !== undefined) this.#readyIndex = first.index - 1;
     this.#ready = [];
-    this.#readyIndex = this.queue.headIndex;
+    this.#readyBytes = 0;
+    this.#resting++;
   }
 
   /** Marks a message as dealt with. Tells whether the head has moved over it. */
@@ -101,7 +113,7 @@ export class Backlog {
   /** Reads on. What damage has taken away is dealt with: neither the next message nor the head waits for it. */
   async read(): Promise<void> {
     const { queue } = this;
-    const beginning = this.#beginning;
+    const resting = this.#resting;
     const after = this.#readyIndex;
     const through = this.#durableIndex;
     this.#reading = true;
@@ -120,9 +132,10 @@ export class Backlog {
       before = index;
     }
     if (read.length === 0) this.#lost(before, through + 1);
-    if (beginning !== this.#beginning) return;
+    if (resting !== this.#resting) return;
     const last = read.at(-1)?.index ?? through;
     this.#ready = read.filter(({ index }) => !this.isDone(index));
+    this.#readyBytes = this.#ready.reduce((sum, queued) => sum + bytesOf(queued), 0);
     this.#readyIndex = Math.max(this.#readyIndex, last);
     this.#durableIndex = Math.max(this.#durableIndex, last);
   }
@@ -132,4 +145,8 @@ export class Backlog {
       this.done(index);
     }
   }
+}
+
+function bytesOf({ entry: { message } }: Queued): number {
+  return message.topic.length + message.payload.length;
 }

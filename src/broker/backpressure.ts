@@ -3,23 +3,23 @@ import type { Connection } from "./connection.ts";
 export interface BackpressureLimits {
   /** Output that one connection has not taken yet. */
   readonly outputBytesMax: number;
-  /** One connection is not read further while it holds so much that the store has no room for. */
+  /** One connection is not read further while so much of it is held for want of room, or is QoS 0 behind what is not durable. */
   readonly heldBytesMax: number;
-  /** Nobody is read further while so much is not durable, or is held for want of room. */
+  /** Nobody is read further while so much is not durable, waits behind that, or is held for want of room. */
   readonly pendingBytesMax: number;
 }
 
 /** Who is not read just now, and who holds what the store has no room for. */
 export class Backpressure {
   readonly #limits: BackpressureLimits;
-  readonly #journal: { readonly pendingBytes: number };
+  readonly #intake: { readonly pendingBytes: number };
   readonly #paused = new Set<Connection>();
   readonly #holding = new Set<Connection>();
   #heldBytes = 0;
 
-  constructor(limits: BackpressureLimits, journal: { readonly pendingBytes: number }) {
+  constructor(limits: BackpressureLimits, intake: { readonly pendingBytes: number }) {
     this.#limits = limits;
-    this.#journal = journal;
+    this.#intake = intake;
   }
 
   /** Connections that are not read. */
@@ -80,11 +80,11 @@ export class Backpressure {
   }
 
   /** Whether so much waits to be kept, or to be taken by this very client, that it must not bring more. */
-  #isFull({ outbox, held }: Connection, share: number): boolean {
+  #isFull({ outbox, held, behindBytes }: Connection, share: number): boolean {
     const { pendingBytesMax, heldBytesMax, outputBytesMax } = this.#limits;
     return (
-      this.#journal.pendingBytes + this.#heldBytes >= pendingBytesMax * share ||
-      held.bytes >= heldBytesMax * share ||
+      this.#intake.pendingBytes + this.#heldBytes >= pendingBytesMax * share ||
+      held.bytes + behindBytes >= heldBytesMax * share ||
       outbox.pendingBytes > outputBytesMax * share
     );
   }

@@ -92,7 +92,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#overload = new Overload(options, tools.memoryBytes, log);
     this.#arrivals = new Arrivals(options, clock, () => this.#overload.refuses);
     this.#rates = new Rates(options);
-    this.#backpressure = new Backpressure(options, journal);
     this.turn = new Turn((task) => clock.afterTurn(task));
     this.routes = new Router(tools.laneOf, {
       ...options,
@@ -101,6 +100,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     });
     const sources = new RetainedSources(journal.rows("retainer"), access, log);
     this.#retained = new Retained(journal.rows("retained"), sources, options, counters);
+    this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
+    this.#backpressure = new Backpressure(options, this.#intake);
     const parts = { journal, router: this.routes, counters, log };
     this.#replay = new RetainedReplay(
       [this.#retained, this.#announced],
@@ -122,7 +123,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       ...{ desk: this.desk, listeners: this.#listeners, connections: this.#connections },
     });
     this.#admission = new Admission(options, { access, counters, sessions: this.#sessions });
-    this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
     this.#persistence = levelPersistence(journal.rows("aedes"), () => journal.lastSeq);
     this.#control = new AedesControl(this.#persistence, this, log);
     this.site = new SiteDesk(options, {

@@ -16,9 +16,11 @@ export interface ClientStatus {
   readonly subscriptions: readonly { readonly filter: string; readonly qos: number }[];
   /** Sent and not acknowledged. */
   readonly inflight: number;
-  /** Messages that wait durably for it, those in flight included. */
+  /** Messages that wait for it: on disk, those in flight included, and in memory. */
   readonly queued: number;
   readonly queuedBytes: number;
+  /** Copies that were lost to it because its queue or its output was full, since its session was made or taken up. */
+  readonly dropped: number;
   /** Messages that were taken from it, since it connected. */
   readonly published: number;
   /** The same a second, over the last seconds. */
@@ -39,7 +41,7 @@ export function clientsOf(
   }
   const rates = new Map(talkers.map(({ clientId, perSecond }) => [clientId, perSecond]));
   const all = [...sessions].map((session): ClientStatus => {
-    const { clientId, persistent, queue, inflight } = session;
+    const { clientId, persistent, queued, inflight, dropped } = session;
     const connection = here.get(session);
     return {
       clientId,
@@ -50,8 +52,9 @@ export function clientsOf(
       silentMs: connection === undefined ? null : Math.round(nowMs - connection.lastSeenMs),
       subscriptions: [...session.subscriptions.values()],
       inflight,
-      queued: queue === null ? 0 : queue.tailIndex - queue.headIndex,
-      queuedBytes: queue?.bytes ?? 0,
+      queued: queued.messages,
+      queuedBytes: queued.bytes,
+      dropped,
       published: connection?.published ?? 0,
       perSecond: rates.get(clientId) ?? 0,
     };

@@ -38,6 +38,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   readonly held = new Held();
   lastSeq = 0;
   published = 0;
+  behindBytes = 0;
   session: Session | null = null;
   /** 0: none. Set with CONNECT; one and a half times what the client asked for [MQTT-3.1.2-24]. */
   silenceMsMax = 0;
@@ -95,7 +96,6 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   get isClosed(): boolean {
     return this.#phase === "closed";
   }
-
   get listens(): boolean {
     return this.#phase === "open" && !this.#paused;
   }
@@ -167,8 +167,9 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       return;
     }
     // After a reconnection the client waits for it on its new connection.
-    this.session?.received.set(packetId, true);
-    this.session?.link?.outbox.acknowledge(PACKET.pubrec << 4, packetId);
+    const { session } = this;
+    session?.received.kept(packetId);
+    session?.link?.outbox.acknowledge(PACKET.pubrec << 4, packetId);
   }
 
   resume(): void {
@@ -258,7 +259,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       this.outbox.raw(PINGRESP); // not aedes: a flood of them would cost it a hundred times as much
       return;
     }
-    if (type === PACKET.subscribe || type === PACKET.unsubscribe) this.#hold();
+    this.#hold(); // behind DISCONNECT nothing is looked at any more [MQTT-3.14.4-2]
     if (type === PACKET.subscribe) this.#asked = repeatedFilters(packet, bodyStart);
     this.#control?.feed(Buffer.from(packet));
   }
@@ -307,17 +308,17 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       if (!this.#isInTime(frame, route)) return;
     }
     if (!this.#lastRight.of(route, this.rights)) this.#deny(frame, route);
-    else if (frame.qos === 0) this.#world.admit(frame, route, this, -1);
-    else if (this.held.length > 0 || !this.#take(frame, route)) {
+    else if (this.held.precedes(frame) || !this.#take(frame, route)) {
       this.held.push(frame);
       this.#world.holds(this, frame.end - frame.start);
     }
   }
 
-  /** False when the store has no room for it now. */
+  /** False when the store has no room for it now; QoS 0 is dropped then. */
   #take(frame: PublishFrame, route: Route<Session>): boolean {
     if (frame.qos === 2) return this.#takeOnce(frame, route);
-    return this.#world.admit(frame, route, this, frame.packetId) === null;
+    const token = frame.qos === 0 ? -1 : frame.packetId;
+    return this.#world.admit(frame, route, this, token) === null || frame.qos === 0;
   }
 
   /** QoS 2: a packet identifier that is held already is not a new message [MQTT-4.3.3-2]. */
@@ -333,7 +334,7 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       return true;
     }
     if (this.#world.admit(frame, route, this, packetId) !== null) return false;
-    session.received.set(packetId, false);
+    session.received.came(packetId);
     if (session.persistent) this.#world.keepReceived(session, packetId);
     return true;
   }
@@ -372,15 +373,14 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     }
   }
 
-  /** PUBREL: PUBCOMP follows once the identifier is free for good. */
+  /** PUBREL: PUBCOMP follows once the identifier is free for good, also when PUBREL was repeated meanwhile. */
   #released(session: Session, packetId: number): void {
-    const held = session.received.delete(packetId);
     const complete = () => session.link?.outbox.acknowledge(PACKET.pubcomp << 4, packetId);
-    if (!held || !session.persistent) complete();
-    else
-      this.#world
-        .forgetReceived(session, packetId)
-        .then(complete, () => this.close("store failed"));
+    const forget = () =>
+      session.persistent ? this.#world.forgetReceived(session, packetId) : null;
+    const freed = session.received.free(packetId, forget);
+    if (freed === null) complete();
+    else freed.then(complete, () => this.close("store failed"));
   }
 
   #resumeChannel(): void {

@@ -7,6 +7,9 @@
  */
 export class Inflight<T extends { readonly packetId: number }> {
   #slots: (T | undefined)[] = [];
+  /** For each place, when its item was added. */
+  #order: number[] = [];
+  #added = 0;
   #size = 0;
 
   get size(): number {
@@ -21,7 +24,9 @@ export class Inflight<T extends { readonly packetId: number }> {
   /** Adds an item whose identifier is not in use. */
   add(item: T): void {
     while (this.#slots.length === 0 || this.#slots[this.#place(item)] !== undefined) this.#grow();
-    this.#slots[this.#place(item)] = item;
+    const place = this.#place(item);
+    this.#slots[place] = item;
+    this.#order[place] = ++this.#added;
     this.#size++;
   }
 
@@ -31,14 +36,11 @@ export class Inflight<T extends { readonly packetId: number }> {
     this.#size--;
   }
 
-  /** All items, in the order of their places. */
+  /** All items, in the order in which they were added. */
   all(): T[] {
-    return this.#slots.filter((item) => item !== undefined);
-  }
-
-  clear(): void {
-    this.#slots = [];
-    this.#size = 0;
+    const places = [...this.#slots.keys()].filter((place) => this.#slots[place] !== undefined);
+    const order = (place: number) => this.#order[place] as number;
+    return places.sort((a, b) => order(a) - order(b)).map((place) => this.#slots[place] as T);
   }
 
   #place({ packetId }: T): number {
@@ -46,9 +48,15 @@ export class Inflight<T extends { readonly packetId: number }> {
   }
 
   #grow(): void {
-    const items = this.all();
-    this.#slots = new Array(Math.max(SLOTS_MIN, this.#slots.length * 2)).fill(undefined);
-    for (const item of items) this.#slots[this.#place(item)] = item;
+    const [slots, order] = [this.#slots, this.#order];
+    const size = Math.max(SLOTS_MIN, slots.length * 2);
+    this.#slots = new Array(size).fill(undefined);
+    this.#order = new Array(size).fill(0);
+    for (const [at, item] of slots.entries()) {
+      if (item === undefined) continue;
+      this.#slots[this.#place(item)] = item;
+      this.#order[this.#place(item)] = order[at] as number;
+    }
   }
 }
 
@@ -77,11 +85,5 @@ export class MemoryIds {
       this.#last = this.#last === 65_535 ? QUEUE_ID_MAX + 1 : this.#last + 1;
     } while (this.#inflight.get(this.#last) !== undefined);
     return this.#last;
-  }
-
-  /** How many were given out after this one. */
-  age(packetId: number): number {
-    const age = this.#last - packetId;
-    return age < 0 ? age + 65_535 - QUEUE_ID_MAX : age;
   }
 }

@@ -25,6 +25,8 @@ export class Intake {
   readonly #log: Log;
   /** In order of seq. */
   readonly #uncommitted = new Fifo<Uncommitted>();
+  /** Messages of QoS 0 among them, which the journal knows nothing of, and what they cost in memory. */
+  #behindBytes = 0;
   #unfollow: () => void = () => {};
 
   constructor(
@@ -46,6 +48,11 @@ export class Intake {
 
   close(): void {
     this.#unfollow();
+  }
+
+  /** What is not durable, and what waits behind that. */
+  get pendingBytes(): number {
+    return this.#journal.pendingBytes + this.#behindBytes;
   }
 
   /**
@@ -101,6 +108,7 @@ export class Intake {
     if (seq > this.#journal.durableSeq) {
       const nobody = { indexes: null, shared: NO_SHARES, token: -1 };
       this.#uncommitted.push({ seq, frame, route, publisher, ...nobody });
+      this.#waitsBehind(publisher, behindCost(frame));
     } else {
       deliver(frame, route, null, publisher.clientId);
     }
@@ -148,10 +156,16 @@ export class Intake {
       const next = this.#uncommitted.peek();
       if (next === undefined || next.seq > durableSeq) break;
       this.#uncommitted.shift();
+      if (next.indexes === null) this.#waitsBehind(next.publisher, -behindCost(next.frame));
       if (next.token >= 0) next.publisher.accepted(next.token, next.frame.qos);
       deliver(next.frame, next.route, next.indexes, next.publisher.clientId);
       for (const { share, index } of next.shared) share.arrived(index, next.frame);
     }
+  }
+
+  #waitsBehind(publisher: Publisher, bytes: number): void {
+    publisher.behindBytes += bytes;
+    this.#behindBytes += bytes;
   }
 
   #rowFailed(error: unknown): void {
@@ -167,6 +181,8 @@ export interface Publisher {
   lastSeq: number;
   /** How many of its messages were taken. */
   published: number;
+  /** Memory that its messages of QoS 0 take which wait behind others of it that are not durable. */
+  behindBytes: number;
   /** What it may do; nothing for one within. */
   readonly rights?: Rights;
   /** It holds what is refused, QoS 0 aside, and tries again: a refusal is no loss. */
@@ -186,6 +202,13 @@ interface Uncommitted {
   readonly publisher: Publisher;
   /** Given back to the publisher; negative when nobody waits. */
   readonly token: number;
+}
+
+/** What keeping one in order takes beside its bytes. */
+const BEHIND_COST = 256;
+
+function behindCost({ start, end }: PublishFrame): number {
+  return end - start + BEHIND_COST;
 }
 
 const NO_TARGETS: Route<Session>["queued"] = [];

@@ -74,7 +74,7 @@ export class Loans {
     const known = this.#inflight.get(before);
     const packetId = known?.packetId ?? this.#ids.next();
     const qos = known?.qos ?? granted;
-    const sent = { packetId, frame, qos, retain: false, index: 0, released: false, loan };
+    const sent = { packetId, frame, qos, retain: false, index: 0, stage: "sent", loan } as const;
     this.#inflight.delete(packetId);
     this.#inflight.add(sent);
     this.#returned.delete(packetId);
@@ -94,28 +94,33 @@ export class Loans {
   received(sent: Sent): void {
     const { loan, packetId } = sent;
     if (loan === null) return;
-    sent.released = true;
+    if (sent.stage !== "sent") {
+      this.#sendRelease(packetId);
+      return;
+    }
+    sent.stage = "received";
     this.#returned.delete(packetId);
     const kept = [loan.lender.taken(loan.index, this.#session, 2)];
     if (this.#session.persistent) kept.push(this.#world.keepLoan(this.#session, packetId, null));
     Promise.all(kept).then(
-      () => this.#sendRelease(packetId),
+      () => this.#release(sent),
       (error) => this.#world.failed(this.#session, error),
     );
   }
 
   /** PUBACK or PUBCOMP came for what is not from the durable queue: its identifier is free. */
-  finished({ packetId, qos, released, loan }: Sent): void {
+  finished({ packetId, qos, stage, loan }: Sent): void {
     this.#returned.delete(packetId);
-    if (released && this.#session.persistent) this.#world.forgetLoan(this.#session, packetId);
+    if (stage === "released" && this.#session.persistent)
+      this.#world.forgetLoan(this.#session, packetId);
     if (loan !== null && qos === 1) void loan.lender.taken(loan.index, this.#session, 1);
   }
 
   /** The connection is gone: what was not taken goes back to where it came from. */
   giveBack(): void {
     const lenders = new Set<Lender>();
-    for (const { packetId, loan, released } of this.#inflight.all()) {
-      if (loan === null || released || this.#returned.has(packetId)) continue;
+    for (const { packetId, loan, stage } of this.#inflight.all()) {
+      if (loan === null || stage !== "sent" || this.#returned.has(packetId)) continue;
       lenders.add(loan.lender);
       this.#returned.add(packetId);
       if (!loan.lender.giveBack(loan.index, this.#session, packetId)) this.lose(packetId);
@@ -129,26 +134,18 @@ export class Loans {
     if (sent === undefined || !this.#returned.delete(packetId)) return;
     this.#inflight.delete(packetId);
     if (sent.qos !== 2 || !this.#session.persistent) return;
-    this.#inflight.add({ ...sent, frame: null, loan: null, released: true });
+    const left: Sent = { ...sent, frame: null, loan: null, stage: "received" };
+    this.#inflight.add(left);
     this.#world.keepLoan(this.#session, packetId, null).then(
-      () => this.#sendRelease(packetId),
+      () => this.#release(left),
       (error) => this.#world.failed(this.#session, error),
     );
   }
 
   /** Takes up what an earlier process has kept: an identifier that is out, with a message or without. */
   restore(packetId: number, loan: Loan | null): void {
-    const released = loan === null;
-    const sent = {
-      packetId,
-      frame: null,
-      qos: 2,
-      retain: false,
-      index: 0,
-      released,
-      loan,
-    } as const;
-    this.#inflight.add(sent);
+    const stage = loan === null ? "released" : "sent";
+    this.#inflight.add({ packetId, frame: null, qos: 2, retain: false, index: 0, stage, loan });
     if (loan !== null) this.#returned.add(packetId);
   }
 
@@ -172,8 +169,14 @@ export class Loans {
     );
   }
 
+  #release(sent: Sent): void {
+    if (this.#inflight.get(sent.packetId) !== sent) return;
+    sent.stage = "released";
+    this.#sendRelease(sent.packetId);
+  }
+
   #sendRelease(packetId: number): void {
-    if (!this.#inflight.get(packetId)?.released) return;
+    if (this.#inflight.get(packetId)?.stage !== "released") return;
     this.#session.link?.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
   }
 }

@@ -6,6 +6,7 @@ export class LocalPublisher implements Publisher {
   readonly clientId: string;
   lastSeq = 0;
   published = 0;
+  behindBytes = 0;
   readonly holdsRefused: boolean;
   #token = 0;
   readonly #waiting = new Map<number, () => void>();

@@ -1,14 +1,16 @@
-import { Fifo } from "../base/fifo.ts";
 import { lowerQoS, type QoS } from "../mqtt/message.ts";
 import { PACKET, type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
 import type { Rights } from "./access.ts";
 import { Backlog } from "./backlog.ts";
 import type { Counters } from "./counters.ts";
 import { Inflight, MemoryIds, queuePacketId } from "./inflight.ts";
+import { LapsedGrants } from "./lapsed-grants.ts";
 import { type Loan, Loans, type LoanWorld } from "./loans.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Queued, SessionQueue } from "./ports.ts";
+import { Received } from "./received.ts";
 import type { Subscription } from "./router.ts";
+import { Waiting, type WaitingMessage } from "./waiting.ts";
 
 export interface SessionLimits {
   readonly inflightMax: number;
@@ -22,8 +24,8 @@ export interface SessionLimits {
 export interface SessionWorld extends LoanWorld {
   readonly limits: SessionLimits;
   readonly counters: Counters;
-  /** The QoS granted to the session for a topic now; that of the message when it is not subscribed any more. */
-  granted(session: Session, topic: string): QoS;
+  /** The QoS granted to the session for a topic now; null when it is not subscribed. */
+  granted(session: Session, topic: string): QoS | null;
   /** Keeps that the receiver has a message of QoS 2, or forgets it. Resolves when that is durable. */
   keepReleased(session: Session, index: number): Promise<void>;
   forgetReleased(session: Session, index: number): void;
@@ -35,6 +37,13 @@ export interface SessionLink {
   close(reason: string): void;
 }
 
+/**
+ *   sent ──PUBREC──▶ received ──kept──▶ released: PUBREL is out
+ *
+ * Only QoS 2 goes further than `sent`. Where nothing is to be kept it is released at once.
+ */
+export type Stage = "sent" | "received" | "released";
+
 export interface Sent {
   readonly packetId: number;
   /** Null for a message whose identifier is all that is left of it. */
@@ -43,16 +52,9 @@ export interface Sent {
   readonly retain: boolean;
   /** Position in the durable queue, or 0 for another message. */
   readonly index: number;
-  /** The receiver has it (QoS 2: PUBREC came); PUBREL is out or about to be. */
-  released: boolean;
+  stage: Stage;
   /** Where it came from when a shared group has lent it. */
   readonly loan: Loan | null;
-}
-
-interface Waiting {
-  readonly frame: PublishFrame;
-  readonly qos: QoS;
-  readonly retain: boolean;
 }
 
 /**
@@ -69,26 +71,27 @@ export class Session {
   readonly clientId: string;
   readonly queue: SessionQueue | null;
   readonly subscriptions = new Map<string, Subscription>();
-  /** Packet identifiers of QoS 2 messages that came from the client and wait for PUBREL; true when kept. */
-  readonly received = new Map<number, boolean>();
+  readonly received = new Received();
   link: SessionLink | null = null;
   /** What its client may do: when it was here last, or as changed since. */
   rights: Rights;
 
   /** What shared groups have lent it, and the groups themselves. */
   readonly loans: Loans;
+  /** Copies that were lost to it because its queue or its output was full, since it was made. */
+  dropped = 0;
   /** Everything it has finished since it was made: one that finishes nothing is stuck. */
   finished = 0;
 
   readonly #world: SessionWorld;
   readonly #inflight = new Inflight<Sent>();
   readonly #ids = new MemoryIds(this.#inflight);
-  readonly #waiting = new Fifo<Waiting>();
-  #waitingBytes = 0;
+  readonly #waiting = new Waiting();
 
   readonly #backlog: Backlog | null;
-  /** The highest index ever sent: from there downwards a delivery is a redelivery. */
-  #sentIndex = 0;
+  /** The highest index that an earlier process may have sent: up to there a delivery may be a redelivery. */
+  readonly #sentBefore: number;
+  readonly #lapsed = new LapsedGrants();
   /** Indexes of QoS 2 messages that the receiver has. */
   readonly #released: Set<number>;
 
@@ -107,14 +110,20 @@ export class Session {
     this.#backlog = queue && new Backlog(queue);
     this.loans = new Loans(this, this.#inflight, this.#ids, world);
     // What an earlier process has sent is not known. It was no more than a window.
-    if (queue !== null) {
-      this.#sentIndex = Math.min(queue.headIndex + world.limits.inflightMax, queue.tailIndex);
-    }
+    const { headIndex, tailIndex } = queue ?? { headIndex: 0, tailIndex: 0 };
+    this.#sentBefore = Math.min(headIndex + world.limits.inflightMax, tailIndex);
   }
 
   /** Sent to its client and not acknowledged. */
   get inflight(): number {
     return this.#inflight.size;
+  }
+
+  /** Messages that wait for it, on disk with those in flight, and in memory. */
+  get queued(): { readonly messages: number; readonly bytes: number } {
+    const { headIndex, tailIndex, bytes } = this.queue ?? { headIndex: 0, tailIndex: 0, bytes: 0 };
+    const { length, bytes: more } = this.#waiting;
+    return { messages: tailIndex - headIndex + length, bytes: bytes + more };
   }
 
   get persistent(): boolean {
@@ -132,29 +141,22 @@ export class Session {
     return this.link.outbox.pendingBytes <= outputBytesMax;
   }
 
-  /** The client is here: sends again what it has not acknowledged [MQTT-4.4.0-1], then what waits. */
+  /** The client is here: sends again what it has not acknowledged [MQTT-4.4.0-1], in that order [MQTT-4.6.0-1], then what waits. */
   attach(link: SessionLink): void {
     this.link = link;
-    const inMemory = this.#inflight.all().filter(({ index }) => index === 0);
-    this.#inflight.clear();
-    for (const sent of inMemory.sort(
-      (a, b) => this.#ids.age(b.packetId) - this.#ids.age(a.packetId),
-    )) {
-      const { packetId, frame, qos, retain, released } = sent;
-      this.#inflight.add(sent);
-      if (released) link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
-      else if (frame !== null && sent.loan === null && !this.mayReceive(frame.topic)) {
-        this.#withhold(sent);
-      } else if (frame !== null && !this.loans.isReturned(packetId)) {
-        link.outbox.publish(frame, qos, retain, true, packetId);
-      }
-    }
-    this.#backlog?.restart();
+    for (const sent of this.#inflight.all()) this.#sendAgain(link, sent);
     this.#pump();
   }
 
   detach(link: SessionLink): void {
-    if (this.link === link) this.link = null;
+    if (this.link !== link) return;
+    this.link = null;
+    this.#backlog?.rest();
+  }
+
+  /** A subscription is about to be lowered or to end: what waits was queued under it and comes under it. */
+  lapse(subscription: Subscription): void {
+    if (this.queue !== null) this.#lapsed.add(subscription, this.queue);
   }
 
   /** QoS 0: sent now or not at all. */
@@ -162,7 +164,7 @@ export class Session {
     const { link } = this;
     if (link === null) return;
     if (link.outbox.pendingBytes > this.#world.limits.outputBytesMax) {
-      this.#world.counters.dropped("output-full");
+      this.#drop("output-full");
       return;
     }
     this.#world.counters.sent++;
@@ -177,7 +179,6 @@ export class Session {
     }
     if (this.#waitingIsFull() && !this.#makeRoomInMemory()) return;
     this.#waiting.push({ frame, qos, retain });
-    this.#waitingBytes += frame.end - frame.start;
   }
 
   /** A message of the durable queue, which is on disk now. */
@@ -212,24 +213,19 @@ export class Session {
       this.loans.received(sent);
       return true;
     }
-    if (sent === undefined || sent.index === 0) {
-      if (sent !== undefined) sent.released = true;
+    if (sent?.stage === "sent" && sent.index > 0) {
+      this.#keepReceived(sent);
+    } else if (sent?.stage !== "received") {
+      if (sent !== undefined) sent.stage = "released";
       this.link?.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
-      return sent !== undefined;
     }
-    sent.released = true;
-    this.#released.add(sent.index);
-    this.#world.keepReleased(this, sent.index).then(
-      () => this.link?.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId),
-      (error) => this.#world.failed(this, error),
-    );
-    return true;
+    return sent !== undefined;
   }
 
   /** PUBCOMP. Tells whether it completes anything. */
   pubcomp(packetId: number): boolean {
     const sent = this.#inflight.get(packetId);
-    if (sent === undefined || !sent.released) return false;
+    if (sent === undefined || sent.stage !== "released") return false;
     this.#finish(sent);
     this.#pump();
     return true;
@@ -241,14 +237,14 @@ export class Session {
    */
   hasRoom(): boolean {
     const { queue } = this;
-    const { limits, counters } = this.#world;
+    const { limits } = this.#world;
     if (queue === null) return true;
     if (!queueIsFull(queue, limits)) return true;
     if (limits.queueWhenFull === "drop-oldest") {
       this.#dropOldest(queue);
       return true;
     }
-    counters.dropped("queue-full");
+    this.#drop("queue-full");
     if (limits.queueWhenFull === "disconnect") this.link?.close("queue full");
     return false;
   }
@@ -259,10 +255,37 @@ export class Session {
    */
   #dropOldest(queue: SessionQueue): void {
     while (queueIsFull(queue, this.#world.limits) && this.#backlog?.done(queue.headIndex + 1)) {
-      this.#world.counters.dropped("queue-full");
+      this.#drop("queue-full");
       if (queue.headIndex === queue.tailIndex) break;
     }
     this.#forgetPassed(queue);
+  }
+
+  /** Also for who has reconnected meanwhile: PUBREL goes to whoever is here when it is kept, and to nobody before. */
+  #keepReceived(sent: Sent): void {
+    const { index, packetId } = sent;
+    sent.stage = "received";
+    this.#released.add(index);
+    this.#world.keepReleased(this, index).then(
+      () => {
+        if (this.#inflight.get(packetId) !== sent) return;
+        sent.stage = "released";
+        this.link?.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
+      },
+      (error) => this.#world.failed(this, error),
+    );
+  }
+
+  #sendAgain(link: SessionLink, sent: Sent): void {
+    const { packetId, frame, qos, retain, stage, index, loan } = sent;
+    if (stage === "released") {
+      link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
+    } else if (stage === "sent" && index > 0 && this.#backlog?.isDone(index)) {
+      this.#inflight.delete(packetId); // it made room for others
+    } else if (stage === "sent" && frame !== null && !this.loans.isReturned(packetId)) {
+      if (loan === null && !this.mayReceive(frame.topic)) this.#withhold(sent);
+      else link.outbox.publish(frame, qos, retain, true, packetId);
+    }
   }
 
   #finish(sent: Sent): void {
@@ -287,7 +310,6 @@ export class Session {
     while (this.#inflight.size < this.#world.limits.inflightMax) {
       const waiting = this.#waiting.shift();
       if (waiting !== undefined) {
-        this.#waitingBytes -= waiting.frame.end - waiting.frame.start;
         if (this.mayReceive(waiting.frame.topic)) this.#sendFromMemory(waiting);
         else this.#world.counters.dropped("not allowed to receive");
         continue;
@@ -308,9 +330,9 @@ export class Session {
     this.#finish(sent);
   }
 
-  #sendFromMemory({ frame, qos, retain }: Waiting): void {
+  #sendFromMemory({ frame, qos, retain }: WaitingMessage): void {
     const packetId = this.#ids.next();
-    this.#inflight.add({ packetId, frame, qos, retain, index: 0, released: false, loan: null });
+    this.#inflight.add({ packetId, frame, qos, retain, index: 0, stage: "sent", loan: null });
     this.#world.counters.sent++;
     this.link?.outbox.publish(frame, qos, retain, false, packetId);
   }
@@ -318,27 +340,28 @@ export class Session {
   #sendQueued(link: SessionLink, { index, entry }: Queued): void {
     const frame = publishFrameOf(entry.message);
     const packetId = queuePacketId(index);
-    const sent = { packetId, frame, retain: false, index, loan: null };
+    const sent = { packetId, frame, retain: false, index, stage: "sent", loan: null } as const;
     if (this.#released.has(index)) {
       // The client has it, at QoS 2, whatever its subscription says by now.
-      this.#inflight.add({ ...sent, qos: 2, released: true });
+      this.#inflight.add({ ...sent, qos: 2, stage: "released" });
       link.outbox.acknowledge((PACKET.pubrel << 4) | 2, packetId);
       return;
     }
     if (!this.mayReceive(frame.topic)) {
-      this.#withhold({ ...sent, qos: frame.qos, released: false });
+      this.#withhold({ ...sent, qos: frame.qos });
       return;
     }
-    const qos = lowerQoS(frame.qos, this.#world.granted(this, frame.topic));
+    const qos = lowerQoS(frame.qos, this.#grantedFor(frame.topic, index));
     this.#world.counters.sent++;
-    if (qos === 0) {
-      link.outbox.publish(frame, 0, false, false, 0);
-      this.#finish({ ...sent, qos, released: false });
-      return;
-    }
-    this.#inflight.add({ ...sent, qos, released: false });
-    link.outbox.publish(frame, qos, false, index <= this.#sentIndex, packetId);
-    this.#sentIndex = Math.max(this.#sentIndex, index);
+    this.#inflight.add({ ...sent, qos });
+    link.outbox.publish(frame, qos, false, index <= this.#sentBefore, packetId);
+  }
+
+  /** At least 1: that is why it was queued. 2 when an earlier process queued it for a subscription that is gone. */
+  #grantedFor(topic: string, index: number): QoS {
+    const granted = this.#world.granted(this, topic) ?? 0;
+    const lapsed = this.#lapsed.granted(topic, index) ?? 0;
+    return granted === 0 && lapsed === 0 ? 2 : (Math.max(granted, lapsed) as QoS);
   }
 
   #readOn(backlog: Backlog): void {
@@ -351,25 +374,25 @@ export class Session {
     );
   }
 
+  #drop(reason: "queue-full" | "output-full"): void {
+    this.dropped++;
+    this.#world.counters.dropped(reason);
+  }
+
   #waitingIsFull(): boolean {
     const { limits } = this.#world;
     return (
-      this.#waiting.length >= limits.queueMessagesMax || this.#waitingBytes >= limits.queueBytesMax
+      this.#waiting.length >= limits.queueMessagesMax || this.#waiting.bytes >= limits.queueBytesMax
     );
   }
 
   #makeRoomInMemory(): boolean {
-    const { limits, counters } = this.#world;
+    const { limits } = this.#world;
     if (limits.queueWhenFull === "drop-oldest") {
-      while (this.#waitingIsFull()) {
-        const oldest = this.#waiting.shift();
-        if (oldest === undefined) break;
-        counters.dropped("queue-full");
-        this.#waitingBytes -= oldest.frame.end - oldest.frame.start;
-      }
+      while (this.#waitingIsFull() && this.#waiting.shift() !== undefined) this.#drop("queue-full");
       return true;
     }
-    counters.dropped("queue-full");
+    this.#drop("queue-full");
     if (limits.queueWhenFull === "disconnect") this.link?.close("queue full");
     return false;
   }

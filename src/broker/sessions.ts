@@ -195,13 +195,15 @@ export class Sessions implements SessionWorld {
       ...released.map((index) => this.#rows.released.put(rowKey(clientId, index), EMPTY)),
       ...received.map((packetId) => this.#rows.received.put(rowKey(clientId, packetId), EMPTY)),
     ];
-    for (const packetId of received) session.received.set(packetId, true);
+    for (const packetId of received) session.received.restore(packetId);
     Promise.all(kept).catch((error) => this.failed(session, error));
     return session;
   }
 
   subscribe(session: Session, filter: string, qos: QoS): void {
     const subscription = { filter, qos };
+    const before = session.subscriptions.get(filter);
+    if (before !== undefined && before.qos > qos) session.lapse(before);
     session.subscriptions.set(filter, subscription);
     const share = shareOf(filter);
     if (share === null) this.#router.subscribe(session, subscription);
@@ -209,14 +211,18 @@ export class Sessions implements SessionWorld {
   }
 
   unsubscribe(session: Session, filter: string): void {
-    if (session.subscriptions.delete(filter)) this.#ended(session, filter);
+    const ended = session.subscriptions.get(filter);
+    if (ended === undefined) return;
+    session.lapse(ended);
+    session.subscriptions.delete(filter);
+    this.#ended(session, filter);
   }
 
   // ——— what a session asks for
 
-  granted(session: Session, topic: string): QoS {
+  granted(session: Session, topic: string): QoS | null {
     const { queued } = this.#router.route(topic);
-    return queued.find(({ subscriber }) => subscriber === session)?.qos ?? 2;
+    return queued.find(({ subscriber }) => subscriber === session)?.qos ?? null;
   }
 
   keepReleased(session: Session, index: number): Promise<void> {
@@ -258,7 +264,7 @@ export class Sessions implements SessionWorld {
     const released = new Set(await this.#numbers(this.#rows.released, clientId));
     const session = new Session(clientId, this.#journal.queue(clientId), released, rights, this);
     for (const packetId of await this.#numbers(this.#rows.received, clientId)) {
-      session.received.set(packetId, true);
+      session.received.restore(packetId);
     }
     return session;
   }

@@ -57,8 +57,7 @@ export function screen(clients: readonly ClientStatus[]): string {
 const COLUMNS = ["client", "address", "for", "silent", "msg/s", "filters", "in flight", "queued"];
 
 function cells(client: ClientStatus): string[] {
-  const { clientId, remote, connectedMs, silentMs, perSecond, subscriptions, persistent } = client;
-  const waits = client.queued === 0 ? "0" : `${count(client.queued)} (${size(client.queuedBytes)})`;
+  const { clientId, remote, connectedMs, silentMs, perSecond, subscriptions } = client;
   return [
     clientId,
     remote ?? "away",
@@ -67,6 +66,13 @@ function cells(client: ClientStatus): string[] {
     perSecond.toFixed(1),
     count(subscriptions.length),
     count(client.inflight),
-    persistent ? waits : "-",
+    waits(client),
   ];
+}
+
+/** A session that ends with its connection has a queue only while its client is slow. */
+function waits({ persistent, queued, queuedBytes, dropped }: ClientStatus): string {
+  const lost = dropped === 0 ? "" : `, ${count(dropped)} dropped`;
+  if (queued > 0) return `${count(queued)} (${size(queuedBytes)})${lost}`;
+  return `${persistent || dropped > 0 ? "0" : "-"}${lost}`;
 }

@@ -147,7 +147,7 @@ export const mqtt = section(
     inflightMax: whole({
       default: 32,
       minimum: 1,
-      maximum: 65_535,
+      maximum: 32_767,
       description: "QoS 1 and 2 messages in flight to one session.",
     }),
     inboundInflightMax: whole({

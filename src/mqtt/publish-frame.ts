@@ -33,6 +33,7 @@ export class PublishFrame implements Message {
   readonly retain: boolean;
   readonly properties = null;
   #topic: string | null;
+  #kept: PublishFrame | null = null;
 
   constructor(
     bytes: Buffer,
@@ -61,6 +62,21 @@ export class PublishFrame implements Message {
 
   get payload(): Buffer {
     return this.bytes.subarray(this.payloadStart, this.end);
+  }
+
+  /**
+   * The same, for one who keeps it long: in memory of its own, if it lies in a chunk of which it is a small part and which would stay
+   * as long. However many keep it, it is one.
+   */
+  kept(): PublishFrame {
+    const { bytes, start, topicStart, topicEnd, end } = this;
+    if (bytes.length <= 2 * (end - start)) return this;
+    if (this.#kept === null) {
+      const own = Buffer.from(bytes.subarray(start, end));
+      const [topicFrom, topicTo] = [topicStart - start, topicEnd - start];
+      this.#kept = new PublishFrame(own, 0, topicFrom, topicTo, own.length, this.#topic);
+    }
+    return this.#kept;
   }
 
   /** 0 when the quality of service is 0. */

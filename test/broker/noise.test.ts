@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { describe, it } from "node:test";
 import { testListener, withBroker } from "../support/broker.ts";
 import { checkAsBefore, memory } from "../support/memory.ts";
+import { ack, payloads, publish, subscribe } from "../support/mqtt-words.ts";
 import { inWebSocket, mutated, mutatedConversation, pureNoise, sliced } from "../support/noise.ts";
 import { seededRandom } from "../support/random.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -21,6 +22,8 @@ const LONG = process.env["FIELDGATE_TEST_LONG"] !== undefined;
 /** A handshake of TLS costs a hundred times what an accept does. */
 const CONNECTIONS: Readonly<Record<Wire, number>> = { tcp: 1000, ws: 600, tls: 300, wss: 300 };
 const AT_ONCE = 50;
+/** No noise is ever published there but by a chance that there is not. */
+const WITNESSED = "witness/of/the/noise";
 
 type Made = (random: () => number) => Buffer;
 
@@ -64,11 +67,12 @@ async function flood(
   const random = seededRandom(seed);
   const hello = await clientHello();
   const witness = await RawClient.connected(await dial(wire, port), { clientId: "witness" });
+  await subscribe(witness, WITNESSED, 1);
   const send = async (count: number) => {
     for (let done = 0; done < count; done += AT_ONCE) {
       const noises = Array.from({ length: AT_ONCE }, () => noiseOver(wire, random, made, hello));
       const streams = await Promise.all(noises.map((noise) => sent(port, random, noise)));
-      await witness.settled();
+      await isServed(witness);
       for (const stream of streams) stream.destroy();
     }
     await until(`all are gone, SEED=${seed}`, () => broker.status().listeners[0]?.sockets === 1);
@@ -81,6 +85,18 @@ async function flood(
   assert.equal(broker.status().connections, 1);
   assert.ok(Object.keys(broker.status().closed).length > 3, `SEED=${seed}`);
   witness.drop();
+}
+
+/** A message of its own comes back to a client beside the noise, once and as it was. */
+async function isServed(witness: RawClient): Promise<void> {
+  const payload = `${Math.random()}`;
+  witness.forget();
+  witness.send(publish(WITNESSED, payload, 1, 1));
+  await witness.next("puback");
+  await witness.settled();
+  assert.deepEqual(payloads(witness), [payload]);
+  const came = witness.received.find(({ cmd }) => cmd === "publish");
+  witness.send(ack("puback", came?.cmd === "publish" ? came.messageId : 0));
 }
 
 /** On each wire the noise meets every layer: the handshake of TLS, that of WebSocket, its frames, MQTT. */

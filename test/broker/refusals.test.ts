@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { withBroker } from "../support/broker.ts";
 import { connectBytes, field, packetBytes } from "../support/connect-bytes.ts";
-import { publish } from "../support/mqtt-words.ts";
+import { kinds, publish, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
 
 /**
@@ -372,6 +372,26 @@ describe("a CONNECT is answered with a code and no session, and closed, [MQTT-3.
         "empty client id with a session to keep",
       ]);
     }));
+});
+
+describe("behind DISCONNECT", () => {
+  for (const [name, bytes] of [
+    ["a message", publishBytes(0x30, "a")],
+    ["a packet that is none", [0xf0, 0xff, 0xff, 0xff, 0xff, 1]],
+  ] as const) {
+    it(`${name} is not looked at, and the will is not published [MQTT-3.14.4-2] [MQTT-3.14.4-3]`, () =>
+      withBroker(async ({ port, broker }) => {
+        const other = await RawClient.connected(port, { clientId: "other" });
+        await subscribe(other, "#", 0);
+        const will = { topic: "will", payload: Buffer.from("w"), qos: 0 as const, retain: false };
+        const client = await RawClient.connected(port, { will });
+        client.send([0xe0, 0, ...bytes]);
+        await client.ended();
+        await other.settled();
+        assert.deepEqual(kinds(other), ["connack", "suback", "pingresp"]);
+        assert.deepEqual(broker.status().closed, {});
+      }));
+  }
 });
 
 describe("a connected client is closed, with a counted reason, for", () => {

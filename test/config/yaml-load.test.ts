@@ -151,7 +151,7 @@ describe("mistakes of values", () => {
       "5:14 uplink.endpoints: must be a list, not text",
     ]);
     check("mqtt: { inflightMax: '8', sessionsMax: [1], retainedMax: , connectionsMax: 1.5 }\n", [
-      "1:22 mqtt.inflightMax: must be a whole number from 1 to 65535 without quotes",
+      "1:22 mqtt.inflightMax: must be a whole number from 1 to 32767 without quotes",
       "1:40 mqtt.sessionsMax: must be a whole number of at least 1, not a list",
       "1:45 mqtt.retainedMax: has no value, must be a whole number of at least 0",
       "1:76 mqtt.connectionsMax: must be a whole number of at least 1, not 1.5",

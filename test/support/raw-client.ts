@@ -87,6 +87,12 @@ export class RawClient {
     await this.next("pingresp");
   }
 
+  /** Lets go of what was read. */
+  forget(): void {
+    this.received.splice(0, this.#read);
+    this.#read = 0;
+  }
+
   pause(): void {
     this.#socket.pause();
   }

@@ -62,6 +62,8 @@ export async function drainGateway(
     await receiver.begin();
     return await measure({ receiver, pid: gateway.pid, idle, port, messages });
   } finally {
+    // A profile is written at the end.
+    if (nodeOptions.length > 0) await gateway.terminate();
     await gateway.kill();
     await receiver.end();
     await rm(directory, { recursive: true, force: true });

@@ -12,6 +12,7 @@ import {
 } from "./acknowledgement.ts";
 import type { CloudListener, CloudTerms, Destination, DropReason } from "./cloud.ts";
 import { Gate } from "./gate.ts";
+import { Gathering } from "./gathering.ts";
 import { IdentityEnvelope } from "./identity-envelope.ts";
 import { IdentityProperties } from "./identity-properties.ts";
 import {
@@ -68,6 +69,9 @@ export class MqttCloudClient {
   #qosMax = 2;
   #mayRetain = true;
   #corked = false;
+  readonly #gathering = new Gathering();
+  /** When the last ones were sent. */
+  #inflight = 0;
 
   constructor(setup: MqttClientSetup, listener: MqttClientListener) {
     this.#setup = setup;
@@ -84,6 +88,7 @@ export class MqttCloudClient {
       bytesMax: answerBytesMax,
       key: "uplink.answerBytesMax",
       takes: (frame) => this.#takes(frame),
+      rests: () => this.#rests(),
     });
     stream.on("error", (error) => {
       this.#cause ??= error;
@@ -135,6 +140,7 @@ export class MqttCloudClient {
 
   flush(): void {
     this.#writer.flush();
+    this.#inflight = this.#ids.used;
     if (!this.#corked) return;
     this.#corked = false;
     this.#stream?.socket.uncork();
@@ -182,6 +188,12 @@ export class MqttCloudClient {
       this.#listener.unexpected();
     } else return false;
     return true;
+  }
+
+  #rests(): Promise<void> | null {
+    const { clock } = this.#setup;
+    const restMs = this.#gathering.restMs(clock.monotonicMs(), this.#inflight);
+    return restMs === 0 ? null : clock.sleep(restMs);
   }
 
   #received(packet: Packet): void {
@@ -238,6 +250,7 @@ export class MqttCloudClient {
     } else {
       this.#ids.release(packetId);
       this.#released.delete(packetId);
+      this.#gathering.acknowledged();
       if (verdict === "taken") this.#listener.acknowledged(token);
       else this.#listener.refused(token, verdict);
     }

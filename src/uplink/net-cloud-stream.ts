@@ -12,6 +12,8 @@ export interface CloudStreamOptions {
   readonly takes: (frame: FrameReader) => boolean;
   /** Is told of each PUBLISH that is too long, after it has come and was thrown away. Left out: such a one ends the stream. */
   readonly passesOver?: (head: PublishHead) => void;
+  /** Asked after each read: resolves when the next one may be; null for at once. */
+  readonly rests?: () => Promise<void> | null;
 }
 
 /**
@@ -31,6 +33,7 @@ export class CloudStream extends Duplex {
   #passing: PassingOver | null = null;
   #isHeld = false;
   #isFull = false;
+  #isResting = false;
 
   /** @param open begins to connect, with what takes the bytes that come */
   constructor(open: (onread: OnReadOpts) => Socket, options: CloudStreamOptions) {
@@ -40,6 +43,7 @@ export class CloudStream extends Duplex {
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     const callback = (count: number) => {
       this.#split(buffer.subarray(0, count));
+      this.#rest();
       return true;
     };
     const socket = open({ buffer, callback });
@@ -87,8 +91,19 @@ export class CloudStream extends Duplex {
     this.socket.destroy();
   }
 
+  #rest(): void {
+    const rest = this.#options.rests?.() ?? null;
+    if (rest === null || this.#isResting) return;
+    this.#isResting = true;
+    this.#flow();
+    void rest.then(() => {
+      this.#isResting = false;
+      this.#flow();
+    });
+  }
+
   #flow(): void {
-    if (this.#isHeld || this.#isFull) this.socket.pause();
+    if (this.#isHeld || this.#isFull || this.#isResting) this.socket.pause();
     else this.socket.resume();
   }
 

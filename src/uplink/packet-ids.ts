@@ -33,6 +33,10 @@ export class PacketIds {
     this.#used--;
   }
 
+  get used(): number {
+    return this.#used;
+  }
+
   get last(): number {
     return this.#last;
   }

@@ -4,7 +4,8 @@
  *   npm run bench -- devices [--seconds 20] [--only noise|lines|modbus]
  *
  * The gateway's side of the lines is a process of its own, so that its share of the processor is not mixed with the simulator's. Ends
- * with 1 when a frame was lost, a framer is slower than 20 MB a second of processor time or keeps memory, or the Modbus line waits more than 10 %.
+ * with what was to be reached, and whether it holds; with 1 when something does not. A round of the Modbus line is compared with what bytes and
+ * silences take at its rate, before each request and each answer, and what the simulated slaves were late.
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -17,7 +18,8 @@ const { values } = parseArgs({
   options: { seconds: { type: "string", default: "20" }, only: { type: "string" } },
 });
 const seconds = Number(values.seconds);
-const failures: string[] = [];
+const claims: { readonly claim: string; readonly holds: boolean }[] = [];
+const judge = (claim: string, holds: boolean) => claims.push({ claim, holds });
 const isMeant = (name: string) => values.only === undefined || values.only === name;
 console.log(`load ${figure(loadavg()[0] ?? 0)}`);
 
@@ -25,8 +27,8 @@ if (isMeant("noise")) {
   const rows = [["an hour of noise at 115,200 baud", "MB/s of one core", "grew, KiB"]];
   for (const { name, bytesPerSecond, grownBytes } of hearNoise()) {
     rows.push([name, figure(bytesPerSecond / 1e6), figure(grownBytes / 1024)]);
-    if (bytesPerSecond < 20e6) failures.push(`${name} is slower than 20 MB/s`);
-    if (grownBytes > 2 ** 20) failures.push(`${name} keeps memory`);
+    judge(`noise on ${name}: at least 20 MB/s`, bytesPerSecond >= 20e6);
+    judge(`noise on ${name}: grows by at most 1 MiB`, grownBytes <= 2 ** 20);
   }
   console.log(table(rows));
 }
@@ -42,21 +44,32 @@ if (isMeant("lines")) {
     const { sent, accepted, refused } = read;
     const percents = [`${figure(100 * read.rateShare)} %`, `${figure(100 * read.cpuShare)} %`];
     rows.push([name, ...[sent, accepted, refused].map(String), ...percents]);
-    if (accepted !== sent) failures.push(`${name}: ${sent - accepted} frames lost`);
+    judge(`${name}: no frame lost`, accepted === sent);
   }
   console.log(table(rows));
 }
 
 if (isMeant("modbus")) {
+  const rows = [
+    [
+      "Modbus RTU, 200 registers of 10 slaves",
+      "requests",
+      "ms a round",
+      "permitted",
+      "slaves late",
+      "more",
+    ],
+  ];
   for (const baudRate of [9600, 19_200]) {
-    const { requests, cycleMs, permittedMs } = await pollLine(baudRate, seconds);
-    const more = cycleMs / permittedMs - 1;
-    console.log(
-      `Modbus, 200 registers of 10 slaves at ${baudRate} baud: ${requests} requests, ${figure(cycleMs)} ms a round, ${figure(100 * more)} % more than the ${figure(permittedMs)} ms that the rate permits`,
-    );
-    if (more > 0.1) failures.push(`Modbus at ${baudRate} baud waits ${figure(100 * more)} %`);
+    const { requests, cycleMs, permittedMs, slavesLateMs } = await pollLine(baudRate, seconds);
+    const more = cycleMs / (permittedMs + slavesLateMs) - 1;
+    const times = [cycleMs, permittedMs, slavesLateMs].map(figure);
+    rows.push([`${baudRate} baud`, String(requests), ...times, `${figure(100 * more)} %`]);
+    judge(`Modbus at ${baudRate} baud waits at most 10 % more`, more <= 0.1);
   }
+  console.log(table(rows));
 }
 
-for (const failure of failures) console.log(`NOT REACHED: ${failure}`);
-if (failures.length > 0) process.exitCode = 1;
+for (const { claim, holds } of claims)
+  console.log(`${holds ? "holds         " : "does not hold"}  ${claim}`);
+if (claims.some(({ holds }) => !holds)) process.exitCode = 1;

@@ -20,6 +20,8 @@ export interface LinePolled {
   readonly cycleMs: number;
   /** What the bytes and the silences before them take, and nothing else. */
   readonly permittedMs: number;
+  /** How late the simulated slaves were in a round, because timers and this machine are: not the master's doing. */
+  readonly slavesLateMs: number;
 }
 
 /** Asks ten slaves for twenty registers each, as fast as it goes, over a line at a true rate. */
@@ -33,29 +35,35 @@ export async function pollLine(baudRate: number, seconds: number): Promise<LineP
   const yaml = `devices: [{ name: bus, port: /dev/none, baudRate: ${baudRate}, topic: "m/{slave}", modbus: { slaves: [${slaves.join(", ")}] } }]`;
   const [config] = parseConfig(yaml, "bench").devices;
   if (config === undefined) throw new Error("no device");
+  let lateMs = 0;
   const made = device(config, {
     clock: systemClock,
     log: silentLog,
     random: Math.random,
     identity: { gateway: "gw-a", site: "bench" },
     sink: { admit: async () => {} },
-    port: line(characterMs),
+    port: line(characterMs, (ms) => {
+      lateMs += ms;
+    }),
   });
   await made.start(new AbortController().signal);
   const heard = () => made.status().slaves?.reduce((sum, slave) => sum + slave.answers, 0) ?? 0;
   await systemClock.sleep(1000);
   const before = heard();
+  lateMs = 0;
   const beganMs = performance.now();
   await systemClock.sleep(1000 * seconds);
   const requests = heard() - before;
+  const slavesLateMs = (lateMs / requests) * SLAVES;
   const cycleMs = ((performance.now() - beganMs) / requests) * SLAVES;
   await made.stop();
   const characters = REQUEST_BYTES + ANSWER_BYTES + 2 * SILENCE_CHARACTERS;
-  return { requests, cycleMs, permittedMs: SLAVES * characters * characterMs };
+  const permittedMs = SLAVES * characters * characterMs;
+  return { requests, cycleMs, permittedMs, slavesLateMs };
 }
 
 /** Slaves that answer as the standard allows at the earliest: a silence after the request, then at the rate of the line. */
-function line(characterMs: number): Port {
+function line(characterMs: number, late: (ms: number) => void): Port {
   return {
     async open(listener) {
       return {
@@ -68,9 +76,10 @@ function line(characterMs: number): Port {
           const pdu = new Uint8Array(2 + 2 * REGISTERS);
           pdu.set([request[1] ?? 0, 2 * REGISTERS]);
           const answer = rtuFrame(request[0] ?? 0, pdu);
-          void systemClock
-            .sleepExactly(dueMs - performance.now())
-            .then(() => listener.data(answer));
+          void systemClock.sleepExactly(dueMs - performance.now()).then(() => {
+            late(performance.now() - dueMs);
+            listener.data(answer);
+          });
         },
       };
     },

@@ -15,30 +15,35 @@ export interface Check {
   readonly endian: "big" | "little";
   /** The value for bytes[start] to bytes[end - 1]. */
   readonly compute: (bytes: Uint8Array, start: number, end: number) => number;
-  /** The same value for any piece of a stream, of at most that many bytes. */
-  readonly running: (lengthMax: number) => RunningCheck;
+  /** Whether it is right, for any piece of a stream that begins now. */
+  readonly running: () => RunningCheck;
 }
 
 /** Reflected polynomial 0xA001: CRC-16/MODBUS. */
 const MODBUS: CrcRule = {
   bits: 16,
-  table: crcTable((crc) => ((crc & 1) === 1 ? (crc >>> 1) ^ 0xa001 : crc >>> 1)),
+  polynomial: 0xa001,
   reflected: true,
   initial: 0xffff,
   final: 0,
 };
-/** Polynomial 0x1021, most significant bit first: CRC-16/CCITT-FALSE, also called IBM-3740. */
+const MODBUS_TABLE = crcTable((crc) => ((crc & 1) === 1 ? (crc >>> 1) ^ 0xa001 : crc >>> 1));
+/** Polynomial 0x1021, most significant bit first: CRC-16/CCITT-FALSE, also called IBM-3740. 0x8408 is the same turned round. */
 const CCITT: CrcRule = {
   bits: 16,
-  table: crcTable((crc) => 0xffff & ((crc & 0x8000) !== 0 ? (crc << 1) ^ 0x1021 : crc << 1), 8),
+  polynomial: 0x8408,
   reflected: false,
   initial: 0xffff,
   final: 0,
 };
+const CCITT_TABLE = crcTable(
+  (crc) => 0xffff & ((crc & 0x8000) !== 0 ? (crc << 1) ^ 0x1021 : crc << 1),
+  8,
+);
 /** Reflected polynomial 0xEDB88320: CRC-32/ISO-HDLC, zlib's. */
 const CRC32: CrcRule = {
   bits: 32,
-  table: crcTable((crc) => ((crc & 1) === 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1)),
+  polynomial: 0xedb88320,
   reflected: true,
   initial: 0xffffffff,
   final: 0xffffffff,
@@ -49,22 +54,22 @@ const CHECKS: Record<Exclude<FramingConfig["check"], "none">, Check> = {
     bytes: 2,
     endian: "little",
     compute: crc16Modbus,
-    running: (lengthMax) => runningCrc(MODBUS, lengthMax),
+    running: () => runningCrc(MODBUS),
   },
   "crc16-ccitt": {
     bytes: 2,
     endian: "big",
     compute: crc16CcittFalse,
-    running: (lengthMax) => runningCrc(CCITT, lengthMax),
+    running: () => runningCrc(CCITT),
   },
   crc32: {
     bytes: 4,
     endian: "little",
     compute: (bytes, start, end) => crc32(bytes.subarray(start, end)),
-    running: (lengthMax) => runningCrc(CRC32, lengthMax),
+    running: () => runningCrc(CRC32),
   },
-  xor: { bytes: 1, endian: "big", compute: xor, running: () => runningXor },
-  sum: { bytes: 1, endian: "big", compute: sum, running: () => runningSum },
+  xor: { bytes: 1, endian: "big", compute: xor, running: runningXor },
+  sum: { bytes: 1, endian: "big", compute: sum, running: runningSum },
 };
 
 /** The check of that name; null for none. */
@@ -83,13 +88,8 @@ export function hasBinaryCheck(
   const contentEnd = end - check.bytes;
   return (
     contentEnd > start &&
-    check.compute(wire, start, contentEnd) === binaryCheckAt(check, wire, contentEnd)
+    check.compute(wire, start, contentEnd) === numberAt(wire, contentEnd, check.bytes, check.endian)
   );
-}
-
-/** The check value that stands there in binary. */
-export function binaryCheckAt({ bytes, endian }: Check, wire: Uint8Array, at: number): number {
-  return numberAt(wire, at, bytes, endian);
 }
 
 /** A whole number without sign, of up to four bytes. */
@@ -129,7 +129,7 @@ export function stripTextCheck(check: Check | null, wire: Uint8Array): Uint8Arra
 function crc16Modbus(bytes: Uint8Array, start: number, end: number): number {
   let crc = 0xffff;
   for (let i = start; i < end; i++) {
-    crc = (crc >>> 8) ^ (MODBUS.table[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0);
+    crc = (crc >>> 8) ^ (MODBUS_TABLE[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0);
   }
   return crc;
 }
@@ -137,7 +137,7 @@ function crc16Modbus(bytes: Uint8Array, start: number, end: number): number {
 function crc16CcittFalse(bytes: Uint8Array, start: number, end: number): number {
   let crc = 0xffff;
   for (let i = start; i < end; i++) {
-    crc = ((crc << 8) & 0xffff) ^ (CCITT.table[(crc >>> 8) ^ (bytes[i] ?? 0)] ?? 0);
+    crc = ((crc << 8) & 0xffff) ^ (CCITT_TABLE[(crc >>> 8) ^ (bytes[i] ?? 0)] ?? 0);
   }
   return crc;
 }

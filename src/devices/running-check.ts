@@ -1,116 +1,137 @@
 /**
- * Check values of many pieces of one stream, each in time that does not grow with the piece. A framer that looks for frames in noise asks
- * at every byte whether a frame begins there; computed anew each time, that costs a frame's length a byte.
+ * Whether a piece of a stream ends with its own check value, for every piece, each in the time of one comparison. A framer that looks
+ * for frames in noise asks at every byte whether a frame begins there; computed anew each time, that costs a frame's length a byte.
  *
- * One state runs along the bytes, from 0. For XOR and sum the value of a piece is what lies between the states at its ends. A CRC is
- * linear: the state at the end, less the state at the beginning (and the CRC's initial value) carried over as many zero bytes as the
- * piece is long. What that makes of each byte of a state is a
- * table for each hexadecimal digit of the length (zlib's crc32_combine rests on the same).
+ * Two numbers a byte tell it: what a frame that begins there must have behind it, and what one that ends there has. For XOR both are the
+ * XOR of all bytes before: over a frame and its check value it comes back to where it was. For a sum likewise, less the last byte twice.
+ *
+ * A CRC shifts its state with each byte, so its states at two places cannot be compared. What can is the state shifted back to
+ * where the stream began: then a byte only adds to it, its eight bits times the power of x of its place. The register's initial value and
+ * its residue (what is left over of a frame with its right check value, always the same) are shifted back alike.
  */
 export interface RunningCheck {
-  /** Sets states[i + 1] from states[i] and bytes[i], for `from` <= i < `to`. */
-  extend(states: Int32Array, bytes: Uint8Array, from: number, to: number): void;
+  /** What a frame must have behind it that begins with the stream. */
+  readonly first: number;
   /**
-   * The check value of `length` bytes, from the states before the first and after the last of them. Signed: 32 bits without a sign
-   * would be put on the heap for each byte of noise.
+   * Takes bytes[i] for `from` <= i < `to`, the next ones of the stream, into begins[i + 1] and ends[i + 1]. A frame in bytes[start] to
+   * bytes[end - 1], with its check value, is right when begins[start] is ends[end].
    */
-  between(before: number, after: number, length: number): number;
+  extend(begins: Int32Array, ends: Int32Array, bytes: Uint8Array, from: number, to: number): void;
 }
 
 export interface CrcRule {
   readonly bits: 16 | 32;
-  /** Of 256: what a byte makes of a state of 0. */
-  readonly table: Uint32Array;
-  /** True: least significant bit first. */
+  /** As for least significant bit first. */
+  readonly polynomial: number;
+  /** False: most significant bit first. The same with each byte's bits turned round. */
   readonly reflected: boolean;
   readonly initial: number;
-  /** The value is the state, XOR this. */
+  /** The value is the register, XOR this. */
   readonly final: number;
 }
 
-/** @param lengthMax of the longest piece that will be asked for */
-export function runningCrc(rule: CrcRule, lengthMax: number): RunningCheck {
-  const { table, reflected, bits, initial, final } = rule;
-  const step = reflected
-    ? (state: number, byte: number) => (state >>> 8) ^ (table[(state ^ byte) & 0xff] ?? 0)
-    : (state: number, byte: number) => ((state << 8) & 0xffff) ^ (table[(state >>> 8) ^ byte] ?? 0);
-  const zeros = zeroTables((state) => step(state, 0), bits / 8, lengthMax);
-  const carry = bits === 16 ? carriedOver16 : carriedOver32;
+export function runningCrc(rule: CrcRule): RunningCheck {
+  return new RunningCrc(rule);
+}
+
+/** Registers stand in the upper bits: then those of 16 bits and of 32 are shifted back by the same steps. */
+class RunningCrc implements RunningCheck {
+  readonly first: number;
+  readonly #order: Uint8Array;
+  /** One step back of a register whose highest bit is set. */
+  readonly #back: number;
+  /** Eight steps back, of the highest byte. */
+  readonly #backByte: Int32Array;
+  /** Of the whole stream, shifted back. */
+  #state = 0;
+  /** The lowest bit of a byte that comes now, and the register's initial value and its residue, shifted back. */
+  #unit: number;
+  #initial: number;
+  #residue: number;
+
+  constructor({ bits, polynomial, reflected, initial, final }: CrcRule) {
+    const up = 32 - bits;
+    this.#order = reflected ? AS_THEY_ARE : TURNED_ROUND;
+    this.#back = ((polynomial << 1) | 1) << up;
+    this.#backByte = Int32Array.from({ length: 256 }, (_, byte) => {
+      let state = byte << 24;
+      for (let bit = 0; bit < 8; bit++) state = (state << 1) ^ ((state >> 31) & this.#back);
+      return state;
+    });
+    this.#unit = 1 << up;
+    this.#initial = initial << up;
+    this.#residue = shifted(final, polynomial, bits) << up;
+    this.first = this.#initial;
+  }
+
+  extend(begins: Int32Array, ends: Int32Array, bytes: Uint8Array, from: number, to: number): void {
+    const order = this.#order;
+    const back = this.#back;
+    const backByte = this.#backByte;
+    let state = this.#state;
+    let unit = this.#unit;
+    let initial = this.#initial;
+    let residue = this.#residue;
+    for (let i = from; i < to; i++) {
+      let byte = order[bytes[i] ?? 0] ?? 0;
+      for (let bit = 0; bit < 8; bit++) {
+        state ^= unit & -(byte & 1);
+        unit = (unit << 1) ^ ((unit >> 31) & back);
+        byte >>= 1;
+      }
+      initial = (initial << 8) ^ (backByte[initial >>> 24] ?? 0);
+      residue = (residue << 8) ^ (backByte[residue >>> 24] ?? 0);
+      begins[i + 1] = state ^ initial;
+      ends[i + 1] = state ^ residue;
+    }
+    this.#state = state;
+    this.#unit = unit;
+    this.#initial = initial;
+    this.#residue = residue;
+  }
+}
+
+export function runningXor(): RunningCheck {
+  let state = 0;
   return {
-    extend(states, bytes, from, to) {
-      let state = states[from] ?? 0;
+    first: 0,
+    extend(begins, ends, bytes, from, to) {
       for (let i = from; i < to; i++) {
-        state = step(state, bytes[i] ?? 0);
-        states[i + 1] = state;
+        state ^= bytes[i] ?? 0;
+        begins[i + 1] = state;
+        ends[i + 1] = state;
       }
     },
-    between: (before, after, length) => carry(zeros, before ^ initial, length) ^ after ^ final,
   };
 }
 
-export const runningXor: RunningCheck = {
-  extend(states, bytes, from, to) {
-    for (let i = from; i < to; i++) states[i + 1] = (states[i] ?? 0) ^ (bytes[i] ?? 0);
-  },
-  between: (before, after) => before ^ after,
-};
-
-export const runningSum: RunningCheck = {
-  extend(states, bytes, from, to) {
-    for (let i = from; i < to; i++) states[i + 1] = ((states[i] ?? 0) + (bytes[i] ?? 0)) & 0xff;
-  },
-  between: (before, after) => (after - before) & 0xff,
-};
-
-type Tables = Uint16Array | Int32Array;
-
-/**
- * For each hexadecimal digit of a length, for each value of it, for each byte of a state: what becomes of that byte over so many
- * zero bytes.
- */
-function zeroTables(step: (state: number) => number, lanes: number, lengthMax: number): Tables {
-  const digits = Math.floor(Math.log2(Math.max(1, lengthMax)) / 4) + 1;
-  const entries = digits * 16 * lanes * 256;
-  // Half as large where it can be: the tables then stay in the processor's nearest cache.
-  const tables = lanes === 2 ? new Uint16Array(entries) : new Int32Array(entries);
-  const carry = lanes === 2 ? carriedOver16 : carriedOver32;
-  let unit = step;
-  for (let digit = 0, at = 0; digit < digits; digit++) {
-    for (let value = 0; value < 16; value++) {
-      for (let lane = 0; lane < lanes; lane++) {
-        for (let byte = 0; byte < 256; byte++, at++) {
-          const before = tables[at - lanes * 256] ?? 0;
-          tables[at] = value === 0 ? byte << (8 * lane) : unit(before);
-        }
+export function runningSum(): RunningCheck {
+  let state = 0;
+  return {
+    first: 0,
+    extend(begins, ends, bytes, from, to) {
+      for (let i = from; i < to; i++) {
+        const byte = bytes[i] ?? 0;
+        ends[i + 1] = (state - byte) & 0xff;
+        state = (state + byte) & 0xff;
+        begins[i + 1] = state;
       }
-    }
-    const length = 16 ** (digit + 1) - 16 ** digit;
-    const last = unit;
-    unit = (state) => last(carry(tables, state, length));
-  }
-  return tables;
+    },
+  };
 }
 
-function carriedOver16(tables: Tables, state: number, length: number): number {
-  let carried = state;
-  for (let left = length, at = 0; left > 0; left >>>= 4, at += 16 * 512) {
-    if ((left & 15) === 0) continue;
-    const from = at + (left & 15) * 512;
-    carried = (tables[from + (carried & 0xff)] ?? 0) ^ (tables[from + 256 + (carried >>> 8)] ?? 0);
+/** A register over as many zero bits as it has. */
+function shifted(register: number, polynomial: number, bits: number): number {
+  let state = register;
+  for (let bit = 0; bit < bits; bit++) {
+    state = (state & 1) === 1 ? (state >>> 1) ^ polynomial : state >>> 1;
   }
-  return carried;
+  return state;
 }
 
-function carriedOver32(tables: Tables, state: number, length: number): number {
-  let carried = state;
-  for (let left = length, at = 0; left > 0; left >>>= 4, at += 16 * 1024) {
-    if ((left & 15) === 0) continue;
-    const from = at + (left & 15) * 1024;
-    carried =
-      (tables[from + (carried & 0xff)] ?? 0) ^
-      (tables[from + 256 + ((carried >>> 8) & 0xff)] ?? 0) ^
-      (tables[from + 512 + ((carried >>> 16) & 0xff)] ?? 0) ^
-      (tables[from + 768 + (carried >>> 24)] ?? 0);
-  }
-  return carried;
-}
+const AS_THEY_ARE = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+const TURNED_ROUND = Uint8Array.from({ length: 256 }, (_, byte) => {
+  let turned = 0;
+  for (let bit = 0; bit < 8; bit++) turned |= ((byte >> bit) & 1) << (7 - bit);
+  return turned;
+});

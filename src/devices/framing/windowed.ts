@@ -1,4 +1,4 @@
-import { binaryCheckAt, type Check } from "../check.ts";
+import type { Check } from "../check.ts";
 import type { RunningCheck } from "../running-check.ts";
 import type { FrameRefusal, Framer, FrameSink } from "./framer.ts";
 
@@ -26,8 +26,9 @@ export class WindowedFramer implements Framer {
   readonly #sink: FrameSink;
   readonly #window: Uint8Array;
   readonly #running: RunningCheck | null;
-  /** Of the running check: the state before the byte of the window that stands there. */
-  readonly #states: Int32Array;
+  /** Of the running check: what a frame must have behind it that begins at that byte of the window, and what one has that ends before it. */
+  readonly #begins: Int32Array;
+  readonly #ends: Int32Array;
   #start = 0;
   #end = 0;
   #lost = false;
@@ -39,8 +40,10 @@ export class WindowedFramer implements Framer {
     this.#sink = sink;
     // Twice the longest frame, so that bytes are moved to the front once a frame and not once a byte.
     this.#window = new Uint8Array(2 * rule.wireBytesMax);
-    this.#running = rule.check?.running(rule.wireBytesMax) ?? null;
-    this.#states = new Int32Array(this.#running === null ? 0 : this.#window.length + 1);
+    this.#running = rule.check?.running() ?? null;
+    const places = this.#running === null ? 0 : this.#window.length + 1;
+    this.#begins = new Int32Array(places).fill(this.#running?.first ?? 0, 0, 1);
+    this.#ends = new Int32Array(places);
   }
 
   push(chunk: Uint8Array, nowMs: number): void {
@@ -52,7 +55,7 @@ export class WindowedFramer implements Framer {
       if (this.#start === this.#end) this.#startMs = nowMs;
       const count = Math.min(chunk.length - from, this.#window.length - this.#end);
       this.#window.set(chunk.subarray(from, from + count), this.#end);
-      this.#running?.extend(this.#states, this.#window, this.#end, this.#end + count);
+      this.#running?.extend(this.#begins, this.#ends, this.#window, this.#end, this.#end + count);
       this.#end += count;
       from += count;
       this.#scan(nowMs);
@@ -81,48 +84,46 @@ export class WindowedFramer implements Framer {
     const { measure, content } = this.#rule;
     const window = this.#window;
     const end = this.#end;
-    while (this.#start < end) {
-      const start = this.#start;
+    let start = this.#start;
+    while (start < end) {
+      let refusal: FrameRefusal = "checksum";
       const bytes = measure(window, start, end);
-      if (typeof bytes === "string") {
-        this.#lose(bytes, nowMs);
-        continue;
+      if (typeof bytes === "string") refusal = bytes;
+      else {
+        const next = start + bytes;
+        if (bytes === 0 || next > end) break;
+        if (this.#isRight(start, next)) {
+          this.#move(next, nowMs);
+          this.#lost = false;
+          this.#sink.frame(content(window, start, next));
+          start = next;
+          continue;
+        }
       }
-      const next = start + bytes;
-      if (bytes === 0 || next > end) return;
-      if (!this.#isRight(start, next)) {
-        this.#lose("checksum", nowMs);
-        continue;
-      }
-      this.#start = next;
-      this.#startMs = nowMs;
-      this.#lost = false;
-      this.#sink.frame(content(window, start, next));
+      if (!this.#lost) this.#sink.refuse(refusal);
+      this.#lost = true;
+      start += 1;
     }
+    if (start > this.#start) this.#move(start, nowMs);
   }
 
-  /** The check value of the frame from `start` to `end`. */
-  #isRight(start: number, end: number): boolean {
-    const { check } = this.#rule;
-    if (check === null || this.#running === null) return true;
-    const contentEnd = end - check.bytes;
-    const length = contentEnd - start;
-    if (length <= 0) return false;
-    const before = this.#states[start] ?? 0;
-    const value = this.#running.between(before, this.#states[contentEnd] ?? 0, length);
-    return value === (binaryCheckAt(check, this.#window, contentEnd) | 0);
-  }
-
-  /** No frame begins at the window's first byte. */
-  #lose(reason: FrameRefusal, nowMs: number): void {
-    if (!this.#lost) this.#sink.refuse(reason);
-    this.#lost = true;
-    this.#start += 1;
+  #move(start: number, nowMs: number): void {
+    this.#start = start;
     this.#startMs = nowMs;
   }
 
+  /** The frame from `start` to `end` has something before its check value, and that is right. */
+  #isRight(start: number, end: number): boolean {
+    const { check } = this.#rule;
+    if (check === null) return true;
+    return end - start > check.bytes && this.#begins[start] === this.#ends[end];
+  }
+
+  /** No frame begins at the window's first byte. */
   #slide(reason: FrameRefusal, nowMs: number): void {
-    this.#lose(reason, nowMs);
+    if (!this.#lost) this.#sink.refuse(reason);
+    this.#lost = true;
+    this.#move(this.#start + 1, nowMs);
     this.#scan(nowMs);
   }
 
@@ -138,7 +139,8 @@ export class WindowedFramer implements Framer {
 
   #moveToFront(): void {
     this.#window.copyWithin(0, this.#start, this.#end);
-    this.#states.copyWithin(0, this.#start, this.#end + 1);
+    this.#begins.copyWithin(0, this.#start, this.#end + 1);
+    this.#ends.copyWithin(0, this.#start, this.#end + 1);
     this.#end -= this.#start;
     this.#start = 0;
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { withBroker } from "../support/broker.ts";
 import { checkAsBefore, memory } from "../support/memory.ts";
-import { publish } from "../support/mqtt-words.ts";
+import { publish, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
 
@@ -34,6 +34,23 @@ describe("memory", () => {
       );
       assert.ok(after.resident - before.resident < 20 * MIB, "resident memory");
       for (const client of [...clients, witness]) client.drop();
+    }));
+
+  it("is not kept by small messages that wait for a client, each in a chunk of which the rest is for nobody", () =>
+    withBroker(async ({ port, broker }) => {
+      const deaf = await RawClient.connected(port, { clientId: "deaf" });
+      await subscribe(deaf, "a", 1);
+      const publisher = await RawClient.connected(port, { clientId: "publisher" });
+      const before = await memory();
+      for (let i = 1; i <= 500; i++) {
+        publisher.send(publish("nobody", "x".repeat(60_000), 0), publish("a", "x", 1, i));
+        await publisher.next("puback");
+      }
+      await deaf.settled();
+      const [told] = broker.desk.clients().filter(({ clientId }) => clientId === "deaf");
+      assert.equal(told?.queued, 500 - 32, "all but the window waits");
+      const more = (await memory()).buffers - before.buffers;
+      assert.ok(more < 22 * MIB, `${more} bytes more`);
     }));
 
   it(`and descriptors are after ${LONG ? 30_000 : 3000} connections as before`, () =>

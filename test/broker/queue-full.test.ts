@@ -48,6 +48,12 @@ for (const clean of [true, false]) {
               assert.ok((site.broker.status().dropped["queue-full"] ?? 0) > 0, queueWhenFull);
               assert.deepEqual(site.broker.status().closed, {});
               assert.equal(payloads(client).length, 1, "the window is one");
+              const told = site.broker.desk.clients().find(({ clientId }) => clientId === "keeper");
+              assert.equal(told?.dropped, site.broker.status().dropped["queue-full"]);
+              assert.ok(
+                (told?.queued ?? 0) > 0 && (told?.queuedBytes ?? 0) > 0,
+                "what waits is shown",
+              );
             },
             { ...limits, queueWhenFull, inflightMax: 1 },
           );

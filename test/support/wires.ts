@@ -86,7 +86,7 @@ async function opened(stream: Opening, event: string): Promise<void> {
     stream.once("error", failed);
     stream.once("close", () => failed(new Error(`closed before ${event}`)));
   });
-  await within(10_000, `no ${event}`, open);
+  await within(60_000, `no ${event}`, open);
   stream.on("error", () => {});
 }
 

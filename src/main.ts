@@ -20,7 +20,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const entry = name !== undefined && Object.hasOwn(CATALOGUE, name) ? CATALOGUE[name] : undefined;
   if (entry === undefined) return withoutCommand(argv, name);
   const { command } = await entry.load();
-  const { values, positionals } = parse(argv, command.options ?? {});
+  const { values, positionals } = await parse(argv, command.options ?? {}, `${name} `);
   if (values.help) {
     process.stdout.write(command.help);
     return EXIT.fine;
@@ -42,7 +42,7 @@ function commandOf(argv: readonly string[]): string | undefined {
 }
 
 async function withoutCommand(argv: readonly string[], name: string | undefined): Promise<number> {
-  const { values } = parse(argv, {});
+  const { values } = await parse(argv, {}, "");
   if (values.version) {
     const { version } = await import("./cli/version.ts");
     process.stdout.write(`fieldgate ${version}\n`);
@@ -56,13 +56,19 @@ async function withoutCommand(argv: readonly string[], name: string | undefined)
   return values.help ? EXIT.fine : EXIT.critical;
 }
 
-function parse(argv: readonly string[], own: NonNullable<Command["options"]>) {
+/** @throws FieldgateError ERR_USAGE: what is wrong in words for who typed it, and whose help to look at */
+async function parse(
+  argv: readonly string[],
+  own: NonNullable<Command["options"]>,
+  command: string,
+) {
+  const options = { ...own, ...OPTIONS };
   try {
-    const options = { ...own, ...OPTIONS };
     return parseArgs({ args: [...argv], allowPositionals: true, options });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new FieldgateError("ERR_USAGE", `${why}; see fieldgate --help`);
+    const { wrongOption } = await import("./cli/wrong-option.ts");
+    const why = wrongOption(error, Object.keys(options));
+    throw new FieldgateError("ERR_USAGE", `${why}; see fieldgate ${command}--help`);
   }
 }
 

@@ -68,7 +68,11 @@ export async function writeUsers(path: string, users: Users): Promise<void> {
 }
 
 function unreadable(path: string, cause: unknown): FieldgateError {
-  const message = `users file ${path} cannot be read: ${said(cause)}`;
+  const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+  const why = isMissing
+    ? "is not there: `fieldgate user add NAME` makes it"
+    : `cannot be read: ${said(cause)}`;
+  const message = `users file ${path} ${why}`;
   return new FieldgateError("ERR_CONFIG_UNREADABLE", message, { cause, details: { path } });
 }
 

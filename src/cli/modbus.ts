@@ -28,7 +28,10 @@ Exit codes: 0 answered, or shown; 1 no answer; 2 refused; 3 no gateway answers
   async run(invocation) {
     const [action, target = "", table = "", register = "", ...values] = invocation.rest;
     if ((action !== "read" && action !== "write") || register === "") {
-      throw new FieldgateError("ERR_USAGE", "modbus knows read and write: see modbus --help");
+      throw new FieldgateError(
+        "ERR_USAGE",
+        "modbus knows read and write; see fieldgate modbus --help",
+      );
     }
     const [device, slave = null] = target.split("/", 2);
     const place = { device, slave, register: numberIn(register) };

@@ -44,6 +44,7 @@ Exit codes: 0 found or told; 1 nothing found or changed; 2 no such port or devic
     if (more.length === 0 && word !== undefined) {
       if (action === "trace") return trace(invocation, word);
       if (action === "probe") {
+        if (!word.includes("/")) throw new FieldgateError("ERR_USAGE", noPort(word));
         const { probe } = await import("./serial-probe.ts");
         return probe(invocation, word);
       }
@@ -51,6 +52,10 @@ Exit codes: 0 found or told; 1 nothing found or changed; 2 no such port or devic
     throw new FieldgateError("ERR_USAGE", "serial knows list, identify, trace DEVICE, probe PORT");
   },
 };
+
+function noPort(word: string): string {
+  return `probe wants a PORT, such as /dev/ttyUSB0, not ${word}; fieldgate serial shows which there are`;
+}
 
 async function list(invocation: Invocation): Promise<number> {
   const ports = await listPorts(SYSTEM_SERIAL_PLACES);

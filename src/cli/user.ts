@@ -35,7 +35,8 @@ Exit codes: 0 done, 2 not done
     }
     const change = action !== undefined && Object.hasOwn(CHANGES, action) ? CHANGES[action] : null;
     if (!change || name === undefined || (more.length > 0 && !/^(add|roles)$/.test(action ?? ""))) {
-      throw new FieldgateError("ERR_USAGE", "see fieldgate user --help");
+      const said = "user knows list, add, passwd, roles and remove, all but list with NAME";
+      throw new FieldgateError("ERR_USAGE", `${said}; see fieldgate user --help`);
     }
     await writeUsers(path, await change(await usersOrNone(path, action ?? ""), name, more));
     process.stdout.write(`${path}: ${SAID[action ?? ""]} ${name}\n`);

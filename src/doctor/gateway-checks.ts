@@ -47,11 +47,12 @@ function finding(answer: GatewayAnswer): Finding {
     };
   }
   const minutes = Math.floor(answer.uptimeMs / 60_000);
-  if (answer.exit === 0) return { id, verdict: "fine", what: `running for ${minutes} min` };
+  const what = `running for ${minutes === 0 ? "less than a minute" : `${minutes} min`}`;
+  if (answer.exit === 0) return { id, verdict: "fine", what };
   return {
     id,
     verdict: answer.exit === 2 ? "critical" : "warning",
-    what: `running for ${minutes} min, and complains`,
+    what: `${what}, and complains`,
     why: answer.reasons.join("; "),
     todo: "fieldgate status",
   };

@@ -40,7 +40,21 @@ describe("fieldgate", () => {
       assert.equal(code, 2, argv.join(" "));
       assert.match(err, /ERR_USAGE/);
     }
+    const { err } = await fieldgate("tail", "--cuont", "3");
+    assert.equal(
+      err,
+      "fieldgate: there is no option --cuont, did you mean --count?; see fieldgate tail --help [ERR_USAGE]\n",
+    );
   });
+
+  it("tells how the users file is made where there is none yet", () =>
+    withDirectory(async (directory) => {
+      const file = join(directory, "fieldgate.yaml");
+      await writeFile(file, JSON.stringify({ access: { usersFile: join(directory, "users") } }));
+      const { code, err } = await fieldgate("user", "list", "--config", file);
+      assert.equal(code, 2);
+      assert.match(err, /users is not there: `fieldgate user add NAME` makes it/);
+    }));
 
   it("tells its version and helps, on standard output, with 0", async () => {
     assert.match((await fieldgate("--version")).out, /^fieldgate \d+\.\d+\.\d+\n$/);

@@ -132,5 +132,7 @@ describe("a technician at the serial lines", () => {
     assert.deepEqual([busy.code, /ERR_DEVICE_OPEN/.test(busy.err)], [2, true], busy.err);
     const none = await asked("serial", "probe", join(directory, "none"));
     assert.match(none.err, /no such port.*ERR_DEVICE_OPEN/);
+    const device = await asked("serial", "probe", "meters");
+    assert.match(device.err, /probe wants a PORT, such as .*, not meters; .*ERR_USAGE/);
   });
 });

@@ -157,6 +157,49 @@ describe("a technician at a running gateway", () => {
     assert.match((await asked("uplink", "fly")).err, /ERR_USAGE/);
   });
 
+  it("sees where the messages of a topic go, and why", async () => {
+    const route = (topic: string) => fieldgate("uplink", "route", topic, "--config", file);
+    const { code, out } = await route("plant/oven");
+    assert.equal(code, 0);
+    assertScreen("uplink-route", out);
+    assert.equal((await route("elsewhere")).code, 1);
+  });
+
+  it("has in doctor every check, a line each, and the reason why below", async () => {
+    const argv = ["doctor", "--config", file];
+    const { code, out } = await fieldgate(...argv);
+    assert.equal(code, 2, out);
+    // What the machine is like that tests is not the gateway's doing.
+    const ours = out
+      .replace(
+        /^(?:ok|!!|!|\?) +(?:clock|machine|store\.(?:filesystem|latency|space))\S* .*\n(?: .*\n)*/gm,
+        "",
+      )
+      .replace(/^\d+ checked: .*/m, "")
+      .replace(/running for .*,/, "running for a while,")
+      .replace(/uplink (?:waiting|connecting): .*/, "uplink waiting");
+    assertScreen("doctor", ours);
+    const { exit, findings } = JSON.parse((await fieldgate(...argv, "--json")).out);
+    assert.equal(exit, code);
+    const lines = out.split("\n").filter((line) => /^(?:ok|!!|!|\?) /.test(line));
+    assert.equal(findings.length, lines.length);
+    assert.equal(new Set(findings.map(({ id }: { id: string }) => id)).size, lines.length);
+  });
+
+  it("shows a configuration with its defaults, and no secret of it", async () => {
+    const secret = join(directory, "secret.yaml");
+    const uplink = { endpoints: ["mqtts://gw:hush-hush@cloud:8883"] };
+    await writeFile(secret, JSON.stringify({ uplink }));
+    const { code, out } = await fieldgate("config", "show", "--config", secret);
+    assert.equal(code, 0);
+    assert.doesNotMatch(out, /hush/);
+    assertScreen("config-show", out.slice(out.indexOf("uplink:"), out.indexOf("  rules:")));
+    assert.equal(
+      (await fieldgate("config", "check", "--config", secret)).out,
+      `${secret} is valid\n`,
+    );
+  });
+
   it("walks the whole way to a cloud that is there, beside the gateway", async () => {
     const cloud = await startMosquitto({ config: [] });
     try {

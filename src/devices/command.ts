@@ -53,13 +53,15 @@ function writeOf(said: Said): DeviceWrite | null {
   if (slave !== null && typeof slave !== "string") return null;
   if (typeof text === "string") return { is: "frame", content: Buffer.from(text) };
   if (typeof hex === "string") {
-    const isHex = /^([0-9A-Fa-f]{2})*$/.test(hex);
+    // Not a repeated group: of a long text it would need more stack than there is.
+    const isHex = hex.length % 2 === 0 && !/[^0-9A-Fa-f]/.test(hex);
     return isHex ? { is: "frame", content: Buffer.from(hex, "hex") } : null;
   }
   if (isAddress(said["coil"]) && typeof said["value"] === "boolean") {
     return { is: "coil", slave, register: said["coil"], on: said["value"] };
   }
-  const { register, value, values = value === undefined ? null : [value] } = said;
+  if ("value" in said && "values" in said) return null;
+  const { register, value, values = [value] } = said;
   if (!isAddress(register) || !Array.isArray(values) || values.length === 0) return null;
   const fits = values.length <= REGISTERS_MAX && register + values.length <= 65_536;
   if (!fits || !values.every(isRegister)) return null;

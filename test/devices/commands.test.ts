@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
+import { parseCommand } from "../../src/devices/command.ts";
 import { Commands } from "../../src/devices/commands.ts";
 import type { Device, DeviceWrite, WriteResult } from "../../src/devices/device.ts";
 import { device } from "../../src/devices/device.ts";
+import { encodeFrame } from "../../src/devices/frame-encoder.ts";
 import { StatusTopic } from "../../src/devices/status-topic.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { SimClock } from "../support/sim-clock.ts";
@@ -64,14 +66,26 @@ describe("commands", () => {
       ['{"id":"a","register":1,"value":65536}', "a", "not-a-command"],
       ['{"id":"a","register":65535,"values":[1,2]}', "a", "not-a-command"],
       ['{"id":"a","register":1,"values":[]}', "a", "not-a-command"],
+      ['{"id":"a","register":1,"value":1,"values":[1,2]}', "a", "not-a-command"],
+      [`{"id":"a","hex":"${"0g".repeat(500)}"}`, "a", "not-a-command"],
       ['{"id":"a","text":"x","deadlineMs":-1}', "a", "deadline-is-no-number"],
     ] as const) {
+      const before = bench.replies.length;
       bench.sendText(payload);
+      assert.equal(bench.replies.length, before + 1, payload);
       const reply = JSON.stringify({ id, result: "refused", reason });
       assert.equal(bench.replies.at(-1), `c/door/reply ${reply}`, payload);
     }
     assert.deepEqual(bench.written, []);
-    check(bench, { received: 14, success: 0 });
+    check(bench, { received: 16, success: 0 });
+  });
+
+  it("may be as long as a packet can be: then they are no frame", async () => {
+    const hex = "ab".repeat(32 * 2 ** 20);
+    const command = parseCommand(Buffer.from(JSON.stringify({ id: "1", hex })));
+    assert.ok("write" in command && command.write.is === "frame");
+    assert.equal(command.write.content.length, 32 * 2 ** 20);
+    assert.equal(encodeFrame(command.write.content, FRAMING), "too-long");
   });
 
   it("are not written behind their deadline, which counts from when they came", async () => {

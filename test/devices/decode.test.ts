@@ -45,6 +45,44 @@ describe("decoding", () => {
     });
   });
 
+  it("keeps whole numbers of JSON that its readers would round, as text", () => {
+    check(
+      { type: "json" },
+      '{"id":9007199254740993,"n":-9007199254740991,"far":1e400,"T":21.399999618530273}',
+      {
+        readings: [
+          ["id", "9007199254740993"],
+          ["n", -9007199254740991],
+          ["far", "1e400"],
+          ["T", 21.399999618530273],
+        ],
+      },
+    );
+    check(
+      { type: "json" },
+      '{"9007199254740993":"9007199254740993 \\" 9007199254740993","in":[{"a":12345678901234567890}]}',
+      {
+        readings: [
+          ["9007199254740993", '9007199254740993 " 9007199254740993'],
+          ["in", [{ a: "12345678901234567890" }]],
+        ],
+      },
+    );
+    check({ type: "json" }, "{9007199254740993:1}", "not-json");
+  });
+
+  it("refuses a member of JSON that comes twice: one of the two is wrong", () => {
+    check({ type: "json" }, '{"T":21.4,"T":22}', "duplicate-field");
+    check({ type: "json" }, '{"T":21.4,"\\u0054":22}', "duplicate-field");
+    check({ type: "json" }, '{"a":{"T":1},"b":{"T":2},"c":"T:1"}', {
+      readings: [
+        ["a", { T: 1 }],
+        ["b", { T: 2 }],
+        ["c", "T:1"],
+      ],
+    });
+  });
+
   it("names the cells of CSV", () => {
     const csv: DecodeConfig = { type: "csv", columns: ["id", "T", "note"] };
     check(csv, "7,21.4,fine", {

@@ -1,4 +1,4 @@
-import { totalOf } from "../base/counts.ts";
+import { added, totalOf } from "../base/counts.ts";
 
 /** What the audit needs of the journal. */
 export interface AuditedJournal {
@@ -17,6 +17,7 @@ export interface AuditedJournal {
   ): Promise<{
     readonly entries: readonly { readonly seq: number }[];
     readonly throughSeq: number;
+    readonly gap?: { lostAfter(count: number): number } | null;
   }>;
 }
 
@@ -90,25 +91,28 @@ async function count(journal: AuditedJournal, of: AuditedLane): Promise<LaneAudi
   }
   const { seq, count: passed, dropped } = journal.cursor(of.cursor);
   await journal.committed();
-  const queued = await countAfter(journal, of.lane, seq, lastSeq);
+  const { queued, damaged } = await countAfter(journal, of.lane, { seq, passed }, lastSeq);
   const delivered = passed - totalOf(dropped);
-  return { accepted, delivered, dropped, queued, missing: accepted - passed - queued };
+  const missing = accepted - passed - queued - damaged;
+  const known = damaged === 0 ? dropped : added(dropped, { damaged });
+  return { accepted, delivered, dropped: known, queued, missing };
 }
 
 async function countAfter(
   journal: AuditedJournal,
   lane: number,
-  afterSeq: number,
+  after: { readonly seq: number; readonly passed: number },
   lastSeq: number,
-): Promise<number> {
-  let queued = 0;
-  let seq = afterSeq;
+): Promise<{ readonly queued: number; readonly damaged: number }> {
+  let [queued, damaged] = [0, 0];
+  let { seq } = after;
   while (seq < lastSeq) {
-    const { entries, throughSeq } = await journal.read(seq, PAGE, lane);
+    const { entries, throughSeq, gap } = await journal.read(seq, PAGE, lane);
+    damaged += gap?.lostAfter(after.passed + queued + damaged) ?? 0;
     for (const entry of entries) if (entry.seq <= lastSeq) queued++;
     const next = Math.max(throughSeq, entries.at(-1)?.seq ?? 0);
     if (next <= seq) break;
     seq = next;
   }
-  return queued;
+  return { queued, damaged };
 }

@@ -1,9 +1,9 @@
 import type { Log } from "../base/log.ts";
-import { type Block, EntryWalk, openBlock } from "./block.ts";
+import { type Block, EntryWalk, laneCountBefore, openBlock } from "./block.ts";
 import type { BlockTail } from "./block-tail.ts";
 import type { JournalCounters } from "./counters.ts";
 import type { Dating } from "./dating.ts";
-import type { Entries, Entry, ReadLimits } from "./journal.ts";
+import type { Entries, Entry, LaneGap, ReadLimits } from "./journal.ts";
 import { above, blockKey, blockKeySeq, KEY, kindKey } from "./keys.ts";
 import type { JournalOptions } from "./options.ts";
 import type { Store, StoreRow } from "./store.ts";
@@ -64,25 +64,22 @@ export class BlockReader {
       const blocks = await this.#blocksFrom(throughSeq + 1, durableSeq);
       if (blocks.length === 0) {
         this.#reportMissing(throughSeq, durableSeq);
-        return { entries: found.entries, throughSeq: durableSeq };
+        return found.through(durableSeq);
       }
       for (const [i, block] of blocks.entries()) {
-        this.#reportMissing(throughSeq, block.firstSeq - 1 - block.skipped);
+        if (this.#reportMissing(throughSeq, block.firstSeq - 1 - block.skipped)) found.miss(block);
         const lastSeen = found.take(block, throughSeq);
         throughSeq = Math.max(throughSeq, lastSeen);
         if (found.full) {
-          // The next read begins here: what this page holds beyond it is not read and checked again.
-          for (const ahead of blocks.slice(lastSeen < block.lastSeq ? i : i + 1)) {
-            this.#remember(ahead);
-          }
-          return { entries: found.entries, throughSeq };
+          this.#rememberAll(blocks.slice(lastSeen < block.lastSeq ? i : i + 1));
+          return found.through(throughSeq);
         }
         scanned += block.value.length;
         // Kept until the cache is full, every block of a backlog would grow old and wait for the slow garbage collector.
         this.#forget(block);
       }
     }
-    return { entries: found.entries, throughSeq };
+    return found.through(throughSeq);
   }
 
   /** Durable blocks after `afterSeq` as they are, at least one if there is one. `afterSeq` is the end of a block. */
@@ -170,16 +167,17 @@ export class BlockReader {
     return block;
   }
 
-  /** Counts what should stand behind `seenSeq`, up to `shouldReachSeq`, once. */
-  #reportMissing(seenSeq: number, shouldReachSeq: number): void {
+  /** Counts what should stand behind `seenSeq`, up to `shouldReachSeq`, once. Tells whether something should, and does not. */
+  #reportMissing(seenSeq: number, shouldReachSeq: number): boolean {
     const missing = shouldReachSeq - Math.max(seenSeq, this.#bounds.trimmedSeq);
-    if (shouldReachSeq === this.#bounds.missedSeq) return;
-    if (missing <= 0 || !this.#isNews(-shouldReachSeq)) return;
+    if (missing <= 0 || shouldReachSeq === this.#bounds.missedSeq) return false;
+    if (!this.#isNews(-shouldReachSeq)) return true;
     this.#counters.missingEntries += missing;
     this.#log.error("entries are missing: damage to the store", {
       afterSeq: shouldReachSeq - missing,
       entries: missing,
     });
+    return true;
   }
 
   #isNews(what: number): boolean {
@@ -194,6 +192,11 @@ export class BlockReader {
       if (block.firstSeq <= seq && seq <= block.lastSeq) return [block];
     }
     return null;
+  }
+
+  /** The next read begins here: what this page holds beyond it is not read and checked again. */
+  #rememberAll(ahead: readonly Block[]): void {
+    for (const block of ahead) this.#remember(block);
   }
 
   #remember(block: Block): void {
@@ -216,6 +219,7 @@ export class BlockReader {
 class Collector {
   readonly entries: Entry[] = [];
   full = false;
+  #gap: LaneGap | null = null;
   readonly #limits: ReadLimits;
   readonly #dating: Dating;
   readonly #lane: number | undefined;
@@ -225,6 +229,19 @@ class Collector {
     this.#limits = limits;
     this.#dating = dating;
     this.#lane = lane;
+  }
+
+  /** Entries before this block are gone. Its totals tell how many of the lane there had been: of all of them, so the last gap counts. */
+  miss(block: Block): void {
+    if (this.#lane === undefined) return;
+    const before = laneCountBefore(block, this.#lane);
+    const seen = this.entries.length;
+    if (before === null) return;
+    this.#gap = { lostAfter: (count) => Math.max(0, before - seen - count) };
+  }
+
+  through(throughSeq: number): Entries {
+    return { entries: this.entries, throughSeq, gap: this.#gap };
   }
 
   /** Returns the last seq of the block that was looked at. */

@@ -114,6 +114,14 @@ export function entriesThrough(block: Block): number {
   return laneTotalsOf(block).reduce((sum, total) => sum + total, 0);
 }
 
+/** Entries that a lane had taken before this block; null where the block does not tell any more. */
+export function laneCountBefore(block: Block, lane: number): number | null {
+  if (block.isHollow) return null;
+  let own = 0;
+  for (const walk = new EntryWalk(block); walk.next(); ) if (walk.lane === lane) own++;
+  return (laneTotalsOf(block)[lane] ?? 0) - own;
+}
+
 /** Walks the entries of a block, and decodes only those that are asked for. */
 export class EntryWalk {
   readonly #block: Block;

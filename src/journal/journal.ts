@@ -146,6 +146,13 @@ export interface Entries {
   readonly entries: readonly Entry[];
   /** The reader has seen all that concerns it up to here, which may be beyond the last entry returned. */
   readonly throughSeq: number;
+  /** Of a lane: what damage has taken on the way; null when nothing is missing. */
+  readonly gap: LaneGap | null;
+}
+
+export interface LaneGap {
+  /** How many entries of its lane a reader has lost that had dealt with so many up to `afterSeq`, those lost before included. */
+  lostAfter(count: number): number;
 }
 
 /** Moves only forward. A move is durable with the next commit, within `cursorDelayMs` at the latest: after a crash it may stand earlier. */

@@ -80,11 +80,12 @@ export class Shedding {
     const fromSeq = cursor.seq;
     const endSeq = durableSeq();
     let throughSeq = fromSeq;
-    let [bytes, count] = [0, 0];
+    let [bytes, count, damaged] = [0, 0, 0];
     while (bytes < this.#options.bytesMax * SHED_SHARE && throughSeq < endSeq) {
       const read = await blocks.read(throughSeq, READ, lane);
       for (const { message } of read.entries)
         bytes += message.topic.length + message.payload.length;
+      damaged += read.gap?.lostAfter(cursor.count + count + damaged) ?? 0;
       count += read.entries.length;
       if (read.throughSeq <= throughSeq) break;
       throughSeq = read.throughSeq;
@@ -96,7 +97,7 @@ export class Shedding {
       return null;
     }
     if (cursor.seq !== fromSeq) return null;
-    cursor.move(throughSeq, count, { full: count });
+    cursor.move(throughSeq, count + damaged, { full: count, ...(damaged > 0 && { damaged }) });
     commit.want();
     this.#log.warn("the store is full: the oldest of a lane are dropped", {
       lane,

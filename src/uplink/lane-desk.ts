@@ -122,7 +122,8 @@ export class LaneDesk {
   /** What is to be given up. Nothing has happened to it yet. */
   async #count(lane: LaneName, messagesMax: number, throughSeq: number): Promise<Loss | null> {
     const { journal } = this.#tools;
-    let seq = journal.cursor(cursorName(lane)).seq;
+    const cursor = journal.cursor(cursorName(lane));
+    let { seq } = cursor;
     let [count, records] = [0, 0];
     let [first, last]: [SourceEntry | null, SourceEntry | null] = [null, null];
     while (count < messagesMax && seq < throughSeq) {
@@ -131,6 +132,8 @@ export class LaneDesk {
         bytesMax: READ_BYTES_MAX,
       };
       const read = await journal.read(seq, left, LANES[lane]);
+      const damaged = read.gap?.lostAfter(cursor.count + count) ?? 0;
+      if (damaged > 0) cursor.move(cursor.seq, damaged, { damaged });
       for (const entry of read.entries) {
         if (entry.seq > throughSeq) break;
         first ??= entry;

@@ -106,6 +106,9 @@ export class Shipper {
     const current = this.#reading === "yes";
     this.#reading = "no";
     if (!current) return;
+    const lost = read.gap?.lostAfter(this.#cursor.count + this.#held) ?? 0;
+    // Counted at once, where the cursor stands: whoever reads on from there again counts it no second time.
+    if (lost > 0) this.#cursor.move(this.#cursor.seq, lost, { damaged: lost });
     const last = read.entries.at(-1)?.seq ?? 0;
     const throughSeq = Math.max(read.throughSeq, last);
     this.#drySeq = throughSeq > this.#readSeq ? -1 : durableSeq;

@@ -47,6 +47,8 @@ export interface SourceEntries {
   readonly entries: readonly SourceEntry[];
   /** The lane has nothing up to here but these entries; may be beyond the last of them. */
   readonly throughSeq: number;
+  /** What damage to the store has taken on the way: how many a reader has lost that had dealt with `count` before. */
+  readonly gap?: { lostAfter(count: number): number } | null;
 }
 
 export interface SourceCursor {

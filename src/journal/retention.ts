@@ -142,8 +142,9 @@ export class Retention implements Contributor {
 
   /** Trims if that frees `bytesMin`, compacts if that is worth it, or if 0 was asked for, and measures. One at a time. */
   async tidy(bytesMin: number): Promise<void> {
-    await this.#running;
-    if (this.#ending.signal.aborted || this.#running) return;
+    // Another one may begin before this one is through to here.
+    while (this.#running !== null) await this.#running;
+    if (this.#ending.signal.aborted) return;
     await this.#alone(() => this.#tidy(bytesMin));
   }
 

@@ -37,6 +37,7 @@ export type ErrorCode =
   | "ERR_PEER_SILENT"
   | "ERR_PEER_CLOSED"
   | "ERR_PEER_GONE"
+  | "ERR_SITE_KEY"
   | "ERR_PEER_NONE"
   | "ERR_PEER_REPLICAS"
   | "ERR_START_TIMEOUT"

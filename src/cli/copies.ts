@@ -51,6 +51,7 @@ export function copiesLine(replication: Replication): string {
 }
 
 function text(error: Readonly<Record<string, unknown>> | null): string {
-  const said = error?.["error"];
-  return typeof said === "string" ? said : "";
+  const { error: said, code } = error ?? {};
+  if (typeof said !== "string") return "";
+  return typeof code === "string" ? `${said} (${code})` : said;
 }

@@ -4,6 +4,7 @@ import type { GatewayStatus } from "../gateway-status.ts";
 import type { HandOver } from "../site/hand-over.ts";
 import type { Command, Invocation } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
+import { siteReasons } from "./site-reasons.ts";
 import { askGateway, tellGateway } from "./socket.ts";
 import { say } from "./terminal.ts";
 
@@ -92,7 +93,7 @@ export function screen(cluster: GatewayStatus["cluster"], self: string): string 
   const { role, epoch, primary, members, etcd } = cluster;
   const lines = [`${self} is ${role}${epoch === null ? "" : ` with epoch ${epoch}`}`];
   if (etcd === "none") lines.push("  alone: no cluster is configured");
-  if (etcd === "silent") lines.push("  ! etcd does not answer");
+  for (const reason of siteReasons(cluster)) lines.push(`  ! ${reason}`);
   for (const { id, priority, version, offset } of members) {
     const mark = id === primary?.gateway ? "primary" : "";
     lines.push(

@@ -3,6 +3,7 @@ import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
 import type { Command } from "./command.ts";
 import { copiesLine, replicationReasons, settingsReasons } from "./copies.ts";
+import { siteReasons } from "./site-reasons.ts";
 import { askGateway } from "./socket.ts";
 import { accessWarnings } from "./status-access.ts";
 import { flashLine, journalRows, storeReasons } from "./status-store.ts";
@@ -65,7 +66,7 @@ export function judge(status: GatewayStatus): Verdict {
   critical.push(...copies.critical);
   warning.push(...copies.warning);
   warning.push(...settingsReasons(status.settings));
-  if (cluster.etcd === "silent") warning.push("etcd does not answer: no primary can be elected");
+  warning.push(...siteReasons(cluster));
   const ended = broker.listeners.filter((each) => (each.certificate?.daysLeft ?? 0) < 0);
   critical.push(...ended.map(({ name }) => `certificate of listener ${name} has expired`));
   warning.push(...broker.listeners.flatMap(certificateWarnings));

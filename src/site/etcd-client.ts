@@ -14,6 +14,8 @@ import type {
 
 /** More keys than this under one prefix are not ours: the rest is left out. */
 const ENTRIES_MAX = 1000;
+/** A larger listing is refused: etcd then counts as silent. */
+const LISTING_BYTES_MAX = 64 * 2 ** 20;
 
 type KeyValue = Awaited<ReturnType<Etcd3["kv"]["range"]>>["kvs"][number];
 
@@ -188,6 +190,8 @@ async function connect(endpoint: string): Promise<Etcd3> {
       // Finds a dead connection under an idle watch. etcd closes connections that are asked more often than each 5 s.
       "grpc.keepalive_time_ms": 10_000,
       "grpc.keepalive_timeout_ms": 1500,
+      // Whatever someone has put below our prefix: with the usual 4 MiB three large values would hide all others.
+      "grpc.max_receive_message_length": LISTING_BYTES_MAX,
     },
   });
 }

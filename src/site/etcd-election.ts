@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import { errorFields } from "../base/errors.ts";
+import { errorFields, type FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { Watched } from "../base/watchable.ts";
@@ -18,7 +18,7 @@ import { EtcdMirror } from "./etcd-mirror.ts";
 import type { Etcd } from "./etcd-port.ts";
 import { type HandOver, notPrimary, refused } from "./hand-over.ts";
 import { type Candidate, ranked } from "./rank.ts";
-import type { Keys } from "./records.ts";
+import { garbageError, type Keys } from "./records.ts";
 import { holds, type Lease, type Role, type RoleState } from "./role.ts";
 import { electionTerms } from "./terms.ts";
 import type { SiteTiming } from "./timing.ts";
@@ -70,6 +70,8 @@ export class EtcdElection implements Role {
     failures: 0,
     garbage: 0,
   };
+  /** That keys are not understood, as of now. */
+  garbage: FieldgateError | null = null;
   readonly #tools: ElectionTools;
   readonly #terms: ElectionTerms;
   readonly #mirror: EtcdMirror;
@@ -251,9 +253,9 @@ export class EtcdElection implements Role {
 
   #look(): void {
     const { view, garbage } = viewOf(this.#mirror, this.#tools.keys);
-    if (garbage.length > this.counters.garbage) {
-      const keys = garbage.slice(0, 5);
-      this.#tools.log.warn("keys in etcd that say nothing are ignored", { keys });
+    this.garbage = garbageError(garbage);
+    if (this.garbage !== null && garbage.length > this.counters.garbage) {
+      this.#tools.log.warn(this.garbage.message, errorFields(this.garbage));
     }
     this.counters.garbage = garbage.length;
     this.#step({ is: "viewed", view });

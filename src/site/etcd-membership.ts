@@ -5,7 +5,7 @@ import type { Random } from "../base/random.ts";
 import { type Watchable, Watched } from "../base/watchable.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
 import type { Etcd, EtcdEntry, Put } from "./etcd-port.ts";
-import { type Keys, type Member, readMember, writeMember } from "./records.ts";
+import { garbageError, type Keys, type Member, readMember, writeMember } from "./records.ts";
 
 export interface MembershipTools {
   readonly clock: Clock;
@@ -54,6 +54,8 @@ const SLACK_MS = 1000;
  * been copied, so one that was replaced and is alive takes it back, and the one that replaced it stands back.
  */
 export class EtcdMembership {
+  /** That keys are not understood, as of now. */
+  garbage: FieldgateError | null = null;
   readonly #tools: MembershipTools;
   readonly #mirror: EtcdMirror;
   readonly #members = new Watched<readonly Member[]>([]);
@@ -204,8 +206,9 @@ export class EtcdMembership {
       if (member === null) garbage.push(entry.key);
       else members.push(member);
     }
-    if (garbage.length > this.#garbage) {
-      log.warn("keys in etcd that say nothing are ignored", { keys: garbage.slice(0, 5) });
+    this.garbage = garbageError(garbage);
+    if (this.garbage !== null && garbage.length > this.#garbage) {
+      log.warn(this.garbage.message, errorFields(this.garbage));
     }
     this.#garbage = garbage.length;
     members.sort((a, b) => (a.id < b.id ? -1 : 1));

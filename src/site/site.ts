@@ -55,7 +55,10 @@ export interface SiteStatus {
   readonly members: readonly Member[];
   readonly counters: ElectionCounters | null;
   readonly membership: { readonly garbage: number; readonly failures: number } | null;
+  /** Why it does not belong to the site. */
   readonly lastError: Readonly<Record<string, unknown>> | null;
+  /** What stands in etcd and is not understood. */
+  readonly garbage: readonly Readonly<Record<string, unknown>>[];
 }
 
 /** The gateways of a site, and who of them is primary. */
@@ -134,6 +137,7 @@ class SoloSite implements Site {
       counters: null,
       membership: null,
       lastError: null,
+      garbage: [],
     };
   }
 }
@@ -234,6 +238,9 @@ class EtcdSite implements Site {
       counters: { ...this.role.counters },
       membership: this.#membership.counters,
       lastError: lastError === null ? null : errorFields(lastError),
+      garbage: [this.role.garbage, this.#membership.garbage]
+        .filter((each) => each !== null)
+        .map(errorFields),
     };
   }
 

@@ -476,6 +476,7 @@ function healthy(): GatewayStatus {
       counters: null,
       membership: null,
       lastError: null,
+      garbage: [],
     },
     host: {
       cpuPercent: 12.4,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Arrival, CloudReceiver } from "./cloud-receiver.ts";
 import { type EtcdServers, startEtcd } from "./etcd.ts";
+import { freePort } from "./free-port.ts";
 import { type Mosquitto, startMosquitto } from "./mosquitto.ts";
 import { FaultyProxy } from "./proxy.ts";
 import { Sender } from "./sender.ts";
@@ -19,6 +20,16 @@ export interface BookedSiteOptions {
   readonly sendersEach?: number;
   readonly perSecond?: number;
   readonly peer?: Readonly<Record<string, unknown>>;
+  /** Whether there are proxies on the ways between the gateways and to the cloud too. */
+  readonly isProxied?: boolean;
+}
+
+/** Proxies on the ways of one gateway. */
+interface Ways {
+  readonly etcd: readonly FaultyProxy[];
+  /** On the way of the others to it, and where it listens. */
+  readonly peers: { readonly proxy: FaultyProxy; readonly port: number } | null;
+  readonly cloud: FaultyProxy | null;
 }
 
 /** A whole site of real programs, with a real etcd, senders at each gateway, a cloud, and the books of both sides. */
@@ -28,8 +39,7 @@ export class BookedSite {
   readonly receiver: CloudReceiver;
   readonly gateways: readonly SiteGateway[];
   readonly senders: Sender[] = [];
-  /** By gateway: its ways to the nodes of etcd. */
-  readonly etcdWays: ReadonlyMap<string, readonly FaultyProxy[]>;
+  readonly #ways: ReadonlyMap<string, Ways>;
   /** Gateways that have begun again with an empty store: between what is in the old journal and in the new one there is no order. */
   readonly reborn = new Set<string>();
   readonly #options: BookedSiteOptions;
@@ -37,7 +47,7 @@ export class BookedSite {
   private constructor(
     options: BookedSiteOptions,
     parts: Pick<BookedSite, "etcd" | "cloud" | "receiver"> & { readonly directory: string },
-    ways: ReadonlyMap<string, readonly FaultyProxy[]>,
+    ways: ReadonlyMap<string, Ways>,
   ) {
     const { etcd, cloud, receiver, directory } = parts;
     this.#options = options;
@@ -45,13 +55,33 @@ export class BookedSite {
     this.cloud = cloud;
     this.receiver = receiver;
     const store = { durability: "safe" };
-    this.etcdWays = ways;
+    this.#ways = ways;
     this.gateways = Object.entries(options.gateways).map(([id, special]) => {
-      const endpoints = (ways.get(id) ?? []).map(({ port }) => `http://127.0.0.1:${port}`);
-      const common = { directory, endpoints, cloudPort: cloud.port, store };
-      const { peer = {} } = options;
-      return new SiteGateway({ ...common, peer, ...special }, id);
+      const { etcd: etcdWays = [], peers = null, cloud: cloudWay } = ways.get(id) ?? {};
+      const endpoints = etcdWays.map(({ port }) => `http://127.0.0.1:${port}`);
+      const common = { directory, endpoints, cloudPort: cloudWay?.port ?? cloud.port, store };
+      const at = peers && { port: peers.port, address: `127.0.0.1:${peers.proxy.port}` };
+      const peer = { ...options.peer, ...special.peer, ...at };
+      return new SiteGateway({ ...common, ...special, peer }, id);
     });
+  }
+
+  /** The ways of a gateway to the nodes of etcd. */
+  etcdWays({ id }: SiteGateway): readonly FaultyProxy[] {
+    return this.#ways.get(id)?.etcd ?? [];
+  }
+
+  /** The way of the others to that gateway; its own ways to them are theirs. None without `isProxied`. */
+  peerWays({ id }: SiteGateway): readonly FaultyProxy[] {
+    const { peers = null } = this.#ways.get(id) ?? {};
+    return peers === null ? [] : [peers.proxy];
+  }
+
+  /** Of two gateways: all ways of that one, to etcd, to the cloud, and between the two. */
+  waysOf(gateway: SiteGateway): readonly FaultyProxy[] {
+    const { cloud = null } = this.#ways.get(gateway.id) ?? {};
+    const between = this.gateways.flatMap((one) => this.peerWays(one));
+    return [...this.etcdWays(gateway), ...between, ...(cloud === null ? [] : [cloud])];
   }
 
   /** Runs the site until each gateway has all others in sync and one is primary; ends it whatever `use` does. */
@@ -63,10 +93,11 @@ export class BookedSite {
     const etcd = await startEtcd(options.etcdNodes);
     const cloud = await startMosquitto();
     const receiver = await CloudReceiver.start({ port: cloud.port });
-    const ways = new Map<string, readonly FaultyProxy[]>();
+    const ways = new Map<string, Ways>();
     for (const id of Object.keys(options.gateways)) {
       const proxies = etcd.nodes.map(({ port }) => FaultyProxy.start(() => port));
-      ways.set(id, await Promise.all(proxies));
+      const etcdWays = await Promise.all(proxies);
+      ways.set(id, { etcd: etcdWays, ...(await moreWays(options.isProxied ?? false, cloud)) });
     }
     const site = new BookedSite(options, { etcd, cloud, receiver, directory }, ways);
     try {
@@ -79,7 +110,9 @@ export class BookedSite {
       for (const sender of site.senders) sender.stop();
       for (const { program } of site.gateways) program.thaw();
       for (const { program } of site.gateways) await program.kill();
-      for (const way of [...ways.values()].flat()) await way.stop();
+      for (const { etcd: etcdWays, peers, cloud: cloudWay } of ways.values()) {
+        for (const way of [...etcdWays, peers?.proxy, cloudWay]) await way?.stop();
+      }
       await receiver.stop();
       await cloud.end();
       await etcd.end();
@@ -194,6 +227,16 @@ export class BookedSite {
     }
     return books;
   }
+}
+
+async function moreWays(
+  isProxied: boolean,
+  { port: cloudPort }: Mosquitto,
+): Promise<Omit<Ways, "etcd">> {
+  if (!isProxied) return { peers: null, cloud: null };
+  const port = await freePort();
+  const proxy = await FaultyProxy.start(() => port);
+  return { peers: { proxy, port }, cloud: await FaultyProxy.start(() => cloudPort) };
 }
 
 function checkComplete({ id, acked, repeated }: Sender, book: ReadonlyMap<number, number>): void {

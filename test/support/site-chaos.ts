@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import type { EtcdServers } from "./etcd.ts";
+import type { FaultyProxy } from "./proxy.ts";
 import { seededRandom } from "./random.ts";
 import type { BookedSite } from "./site-books.ts";
 import type { SiteGateway } from "./site-gateway.ts";
@@ -47,15 +48,39 @@ export const MISFORTUNES = {
     await compact(etcd);
     return async () => undefined;
   },
+  "ways between all gateways blackholed": async (site) => swallowed(between(site)),
+  "ways to the primary blackholed": async (site, { primary }) =>
+    swallowed(site.peerWays(await primary())),
+  "primary cut off from etcd and the others": async (site, { primary }) => {
+    const gateway = await primary();
+    return swallowed([...site.etcdWays(gateway), ...between(site)]);
+  },
+  "connections between gateways cut": async (site) => {
+    for (const proxy of between(site)) proxy.cut();
+    return async () => undefined;
+  },
   "primary lost with its store": async (site, { primary }) => lost(site, await primary()),
 } satisfies Record<string, Misfortune>;
 
 export type MisfortuneName = keyof typeof MISFORTUNES;
 
+/** Those that want proxies between the gateways. */
+const BETWEEN: readonly MisfortuneName[] = [
+  "ways between all gateways blackholed",
+  "ways to the primary blackholed",
+  "primary cut off from etcd and the others",
+  "connections between gateways cut",
+];
+
 /** The misfortunes of a run, in an order drawn from the seed: each happens once before one happens twice. */
-export function scheduleOf(seed: number, count: number): readonly MisfortuneName[] {
+export function scheduleOf(
+  seed: number,
+  count: number,
+  isProxied: boolean,
+): readonly MisfortuneName[] {
   const random = seededRandom(seed);
-  const names = Object.keys(MISFORTUNES) as MisfortuneName[];
+  const all = Object.keys(MISFORTUNES) as MisfortuneName[];
+  const names = isProxied ? all : all.filter((name) => !BETWEEN.includes(name));
   const shuffled = names
     .map((name) => [random(), name] as const)
     .toSorted(([a], [b]) => a - b)
@@ -64,13 +89,14 @@ export function scheduleOf(seed: number, count: number): readonly MisfortuneName
 }
 
 /**
- * Lets them happen one after the other, each left to itself for a while of up to twice a primary's lease, and then made good. The loss of a
+ * Lets them happen one after the other, each left to itself for a while, and then made good. The loss of a
  * store needs a site that is whole before it: what only a disk that is away has cannot be asked for.
  */
 export async function suffer(
   site: BookedSite,
   names: readonly MisfortuneName[],
   seed: number,
+  leftMsMax: number,
 ): Promise<void> {
   const random = seededRandom(seed + 1);
   const tools: ChaosTools = {
@@ -83,7 +109,7 @@ export async function suffer(
     await site.acknowledged(20);
     const misfortune: Misfortune = MISFORTUNES[name];
     const repair = await misfortune(site, tools);
-    await new Promise((resolve) => setTimeout(resolve, 200 + random() * 6000));
+    await new Promise((resolve) => setTimeout(resolve, 200 + random() * leftMsMax));
     await repair();
   }
   await site.inSync(site.gateways);
@@ -101,11 +127,18 @@ async function frozen(gateway: SiteGateway): Promise<() => Promise<void>> {
 }
 
 async function blackholed(site: BookedSite, gateway: SiteGateway): Promise<() => Promise<void>> {
-  const proxies = site.etcdWays.get(gateway.id) ?? [];
+  return swallowed(site.etcdWays(gateway));
+}
+
+function swallowed(proxies: readonly FaultyProxy[]): () => Promise<void> {
   for (const proxy of proxies) proxy.way = "blackhole";
   return async () => {
     for (const proxy of proxies) proxy.way = "clear";
   };
+}
+
+function between(site: BookedSite): readonly FaultyProxy[] {
+  return site.gateways.flatMap((gateway) => site.peerWays(gateway));
 }
 
 async function lost(site: BookedSite, gateway: SiteGateway): Promise<() => Promise<void>> {

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { it } from "node:test";
+import { systemClock } from "../../src/base/system-clock.ts";
+import { enrollGateway, initSite } from "../../src/replica/file-certificates.ts";
+import { etcdClient } from "../../src/site/etcd-client.ts";
+import { BookedSite } from "../support/site-books.ts";
+import { SiteGateway } from "../support/site-gateway.ts";
+import { until } from "../support/until.ts";
+
+const HUGE = "x".repeat(1_300_000);
+const VALUES = [
+  "",
+  "null",
+  "[]",
+  "{",
+  "\u0000\u0001\uffff",
+  '{"__proto__":{"run":"r","epoch":9},"constructor":{"gateway":"gw-a"}}',
+  '{"epoch":-1,"gateway":"gw-a","lease":"x"}',
+  '{"run":"r","address":7,"priority":1e9,"version":{},"journal":"","offset":-1,"replicated":null}',
+  HUGE,
+];
+const KEYS = ["__proto__", "constructor", "x/y", "4711", "ü", ""];
+
+it("garbage in etcd under every key that a gateway reads is ignored and named, and nothing is lost", async () => {
+  const gateways = { "gw-a": {}, "gw-b": {} };
+  await BookedSite.run({ gateways, perSecond: 50, sendersEach: 1 }, async (site) => {
+    const etcd = etcdClient(site.etcd.endpoints[0] as string, systemClock, 5000);
+    const put = async (key: string, value: string) => {
+      assert.ok(await etcd.commit([], [{ key: `fieldgate/plant-7/${key}`, value }]));
+    };
+    const first = await site.primary(site.gateways);
+    for (const [n, value] of VALUES.entries()) {
+      const key = KEYS[n % KEYS.length] as string;
+      for (const space of ["election/standing/", "election/", "gateways/", "config/"]) {
+        await put(`${space}${key}${n}`, value);
+      }
+    }
+    await put("gateways/gw-a", HUGE);
+    await put("config/gw-a/log.level", "loud");
+    await put("config/mqtt.packetBytesMax", "[1, {");
+
+    for (const gateway of site.gateways) {
+      await until("it names what it does not understand", async () => {
+        const { out } = await gateway.command("status");
+        return (
+          /say nothing are ignored: .*\(ERR_SITE_KEY\)/.test(out) && /ERR_CONFIG|refused/.test(out)
+        );
+      });
+    }
+    const { cluster, settings } = await site.gateway("gw-a").status();
+    assert.equal(cluster.etcd, "answers", "although what it lists is larger than 4 MiB");
+    assert.equal(cluster.registration, "registered", "over the garbage on its own key");
+    assert.equal(settings?.error?.["code"], "ERR_CONFIG_INVALID");
+    assert.deepEqual(settings?.keys, []);
+    await site.acknowledged(20);
+
+    await until("it hands over all the same", async () => {
+      return (await first.command("site", "hand-over")).code === 0;
+    });
+    const second = site.gateways.find((gateway) => gateway !== first) as SiteGateway;
+    await site.primary([second]);
+    const { epoch } = (await second.status()).cluster;
+    await put("election/epoch", HUGE);
+    await until("there is a primary with a higher epoch", async () => {
+      const all = await Promise.all(site.gateways.map((gateway) => gateway.status()));
+      return all.some(
+        ({ cluster: { role, epoch: now } }) => role === "primary" && (now ?? 0) > (epoch ?? 0),
+      );
+    });
+    await site.acknowledged(20);
+    await site.balance();
+    etcd.close();
+  });
+});
+
+it("a second gateway with an id that is taken, and one of another authority, take no part and say why, and nothing is lost", async () => {
+  const cluster = { registrationTtlSeconds: 2, primaryTtlSeconds: 2 };
+  const common = { cluster };
+  const gateways = { "gw-a": common, "gw-b": common };
+  const elsewhere = await mkdtemp(join(tmpdir(), "fieldgate-strangers-"));
+  await BookedSite.run({ gateways, perSecond: 50, sendersEach: 1 }, async (site) => {
+    const options = { directory: elsewhere, endpoints: site.etcd.endpoints, cluster };
+    const authority = join(elsewhere, "other");
+    await initSite("plant-7", authority, systemClock);
+    await enrollGateway("gw-c", authority, systemClock);
+    const peer = {
+      caFile: join(authority, "site-ca.crt"),
+      certFile: join(authority, "gw-c.crt"),
+      keyFile: join(authority, "gw-c.key"),
+    };
+    const twin = new SiteGateway(options, "gw-a");
+    const stranger = new SiteGateway({ ...options, peer }, "gw-c");
+    try {
+      await twin.start();
+      await stranger.start();
+      await says(twin, /another gateway with the id gw-a is running.*\(ERR_SITE_DUPLICATE\)/);
+      await says(stranger, /peer gw-b is not in sync: .*\(ERR_PEER_CERTIFICATE\)/);
+      await says(site.gateway("gw-b"), /peer gw-c is not in sync: .*\(ERR_PEER_CERTIFICATE\)/);
+      assert.equal((await twin.status()).cluster.registration, "duplicate");
+      const { replication } = await site.gateway("gw-b").status();
+      assert.deepEqual(
+        replication?.replicas.map(({ gateway }) => gateway),
+        ["gw-a"],
+      );
+      assert.ok(replication?.inSync.includes("gw-a"));
+      await site.acknowledged(20);
+    } finally {
+      await twin.program.kill();
+      await stranger.program.kill();
+    }
+    await site.balance();
+  }).finally(() => rm(elsewhere, { recursive: true, force: true }));
+});
+
+async function says(gateway: SiteGateway, what: RegExp): Promise<void> {
+  let said = "";
+  await until(`${gateway.id} says ${what}`, async () => {
+    said = (await gateway.command("status")).out;
+    return what.test(said);
+  }).catch((error: Error) => {
+    throw new Error(`${error.message}, and not:\n${said}`);
+  });
+}

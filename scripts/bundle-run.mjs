@@ -22,6 +22,8 @@ export async function bundleRun(build, { plugins, ...shared }) {
     build({
       ...common,
       entryPoints: { run: join(root, "src/main.ts") },
+      // Node 20 cannot import from a script whose compiled code was kept (ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING): late packages are required.
+      supported: { "dynamic-import": false },
       // A script has no URL; createRequire takes its path as well.
       define: { "import.meta.url": "__filename" },
       plugins: [runOnly, lateOnes, streamsOfNode, ...plugins],

@@ -27,10 +27,12 @@ describe("compiled code of the gateway", () => {
     const flipped = Buffer.from(sound);
     const middle = sound.length >> 1;
     flipped.writeUInt8(flipped.readUInt8(middle) ^ 0x10, middle);
-    const files = { flipped, short: sound.subarray(0, middle), empty: Buffer.alloc(0) };
+    const files = { sound, flipped, short: sound.subarray(0, middle), empty: Buffer.alloc(0) };
     for (const [what, bytes] of Object.entries(files)) {
       const next = await installed(directory, what, { name, bytes });
       await next.gateway.start();
+      const said = JSON.stringify(await next.gateway.line("etcd cannot be read"));
+      assert.doesNotMatch(said, /ERR_VM/, "a package that is needed late is loaded all the same");
       if (what === "flipped") {
         await until("made anew", async () => !(await next.kept()).get(name)?.equals(bytes));
       }
@@ -56,6 +58,7 @@ async function installed(
   const config = {
     store: { path: join(home, "store") },
     listeners: [{ name: "lan", port: 0 }],
+    cluster: { endpoints: ["http://127.0.0.1:1"] },
     control: { socket: join(home, "sock") },
   };
   await writeFile(file, JSON.stringify(config));

@@ -22,6 +22,8 @@ export interface Applicant {
 /** What admission asks about the sessions that there are. */
 export interface SessionsThere {
   readonly count: number;
+  /** Persistent ones. */
+  countOf(user: string): number;
   isAnothers(clientId: string, principal: Principal): boolean;
   persistentOf(clientId: string): unknown;
   linkOf(clientId: string): unknown;
@@ -31,6 +33,7 @@ export interface SessionsThere {
 export interface AdmissionLimits {
   readonly sessionsMax: number;
   readonly connectionsPerUserMax: number;
+  readonly sessionsPerUserMax: number;
 }
 
 /** Who is let in with which rights, and what becomes of those who are in when rights change. */
@@ -130,7 +133,11 @@ export class Admission {
     if (isNew && this.#sessions.count >= this.#limits.sessionsMax) {
       return this.#refuse(3, "too many sessions");
     }
-    const here = this.#byUser.get(rights.principal.user ?? "") ?? 0;
+    const { user } = rights.principal;
+    if (isNew && user !== null && this.#sessions.countOf(user) >= this.#limits.sessionsPerUserMax) {
+      return this.#refuse(3, "too many sessions of one user");
+    }
+    const here = this.#byUser.get(user ?? "") ?? 0;
     const takesOver = this.#sessions.linkOf(clientId) !== null ? 1 : 0;
     if (here - takesOver >= this.#limits.connectionsPerUserMax) {
       return this.#refuse(3, "too many connections of one user");

@@ -16,6 +16,8 @@ export class Backpressure {
   readonly #paused = new Set<Connection>();
   readonly #holding = new Set<Connection>();
   #heldBytes = 0;
+  /** How often a connection was not read for a while. */
+  pauses = 0;
 
   constructor(limits: BackpressureLimits, intake: { readonly pendingBytes: number }) {
     this.#limits = limits;
@@ -35,6 +37,7 @@ export class Backpressure {
   /** Whether a connection must not bring more; it is resumed when it may. */
   mustPause(connection: Connection): boolean {
     if (!this.#isFull(connection, 1)) return false;
+    if (!this.#paused.has(connection)) this.pauses++;
     this.#paused.add(connection);
     return true;
   }

@@ -26,6 +26,9 @@ export interface BrokerOptions
   readonly topicLevelsMax: number;
   readonly topicBytesMax: number;
   readonly connectionsPerUserMax: number;
+  readonly sessionsPerUserMax: number;
+  readonly retainedPerUserMax: number;
+  readonly sharedPerSessionMax: number;
   readonly inboundInflightMax: number;
   readonly sessionsMax: number;
   readonly subscriptionsMax: number;

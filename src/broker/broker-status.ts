@@ -9,8 +9,12 @@ export interface BrokerStatus {
   readonly connections: number;
   /** Connections that are not read just now, because too much waits to be kept or to be sent. */
   readonly paused: number;
+  /** How often one was not, since the start. */
+  readonly pauses: number;
   /** Connections that are not read just now, because they publish faster than allowed. */
   readonly throttled: number;
+  /** How often one was not, since the start. */
+  readonly throttles: number;
   readonly overload: OverloadStatus;
   /** Messages of QoS 1 and 2 that wait for room in the store, not acknowledged. */
   readonly held: number;

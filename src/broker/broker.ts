@@ -243,7 +243,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     return {
       connections: this.#connections.size,
       paused: this.#backpressure.paused,
+      pauses: this.#backpressure.pauses,
       throttled: this.#throttle.size,
+      throttles: this.#throttle.times,
       overload: this.#overload.status(),
       held: this.#backpressure.held,
       sessions: this.#sessions.count,
@@ -344,7 +346,10 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     if (!this.#admission.maySubscribe(connection, filter)) return false;
     if (session.subscriptions.has(filter)) return true;
     const share = shareOf(filter);
-    const hasRoom = share === null || this.#shares.hasRoomFor(share);
+    const hasRoom =
+      share === null ||
+      (this.#shares.hasRoomFor(share) &&
+        session.loans.lenders.size < this.#options.sharedPerSessionMax);
     if (hasRoom && session.subscriptions.size < this.subscriptionsMax) return true;
     this.#counters.dropped("too many subscriptions");
     return false;

@@ -2,7 +2,8 @@ import type { QoS } from "../mqtt/message.ts";
 import { PACKET, type PublishFrame } from "../mqtt/publish-frame.ts";
 import type { Counters } from "./counters.ts";
 import type { Inflight, MemoryIds } from "./inflight.ts";
-import type { Sent, Session } from "./session.ts";
+import type { Sent } from "./sent.ts";
+import type { Session } from "./session.ts";
 
 /** A message that a shared group has lent a session. */
 export interface Loan {

@@ -20,6 +20,8 @@ export class RetainedSources {
   readonly #byTopic = new Map<string, Source>();
   /** Of sources, as they are now; forgotten when rights change. */
   readonly #rights = new Map<Source, Rights>();
+  /** How many topics each has: a user, or a client that has none. */
+  readonly #topics = new Map<string, number>();
   /** One object for each client, however many topics. */
   readonly #known = new Map<string, Source>();
 
@@ -32,25 +34,35 @@ export class RetainedSources {
   async load(): Promise<void> {
     this.#access.onChange(() => this.#reconsider());
     for await (const [topic, value] of this.#rows.entries({})) {
-      this.#byTopic.set(topic, this.#one(Buffer.from(value).toString()));
+      this.#set(topic, this.#one(Buffer.from(value).toString()));
     }
   }
 
   /** A message was taken to be retained, or, when it is empty, to take away what was. */
   note(topic: string, isEmpty: boolean, rights: Rights | null): void {
     const before = this.#byTopic.get(topic);
-    const named = rights !== null && rights.principal.method !== "local" && !isEmpty;
-    if (!named) {
+    if (isEmpty || !isNamed(rights)) {
       if (before === undefined) return;
-      this.#byTopic.delete(topic);
+      this.#set(topic, undefined);
       this.#rows.del(topic).catch((error) => this.#rowFailed(error));
       return;
     }
     const text = JSON.stringify({ clientId: rights.clientId, principal: rights.principal });
     const source = this.#one(text);
     if (source === before) return;
-    this.#byTopic.set(topic, source);
+    this.#set(topic, source);
     this.#rows.put(topic, Buffer.from(text)).catch((error) => this.#rowFailed(error));
+  }
+
+  /** How many topics have a retained message of that one; 0 for who is on loopback without a name, and for the gateway itself. */
+  countOf(rights: Rights | null): number {
+    return isNamed(rights) ? (this.#topics.get(ownerOf(rights)) ?? 0) : 0;
+  }
+
+  /** Whether what is retained there is of that one. */
+  isOf(topic: string, rights: Rights | null): boolean {
+    const source = this.#byTopic.get(topic);
+    return source !== undefined && isNamed(rights) && ownerOf(source) === ownerOf(rights);
   }
 
   /** Whether what is retained there may be given out. */
@@ -63,6 +75,22 @@ export class RetainedSources {
       this.#rights.set(source, rights);
     }
     return rights.mayPublish(topic);
+  }
+
+  #set(topic: string, source: Source | undefined): void {
+    const before = this.#byTopic.get(topic);
+    if (before !== undefined) this.#count(ownerOf(before), -1);
+    if (source === undefined) this.#byTopic.delete(topic);
+    else {
+      this.#byTopic.set(topic, source);
+      this.#count(ownerOf(source), 1);
+    }
+  }
+
+  #count(owner: string, more: 1 | -1): void {
+    const count = (this.#topics.get(owner) ?? 0) + more;
+    if (count > 0) this.#topics.set(owner, count);
+    else this.#topics.delete(owner);
   }
 
   #reconsider(): void {
@@ -83,4 +111,13 @@ export class RetainedSources {
     }
     return source;
   }
+}
+
+function isNamed(rights: Rights | null): rights is Rights {
+  return rights !== null && rights.principal.method !== "local";
+}
+
+/** A client id is no user's name by its NUL [MQTT-1.5.3-2]. */
+function ownerOf({ clientId, principal }: Source): string {
+  return principal.user ?? `\0${clientId}`;
 }

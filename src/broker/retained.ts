@@ -8,6 +8,7 @@ import type { RetainedSources } from "./retained-sources.ts";
 
 export interface RetainedLimits {
   readonly retainedMax: number;
+  readonly retainedPerUserMax: number;
   /** Of topics and payloads. */
   readonly retainedBytesMax: number;
 }
@@ -20,6 +21,7 @@ export class Retained {
   readonly #rows: Rows;
   readonly #sources: RetainedSources;
   readonly #max: number;
+  readonly #perUserMax: number;
   readonly #bytesMax: number;
   #bytes = 0;
   readonly #counters: Counters;
@@ -31,6 +33,7 @@ export class Retained {
     this.#rows = rows;
     this.#sources = sources;
     this.#max = limits.retainedMax;
+    this.#perUserMax = limits.retainedPerUserMax;
     this.#bytesMax = limits.retainedBytesMax;
     this.#counters = counters;
   }
@@ -70,7 +73,8 @@ export class Retained {
       if (this.#takeAway(topic)) this.#rows.del(topic).catch(failed);
       return;
     }
-    if (!this.#hasRoomFor(topic, payload)) {
+    if (!this.#hasRoomFor(topic, payload) || this.#hasAll(topic, rights)) {
+      this.#sources.note(topic, true, rights);
       this.#counters.dropped("retained-full");
       // What it would have replaced is not the last one any more.
       if (this.#takeAway(topic)) this.#rows.del(topic).catch(failed);
@@ -90,6 +94,11 @@ export class Retained {
     if (last === undefined && this.#tree.size >= this.#max) return false;
     const more = bytesOf(topic, payload) - (last === undefined ? 0 : bytesOf(topic, last.payload));
     return this.#bytes + more <= this.#bytesMax;
+  }
+
+  /** Whether that one has as many as it may, and none there that this one replaces. */
+  #hasAll(topic: string, rights: Rights | null): boolean {
+    return this.#sources.countOf(rights) >= this.#perUserMax && !this.#sources.isOf(topic, rights);
   }
 
   #put(frame: PublishFrame): void {

@@ -5,11 +5,12 @@ import { Backlog } from "./backlog.ts";
 import type { Counters } from "./counters.ts";
 import { Inflight, MemoryIds, queuePacketId } from "./inflight.ts";
 import { LapsedGrants } from "./lapsed-grants.ts";
-import { type Loan, Loans, type LoanWorld } from "./loans.ts";
+import { Loans, type LoanWorld } from "./loans.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Queued, SessionQueue } from "./ports.ts";
 import { Received } from "./received.ts";
 import type { Subscription } from "./router.ts";
+import type { Sent } from "./sent.ts";
 import { Waiting, type WaitingMessage } from "./waiting.ts";
 
 export interface SessionLimits {
@@ -35,26 +36,6 @@ export interface SessionWorld extends LoanWorld {
 export interface SessionLink {
   readonly outbox: Outbox;
   close(reason: string): void;
-}
-
-/**
- *   sent ──PUBREC──▶ received ──kept──▶ released: PUBREL is out
- *
- * Only QoS 2 goes further than `sent`. Where nothing is to be kept it is released at once.
- */
-export type Stage = "sent" | "received" | "released";
-
-export interface Sent {
-  readonly packetId: number;
-  /** Null for a message whose identifier is all that is left of it. */
-  readonly frame: PublishFrame | null;
-  readonly qos: QoS;
-  readonly retain: boolean;
-  /** Position in the durable queue, or 0 for another message. */
-  readonly index: number;
-  stage: Stage;
-  /** Where it came from when a shared group has lent it. */
-  readonly loan: Loan | null;
 }
 
 /**

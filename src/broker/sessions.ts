@@ -64,6 +64,15 @@ export class Sessions implements SessionWorld {
     return this.#byClient.size;
   }
 
+  /** Persistent ones of a user. */
+  countOf(user: string): number {
+    let count = 0;
+    for (const { persistent, rights } of this.#byClient.values()) {
+      if (persistent && rights.principal.user === user) count++;
+    }
+    return count;
+  }
+
   get all(): Iterable<Session> {
     return this.#byClient.values();
   }

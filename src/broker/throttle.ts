@@ -6,6 +6,8 @@ interface Throttled {
 /** Who publishes faster than allowed, and until when it is not read. */
 export class Throttle<T extends Throttled> {
   readonly #untilMs = new Map<T, number>();
+  /** How often one was held. */
+  times = 0;
 
   get size(): number {
     return this.#untilMs.size;
@@ -13,6 +15,7 @@ export class Throttle<T extends Throttled> {
 
   hold(one: T, untilMs: number): void {
     this.#untilMs.set(one, untilMs);
+    this.times++;
   }
 
   forget(one: T): void {

@@ -197,6 +197,22 @@ export const clientLimits = {
     minimum: 1,
     description: "Connections of one user at a time.",
   }),
+  sessionsPerUserMax: whole({
+    default: 5000,
+    minimum: 1,
+    description: "Persistent sessions of one user.",
+  }),
+  retainedPerUserMax: whole({
+    default: 50_000,
+    minimum: 0,
+    description:
+      "Retained messages of one user, or of one client that has none; who is on loopback without a name may have all.",
+  }),
+  sharedPerSessionMax: whole({
+    default: 100,
+    minimum: 1,
+    description: "Shared subscriptions of one session.",
+  }),
   topicBytesMax: bytes({
     default: 1024,
     minimum: 1,

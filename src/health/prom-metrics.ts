@@ -27,7 +27,9 @@ export interface MetricSources extends LinkMetricSources {
   readonly broker: {
     readonly connections: number;
     readonly paused: number;
+    readonly pauses: number;
     readonly throttled: number;
+    readonly throttles: number;
     readonly overload: { readonly state: string; readonly lagMs: number; readonly times: number };
     readonly sessions: number;
     readonly retained: number;
@@ -165,6 +167,11 @@ function brokerPart(sheet: Sheet, broker: MetricSources["broker"]): void {
   sheet.gauge("connections_paused", "Connections that are not read just now.", broker.paused);
   const tooFast = "Connections that are not read just now because they publish too fast.";
   sheet.gauge("connections_throttled", tooFast, broker.throttled);
+  const paused = "How often a connection was not read for a while because too much waited.";
+  sheet.counter("connection_pauses", paused, broker.pauses);
+  const throttled =
+    "How often a connection was not read for a while because it published too fast.";
+  sheet.counter("connection_throttles", throttled, broker.throttles);
   const stage = ["calm", "shedding", "refusing"].indexOf(broker.overload.state);
   sheet.gauge("overload", "0 calm; 1 drops QoS 0; 2 refuses new connections, too.", stage);
   sheet.counter("overloads", "How often it began to drop QoS 0.", broker.overload.times);

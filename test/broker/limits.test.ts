@@ -109,6 +109,8 @@ describe("rates", () => {
   });
 });
 
+const ALL = { allow: ["#"], deny: [] };
+
 describe("limits of a client", () => {
   it("hold for the connections of one user, another's are left alone, and taking over is free", async () => {
     const users = await TestUsers.of({ ann: [], bob: [] });
@@ -134,6 +136,51 @@ describe("limits of a client", () => {
       },
       { connectionsPerUserMax: 2 },
       {},
+      users.tools,
+    );
+  });
+
+  it("hold for the persistent sessions of one user, and what it has retained; its own may be replaced, and another's room is left", async () => {
+    const users = await TestUsers.of({ ann: ["all"], bob: ["all"] });
+    await withBroker(
+      async (site) => {
+        const { port } = site;
+        const come = async (clientId: string, user: string) => {
+          const client = await RawClient.open(port);
+          client.send({ cmd: "connect", clientId, clean: false, keepalive: 0, ...login(user) });
+          return { client, code: (await client.next("connack")).returnCode };
+        };
+        const { client: ann } = await come("1", "ann");
+        assert.equal((await come("2", "ann")).code, 0);
+        assert.equal((await come("3", "ann")).code, 3);
+        assert.equal((await come("2", "ann")).code, 0, "one that is there");
+        const { client: bob, code } = await come("4", "bob");
+        assert.equal(code, 0);
+        assert.equal(site.broker.status().closed["too many sessions of one user"], 1);
+
+        const retain = async (client: RawClient, topic: string, payload: string) => {
+          client.send(retained(topic, payload, 1, 1));
+          await client.next("puback");
+          return site.broker.status().retained;
+        };
+        assert.equal(await retain(ann, "a", "1"), 1);
+        assert.equal(await retain(ann, "b", "1"), 2);
+        assert.equal(await retain(ann, "c", "1"), 2);
+        assert.equal(site.broker.status().dropped["retained-full"], 1);
+        assert.equal(await retain(ann, "b", "2"), 2, "replaced");
+        assert.equal(await retain(bob, "c", "1"), 3);
+        assert.equal(await retain(bob, "b", "3"), 3, "now bob's");
+        assert.equal(await retain(ann, "d", "1"), 4);
+        assert.equal(await retain(ann, "a", ""), 3);
+        await site.restart();
+        const again = await RawClient.open(site.port);
+        again.send({ cmd: "connect", clientId: "1", clean: false, keepalive: 0, ...login("ann") });
+        await again.next("connack");
+        assert.equal(await retain(again, "e", "1"), 4);
+        assert.equal(await retain(again, "f", "1"), 4, "counted over a restart");
+      },
+      { sessionsPerUserMax: 2, retainedPerUserMax: 2 },
+      { roles: [{ name: "all", publish: ALL, subscribe: ALL }] },
       users.tools,
     );
   });

@@ -103,6 +103,24 @@ describe("a shared subscription", () => {
       assert.deepEqual(site.broker.status().shared, []);
     }));
 
+  it("beyond sharedPerSessionMax is refused with 128, and one more filter that is not shared is granted", () =>
+    withBroker(
+      async ({ port }) => {
+        const client = await RawClient.connected(port);
+        for (const [topic, granted] of [
+          ["$share/1/t", 1],
+          ["$share/2/t", 1],
+          ["$share/3/t", 128],
+          ["$share/2/t", 1],
+          ["t", 1],
+        ] as const) {
+          client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos: 1 }] });
+          assert.deepEqual((await client.next("suback")).granted, [granted], topic);
+        }
+      },
+      { sharedPerSessionMax: 2 },
+    ));
+
   it("beyond sharedMax is refused with 128, and joining those there is not", () =>
     withBroker(
       async ({ port }) => {

@@ -28,6 +28,7 @@ const OPTIONS: BrokerOptions = {
   topicLevelsMax: 32,
   topicBytesMax: 65_535,
   connectionsPerUserMax: 1000,
+  ...{ sessionsPerUserMax: 1000, retainedPerUserMax: 1000, sharedPerSessionMax: 100 },
   ...{ publishRate: 0, publishBytesRate: 0, clientPublishRate: 0, clientPublishBytesRate: 0 },
   ...{ overRate: "pause", topicRates: [], overloadLagMs: 0, overloadMemoryBytes: 0 },
   inflightMax: 32,

@@ -42,7 +42,9 @@ export const METRIC_SOURCES: MetricSources = {
   broker: {
     connections: 3,
     paused: 0,
+    pauses: 6,
     throttled: 2,
+    throttles: 9,
     overload: { state: "shedding", lagMs: 300, times: 1 },
     sessions: 4,
     retained: 5,

@@ -4,24 +4,32 @@ import { describe, it } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
 import type { DeviceConfig } from "../../src/config/schema.ts";
 import { parseConfig } from "../../src/config/yaml-load.ts";
+import { Commands } from "../../src/devices/commands.ts";
 import { device } from "../../src/devices/device.ts";
 import type { Port, PortListener } from "../../src/devices/port.ts";
+import type { Message } from "../../src/mqtt/message.ts";
 import { SimClock } from "../support/sim-clock.ts";
 import { BOARDS, BOUNDS } from "./boards-support.ts";
 import { vectors } from "./framing-support.ts";
 
+const PAGE = readFileSync(new URL("../../docs/devices.md", import.meta.url), "utf8");
+const NOTHING = { exchange: [], command: null, sent: null } as const;
+const IDENTITY = { gateway: "gw-a", site: "plant-7" };
+
 describe("what a gateway publishes", () => {
-  for (const { title, yaml, wire, published } of examples()) {
+  for (const { title, yaml, ...example } of examples()) {
     it(`is what docs/devices.md says: ${title}`, async () => {
-      const config = parseConfig(
-        `gateway: { id: gw-a, site: plant-7 }\n${yaml}`,
-        "docs/devices.md",
-      );
-      const [described] = config.devices;
+      const [described] = loaded(yaml).devices;
       assert.ok(described);
-      await check(described, wire, published);
+      await check(described, example);
     });
   }
+
+  it("is configured by what docs/devices.md shows, also where it shows no bytes", () => {
+    const blocks = [...PAGE.matchAll(/```yaml\n(.*?)```/gs)].map(([, yaml = ""]) => yaml);
+    assert.ok(blocks.length >= 18);
+    for (const yaml of blocks) loaded(yaml);
+  });
 
   interface BoardVector {
     readonly name: string;
@@ -29,80 +37,132 @@ describe("what a gateway publishes", () => {
     readonly wire: string;
     readonly published: { topic: string; text?: string; hex?: string; json?: unknown };
   }
-  for (const { name, board, wire, published } of vectors<BoardVector>("boards")) {
+  for (const { name, board, wire, published: vector } of vectors<BoardVector>("boards")) {
     it(`of ${name} is what the vector says`, async () => {
-      const { topic, text, hex, json } = published;
+      const { topic, text, hex, json } = vector;
       const payload = text ?? (hex === undefined ? JSON.stringify(json) : `0x${hex}`);
-      await check(configOf(board, topic), Buffer.from(wire, "hex"), [`${topic} ${payload}`]);
+      const published = [`${topic} ${payload}`];
+      await check(configOf(board, topic), {
+        ...NOTHING,
+        wire: Buffer.from(wire, "hex"),
+        published,
+      });
     });
   }
 });
 
-/** Plays bytes to a device whose line was silent before and after, and compares `topic payload` and `refused reason`. */
-async function check(
-  config: DeviceConfig,
-  wire: Uint8Array,
-  expected: readonly string[],
-): Promise<void> {
+/**
+ * Plays bytes to a device whose line was silent before and after, answers as the example does, gives it a command, and compares
+ * `topic payload` and `refused reason` of all that comes of it.
+ */
+async function check(config: DeviceConfig, example: Bytes): Promise<void> {
   const clock = new SimClock();
   const said: string[] = [];
-  let line: PortListener | null = null;
+  const line: { listener: PortListener | null } = { listener: null };
+  const exchange = [...example.exchange];
+  const sent: Uint8Array[] = [];
   const port: Port = {
     async open(listener) {
-      line = listener;
-      return { pause() {}, resume() {}, write: async () => {}, close: async () => {} };
+      line.listener = listener;
+      const write = async (bytes: Uint8Array) => {
+        sent.push(Uint8Array.from(bytes));
+        const next = exchange.shift();
+        if (next === undefined) return;
+        assert.equal(Buffer.from(bytes).toString("hex"), next.asked);
+        void clock.sleep(5).then(() => listener.data(Buffer.from(next.answered, "hex")));
+      };
+      return { pause() {}, resume() {}, write, close: async () => {} };
     },
   };
-  const made = device(config, {
-    clock,
-    log: silentLog,
-    random: () => 0,
-    identity: { gateway: "gw-a", site: "plant-7" },
-    sink: {
-      async admit({ topic, payload }) {
-        const binary = config.decode.type === "raw";
-        const bytes = Buffer.from(payload);
-        said.push(`${topic} ${binary ? `0x${bytes.toString("hex")}` : bytes.toString()}`);
-      },
+  const sink = {
+    async admit({ topic, payload }: Message) {
+      const binary = config.decode.type === "raw" && config.modbus === undefined;
+      const bytes = Buffer.from(payload);
+      said.push(`${topic} ${binary ? `0x${bytes.toString("hex")}` : bytes.toString()}`);
     },
-    port,
+  };
+  const tools = { clock, log: silentLog, identity: IDENTITY, sink };
+  const made = device(config, { ...tools, random: () => 0, port });
+  let command = (_message: Message) => {};
+  const commands = new Commands(config, made, {
+    ...tools,
+    listen: (_topic, to) => {
+      command = to;
+      return () => {};
+    },
+    mayWrite: () => true,
   });
-  await made.start(new AbortController().signal);
+  const { signal } = new AbortController();
+  await made.start(signal);
+  await commands.start(signal);
   await clock.run(2000);
-  (line as PortListener | null)?.data(wire);
+  if (example.wire.length > 0) line.listener?.data(example.wire);
+  const text = { topic: "", qos: 1, retain: false, properties: null } as const;
+  if (example.command !== null) command({ ...text, payload: Buffer.from(example.command) });
   await clock.run(4000);
-  const { refused } = made.status().counters;
-  for (const [reason, count] of Object.entries(refused)) {
+  for (const [reason, count] of Object.entries(made.status().counters.refused)) {
     for (let i = 0; i < count; i++) said.push(`refused ${reason}`);
   }
+  assert.deepEqual(exchange, [], "all was asked");
+  if (example.sent !== null) assert.deepEqual(Buffer.concat(sent), Buffer.from(example.sent));
+  await commands.stop();
   await made.stop();
-  assert.deepEqual(said, expected);
+  assert.deepEqual(said, example.published);
 }
 
-interface Example {
-  readonly title: string;
-  readonly yaml: string;
+interface Bytes {
   readonly wire: Uint8Array;
+  /** Requests and answers in hexadecimal digits; an answer of none is silence. */
+  readonly exchange: readonly { readonly asked: string; readonly answered: string }[];
+  readonly command: string | null;
+  /** What is written to the line; null: not shown. */
+  readonly sent: Uint8Array | null;
   readonly published: readonly string[];
 }
 
-/** The sections of the page that have a configuration, bytes, and what is published of them. */
-function examples(): readonly Example[] {
-  const page = readFileSync(new URL("../../docs/devices.md", import.meta.url), "utf8");
-  const found = page.split("\n### ").slice(1);
-  assert.ok(found.length >= 10, "the page has its examples");
-  return found.map((section) => ({
-    title: section.slice(0, section.indexOf("\n")),
-    yaml: block(section, "yaml"),
-    wire: unescaped(block(section, "wire").replaceAll("\n", "")),
-    published: block(section, "published").trimEnd().split("\n"),
-  }));
+interface Example extends Bytes {
+  readonly title: string;
+  readonly yaml: string;
 }
 
-function block(section: string, language: string): string {
-  const match = new RegExp(`\`\`\`${language}\n([^]*?)\`\`\``).exec(section);
-  assert.ok(match?.[1], `a block of ${language} in: ${section.slice(0, 40)}`);
-  return match[1];
+/** The sections of the page that have a configuration, and what is published with it. */
+function examples(): readonly Example[] {
+  const found = PAGE.split(/\n###? /).filter((section) => block(section, "published") !== null);
+  assert.ok(found.length >= 16, "the page has its examples");
+  return found.map((section) => {
+    const title = section.slice(0, section.indexOf("\n"));
+    const yaml = block(section, "yaml");
+    assert.ok(yaml, title);
+    const sent = block(section, "sent");
+    return {
+      title,
+      yaml,
+      wire: unescaped((block(section, "wire") ?? "").replaceAll("\n", "")),
+      exchange: exchangeOf(block(section, "exchange") ?? ""),
+      command: block(section, "command")?.trim() ?? null,
+      sent: sent === null ? null : unescaped(sent.trimEnd()),
+      published: block(section, "published")?.trimEnd().split("\n") ?? [],
+    };
+  });
+}
+
+function exchangeOf(text: string): Bytes["exchange"] {
+  const hex = (words: string) => words.replaceAll(/[^0-9a-f]/g, "");
+  return text
+    .split(/^> /m)
+    .slice(1)
+    .map((turn) => {
+      const [asked = "", answered = ""] = turn.split("<");
+      return { asked: hex(asked), answered: hex(answered) };
+    });
+}
+
+function loaded(yaml: string) {
+  return parseConfig(`gateway: { id: gw-a, site: plant-7 }\n${yaml}`, "docs/devices.md");
+}
+
+function block(section: string, language: string): string | null {
+  return new RegExp(`\`\`\`${language}\n([^]*?)\`\`\``).exec(section)?.[1] ?? null;
 }
 
 /** Bytes of text with `\r`, `\n` and `\xff`. */

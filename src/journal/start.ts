@@ -229,6 +229,7 @@ async function lastBlock(
   for await (const [key, value] of pages(store, {
     ...blocks,
     reverse: true,
+    rowsMax: 1, // it is nearly always the first one
     limit: BLOCKS_BACK_MAX,
   })) {
     const firstSeq = blockKeySeq(key);

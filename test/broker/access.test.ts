@@ -130,6 +130,35 @@ describe("a message that its publisher may not publish", () => {
     ));
 });
 
+describe("a message that another gateway of the site has taken", () => {
+  it("comes to those who may receive it here, retained or not, and below $SYS to nobody", () =>
+    check(async (site) => {
+      const [screen, desk] = [await as(site, "screen"), await as(site, "desk")];
+      await subscribe(screen, "plant/#", 1);
+      await subscribe(desk, "plant/#", 1);
+      await subscribe(screen, "$SYS/#", 1);
+      const peer = new LocalPublisher("peer gw-b", true);
+      for (const [topic, retain] of [
+        ["plant/secret/x", true],
+        ["plant/ann/x", false],
+        ["$SYS/x", true],
+        ["plant/#", false],
+      ] as const) {
+        const payload = Buffer.from(topic);
+        const message = { topic, payload, qos: 1, retain, properties: null } as const;
+        assert.equal(site.broker.takeFromPeer(message, peer, { lane: 14, wallMs: 1 }), null);
+      }
+      await until("both came", () => payloads(desk).length === 2);
+      await screen.settled();
+      assert.deepEqual(payloads(desk), ["plant/secret/x", "plant/ann/x"]);
+      assert.deepEqual(payloads(screen), ["plant/ann/x"]);
+      const later = await as(site, "screen", { clientId: "later" });
+      await subscribe(later, "plant/#", 1);
+      await later.settled();
+      assert.deepEqual([payloads(later), site.broker.status().retained], [[], 1]);
+    }));
+});
+
 describe("a will that its client may not publish", () => {
   it("is refused with 5 when it is left", () =>
     check(async (site) => {

@@ -86,8 +86,11 @@ class CloudDownlink implements Downlink {
   /** What was taken is on disk, and acknowledged where the connection still stands. */
   async stop(): Promise<void> {
     const { clock, journal } = this.#tools;
+    const turn = () => new Promise<void>((resolve) => clock.afterTurn(resolve));
+    this.#line?.takeNoMore();
+    await turn(); // what was read already is taken
     await journal.committed().catch(() => undefined); // the journal itself has said what is wrong
-    await new Promise<void>((resolve) => clock.afterTurn(resolve));
+    await turn();
     await this.#link.demote();
   }
 

@@ -53,6 +53,7 @@ export class ReplyLine {
   readonly #expected = new Fifo<{ reply: Reply | null; last: FieldgateError | null }>();
   #answersInflight = 0;
   #refusing = false;
+  #takesNoMore = false;
   #ended = false;
 
   constructor(world: LineWorld) {
@@ -88,6 +89,12 @@ export class ReplyLine {
   answered(): void {
     this.#answersInflight--;
     this.#say();
+  }
+
+  /** Nothing more is read. What was taken is still answered and acknowledged. */
+  takeNoMore(): void {
+    this.#takesNoMore = true;
+    this.#flow();
   }
 
   /** The connection is closed: what is settled from now on is said by nobody. */
@@ -127,7 +134,7 @@ export class ReplyLine {
   }
 
   #flow(): void {
-    this.#world.connection.hold(this.#isFull);
+    this.#world.connection.hold(this.#isFull || this.#takesNoMore);
   }
 
   get #isFull(): boolean {

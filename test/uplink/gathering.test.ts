@@ -19,6 +19,16 @@ describe("acknowledgements", () => {
     check({ perMs: 40, inflight: 0 }, 0);
   });
 
+  it("are read as they come for a while when a rest was so long that the cloud has little left", () => {
+    const gathering = new Gathering();
+    const line = { perMs: 40, inflight: 256 };
+    assert.equal(play(gathering, 0, line), 1);
+    for (let count = 0; count < 250; count++) gathering.acknowledged();
+    assert.equal(gathering.restMs(106, 256), 0);
+    assert.equal(play(gathering, 106, { ...line, ms: 90 }), 0, "still a while");
+    assert.equal(play(gathering, 196, line), 1, "and then not any more");
+  });
+
   it("are read at once again when they become fewer", () => {
     const gathering = new Gathering();
     play(gathering, 0, { perMs: 40, inflight: 256 });
@@ -30,16 +40,21 @@ interface Line {
   /** Acknowledgements. */
   readonly perMs: number;
   readonly inflight: number;
+  readonly ms?: number;
 }
 
 function check(line: Line, restMs: number): void {
   assert.equal(play(new Gathering(), 0, line), restMs, JSON.stringify(line));
 }
 
-/** A tenth of a second of such a line, read once a millisecond: for how long it rests in the end. */
-function play(gathering: Gathering, fromMs: number, { perMs, inflight }: Line): number {
+/** A while of such a line, read once a millisecond: for how long it rests in the end. */
+function play(
+  gathering: Gathering,
+  fromMs: number,
+  { perMs, inflight, ms: forMs = 100 }: Line,
+): number {
   let restMs = 0;
-  for (let ms = 1; ms <= 100; ms++) {
+  for (let ms = 1; ms <= forMs; ms++) {
     for (let count = 0; count < perMs; count++) gathering.acknowledged();
     restMs = gathering.restMs(fromMs + ms, inflight);
   }

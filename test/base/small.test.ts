@@ -4,9 +4,23 @@ import { fullJitter } from "../../src/base/backoff.ts";
 import { errorFields, FieldgateError } from "../../src/base/errors.ts";
 import { Fifo } from "../../src/base/fifo.ts";
 import { jsonLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
 import { Watched } from "../../src/base/watchable.ts";
 import { seededRandom } from "../support/random.ts";
 import { SimClock } from "../support/sim-clock.ts";
+
+describe("an exact sleep", () => {
+  it("is never shorter than it was asked to be, to the fraction of a millisecond, and ends when it is aborted", async () => {
+    for (const ms of [0, 0.3, 1.75, 3.646, 2.999]) {
+      const beganMs = systemClock.monotonicMs();
+      await systemClock.sleepExactly(ms);
+      assert.ok(systemClock.monotonicMs() - beganMs >= ms, `${ms} ms`);
+    }
+    const reason = new Error("gone");
+    const aborted = systemClock.sleepExactly(60_000.5, AbortSignal.abort(reason));
+    await assert.rejects(aborted, reason);
+  });
+});
 
 describe("fifo", () => {
   it("gives what an array gives, over random pushes and shifts", () => {

@@ -94,6 +94,17 @@ describe("a client of etcd", () => {
     client.close();
   });
 
+  it("lists what is there although someone has put more than 4 MiB beside it", async () => {
+    const client = etcdClient(servers.endpoints[0] as string, systemClock, 20_000);
+    for (let n = 0; n < 4; n++) {
+      await client.commit([], [{ key: `huge/${n}`, value: "x".repeat(1_300_000) }]);
+    }
+    await client.commit([], [{ key: "huge/ours", value: "sound" }]);
+    const { entries } = await client.list("huge/");
+    assert.equal(entries.find(({ key }) => key === "huge/ours")?.value, "sound");
+    client.close();
+  });
+
   it("rejects with a code when nobody is there", async () => {
     const client = etcdClient("http://127.0.0.1:1", systemClock, 500);
     await assert.rejects(client.grant(3), { code: "ERR_ETCD" });

@@ -17,7 +17,9 @@ import { run } from "./package-registry.mjs";
 import { closure } from "./package-tree.mjs";
 
 const DEBIAN = join(root, "deploy/debian");
-const MAINTAINER = "fieldgate project <fieldgate@packages.invalid>";
+/** Whoever builds for others names himself, as Debian's own tools have it. */
+const { DEBFULLNAME = "fieldgate project", DEBEMAIL = "fieldgate@packages.invalid" } = process.env;
+const MAINTAINER = `${DEBFULLNAME} <${DEBEMAIL}>`;
 const SCRIPTS = ["postinst", "prerm", "postrm"];
 const COMPLETIONS = {
   bash: "usr/share/bash-completion/completions/fieldgate",

@@ -10,7 +10,8 @@ import type { ConfigLayers } from "./config/file-layers.ts";
 import type { Config, DeviceConfig } from "./config/schema.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { Commands, type CommandTools } from "./devices/commands.ts";
-import { type DeviceSink, device } from "./devices/device.ts";
+import type { DeviceSink } from "./devices/device.ts";
+import { deviceFor } from "./devices/device-for.ts";
 import { StatusTopic } from "./devices/status-topic.ts";
 import { gatewayAccess } from "./gateway-access.ts";
 import { operations } from "./gateway-operations.ts";
@@ -253,7 +254,7 @@ function attend(
   const listen: CommandTools["listen"] = (...topic) => broker.listen(...topic);
   const mayWrite = () => !config.shared || role.mayAct();
   const all = { ...tools, identity: { ...identityOf(whole) }, sink: { admit }, listen, mayWrite };
-  const made = device(config, all);
+  const made = deviceFor(config, all);
   const commands = new Commands(config, made, all);
   return { device: made, commands, statusTopic: new StatusTopic(config, made, all) };
 }

@@ -1,6 +1,7 @@
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { type Device, device } from "../../src/devices/device.ts";
+import type { Device } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import { boardDevice } from "../../test/devices/boards-support.ts";
 
 export interface ReaderReport {
@@ -24,7 +25,7 @@ interface Question {
 const devices: Device[] = [];
 process.on("message", async ({ open = [] }: Question) => {
   for (const { name, port, kind, baudRate } of open) {
-    const made = device(boardDevice(kind, name, port, baudRate), {
+    const made = deviceFor(boardDevice(kind, name, port, baudRate), {
       clock: systemClock,
       log: silentLog,
       random: Math.random,

@@ -2,7 +2,7 @@ import { rtuFrame } from "../../firmware-sim/encode/modbus.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { parseConfig } from "../../src/config/yaml-load.ts";
-import { device } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import type { Port } from "../../src/devices/port.ts";
 
 const SLAVES = 10;
@@ -36,7 +36,7 @@ export async function pollLine(baudRate: number, seconds: number): Promise<LineP
   const [config] = parseConfig(yaml, "bench").devices;
   if (config === undefined) throw new Error("no device");
   let lateMs = 0;
-  const made = device(config, {
+  const made = deviceFor(config, {
     clock: systemClock,
     log: silentLog,
     random: Math.random,

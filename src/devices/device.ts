@@ -5,12 +5,9 @@ import type { Service } from "../base/service.ts";
 import type { DeviceConfig } from "../config/schema.ts";
 import type { Message } from "../mqtt/message.ts";
 import type { SerialPlaces } from "./file-adapters.ts";
-import type { Tracer } from "./line.ts";
 import type { Link } from "./link.ts";
-import { ListeningDevice } from "./listening-device.ts";
 import type { Identity } from "./mapping.ts";
 import type { Table } from "./modbus/pdu.ts";
-import { PollingDevice } from "./modbus/polling-device.ts";
 import type { Port, PortTrouble } from "./port.ts";
 
 /** Where a device's messages go. */
@@ -143,6 +140,9 @@ export type WriteResult =
 /** Asked in the turn in which the bytes are handed to the port; null: write. */
 export type WritePermit = () => WriteResult | null;
 
+/** Told of the bytes on a line, as they come and as they leave. */
+export type Tracer = (way: "in" | "out", bytes: Uint8Array) => void;
+
 export interface Device extends Service {
   status(): DeviceStatus;
   /** How long, by the monotonic clock, since it was last heard, or since it was made. */
@@ -153,15 +153,4 @@ export interface Device extends Service {
   trace(tracer: Tracer): () => void;
   /** Of a line of Modbus slaves: asks one beside the plan. Never rejects. */
   readonly read?: (read: DeviceRead) => Promise<ReadResult>;
-}
-
-/**
- * A device that speaks by itself, or one that is asked (Modbus). ERR_CONFIG_INVALID when the configuration does not hold
- * together. `start` does not wait for the port: a sensor that is unplugged keeps no gateway from starting.
- */
-export function device(config: DeviceConfig, tools: DeviceTools): Device {
-  const { modbus } = config;
-  return modbus === undefined
-    ? new ListeningDevice(config, tools)
-    : new PollingDevice({ ...config, modbus }, tools);
 }

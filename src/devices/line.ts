@@ -4,7 +4,7 @@ import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { DeviceConfig } from "../config/schema.ts";
-import type { WriteResult } from "./device.ts";
+import type { Tracer, WriteResult } from "./device.ts";
 import { type Link, type LinkEvent, type LinkTiming, nextLink } from "./link.ts";
 import { type OpenPort, type Port, type PortTrouble, portError, troubleOf } from "./port.ts";
 
@@ -23,9 +23,6 @@ export interface LineListener {
   closed(): void;
   tick(): void;
 }
-
-/** Told of the bytes on a line, as they come and as they leave. */
-export type Tracer = (way: "in" | "out", bytes: Uint8Array) => void;
 
 /** How often the link and its listener are told the time. */
 export const TICK_MS = 50;

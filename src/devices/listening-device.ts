@@ -6,6 +6,7 @@ import type {
   DeviceStatus,
   DeviceTools,
   DeviceWrite,
+  Tracer,
   WritePermit,
   WriteResult,
 } from "./device.ts";
@@ -13,7 +14,7 @@ import { encodeFrame } from "./frame-encoder.ts";
 import type { Framer } from "./framing/framer.ts";
 import { framerFor } from "./framing.ts";
 import { Intake } from "./intake.ts";
-import { Line, TICK_MS, type Tracer } from "./line.ts";
+import { Line, TICK_MS } from "./line.ts";
 import { LineClock } from "./line-clock.ts";
 import { type Mapper, mapperFor } from "./mapping.ts";
 import { portFor } from "./port-for.ts";

@@ -4,7 +4,7 @@ import { silentLog } from "../../src/base/log.ts";
 import { parseCommand } from "../../src/devices/command.ts";
 import { Commands } from "../../src/devices/commands.ts";
 import type { Device, DeviceWrite, WriteResult } from "../../src/devices/device.ts";
-import { device } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import { encodeFrame } from "../../src/devices/frame-encoder.ts";
 import { StatusTopic } from "../../src/devices/status-topic.ts";
 import type { Message } from "../../src/mqtt/message.ts";
@@ -267,7 +267,7 @@ describe("a status topic", () => {
 async function modbus() {
   const clock = new SimClock();
   const bus = new FakeBus(clock, [1]);
-  const one = device(modbusDevice("/dev/fake", meterSlave(1) + meterSlave(2)), {
+  const one = deviceFor(modbusDevice("/dev/fake", meterSlave(1) + meterSlave(2)), {
     clock,
     log: silentLog,
     random: () => 0.5,

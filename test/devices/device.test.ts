@@ -3,7 +3,8 @@ import { describe, it } from "node:test";
 import { FieldgateError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
 import type { DeviceConfig } from "../../src/config/schema.ts";
-import { type Device, type DeviceLimits, device } from "../../src/devices/device.ts";
+import type { Device, DeviceLimits } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import {
   type Port,
   type PortListener,
@@ -202,7 +203,7 @@ function start(limits: Partial<DeviceLimits>) {
     limits,
     port,
   };
-  return { clock, port, sink, device: device(CONFIG, tools) };
+  return { clock, port, sink, device: deviceFor(CONFIG, tools) };
 }
 
 async function opened(limits: Partial<DeviceLimits> = {}): Promise<Bench> {

@@ -11,7 +11,8 @@ import { FieldgateError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import type { DeviceConfig } from "../../src/config/schema.ts";
-import { type Device, device } from "../../src/devices/device.ts";
+import type { Device } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import { PortIdentity } from "../../src/devices/file-port-identity.ts";
 import { troubleOf } from "../../src/devices/port.ts";
 import { openTrouble } from "../../src/devices/serial-port.ts";
@@ -317,7 +318,7 @@ function portOf(field: Field, name: string): string {
 async function reading(config: DeviceConfig) {
   const payloads: string[] = [];
   const log: string[] = [];
-  const made: Device = device(config, {
+  const made: Device = deviceFor(config, {
     clock: systemClock,
     log: {
       ...silentLog,

@@ -5,7 +5,8 @@ import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { Observed, SensorSpec } from "../../firmware-sim/sensor.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { type Device, type DeviceStatus, device } from "../../src/devices/device.ts";
+import type { Device, DeviceStatus } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import { until } from "../support/until.ts";
 import { boardDevice, numberOf, quiet } from "./boards-support.ts";
 import { meterSlave, modbusDevice } from "./modbus-support.ts";
@@ -173,7 +174,7 @@ interface Line {
 
 async function connect(
   spec: SensorSpec,
-  configOf: (port: string) => Parameters<typeof device>[0],
+  configOf: (port: string) => Parameters<typeof deviceFor>[0],
 ): Promise<Line> {
   const seen: Observed[] = [];
   const field = await startField({
@@ -183,7 +184,7 @@ async function connect(
   });
   running.push(field);
   let listener: (payload: Uint8Array, topic: string) => void = () => {};
-  const made = device(configOf(field.sensor(spec.name).port ?? ""), {
+  const made = deviceFor(configOf(field.sensor(spec.name).port ?? ""), {
     clock: systemClock,
     log: silentLog,
     random: Math.random,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
-import { type Device, device } from "../../src/devices/device.ts";
+import type { Device } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import { SimClock } from "../support/sim-clock.ts";
 import { FakeBus, meterSlave, modbusDevice } from "./modbus-support.ts";
 
@@ -199,7 +200,7 @@ function bench(slaves: string, units: readonly number[] = []) {
       said.push(`${topic} ${Buffer.from(payload).toString()}`);
     },
   };
-  const made = device(modbusDevice("/dev/fake", slaves), {
+  const made = deviceFor(modbusDevice("/dev/fake", slaves), {
     clock,
     log: silentLog,
     random: () => 0.999,

@@ -4,7 +4,8 @@ import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { MeterSpec } from "../../firmware-sim/sensor.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { type Device, device } from "../../src/devices/device.ts";
+import type { Device } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import { until } from "../support/until.ts";
 import { meterSlave, modbusDevice } from "./modbus-support.ts";
 
@@ -95,7 +96,7 @@ async function connect(spec: Omit<MeterSpec, "name" | "kind">): Promise<Line> {
   // Noise makes a slave look silent now and then: it is asked again soon, and not after ten seconds and more.
   const waits = spec.faults === undefined ? "" : "\n    silentFirstMs: 10\n    silentMaxMs: 40";
   const slaves = units.map((unit) => meterSlave(unit, KEYS)).join("");
-  const made = device(modbusDevice(port, slaves, framing + waits, `baudRate: ${baudRate}`), {
+  const made = deviceFor(modbusDevice(port, slaves, framing + waits, `baudRate: ${baudRate}`), {
     clock: systemClock,
     log: silentLog,
     random: Math.random,

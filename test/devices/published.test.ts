@@ -5,7 +5,7 @@ import { silentLog } from "../../src/base/log.ts";
 import type { DeviceConfig } from "../../src/config/schema.ts";
 import { parseConfig } from "../../src/config/yaml-load.ts";
 import { Commands } from "../../src/devices/commands.ts";
-import { device } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import type { Port, PortListener } from "../../src/devices/port.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { SimClock } from "../support/sim-clock.ts";
@@ -82,7 +82,7 @@ async function check(config: DeviceConfig, example: Bytes): Promise<void> {
     },
   };
   const tools = { clock, log: silentLog, identity: IDENTITY, sink };
-  const made = device(config, { ...tools, random: () => 0, port });
+  const made = deviceFor(config, { ...tools, random: () => 0, port });
   let command = (_message: Message) => {};
   const commands = new Commands(config, made, {
     ...tools,

@@ -7,7 +7,8 @@ import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { SensorSpec, SerialSpec } from "../../firmware-sim/sensor.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { type Device, type DeviceLimits, device } from "../../src/devices/device.ts";
+import type { Device, DeviceLimits } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { until } from "../support/until.ts";
 import { BOARDS, boardDevice, numberOf, quiet, VIBRATION_BYTES } from "./boards-support.ts";
@@ -185,7 +186,7 @@ describe(`devices on real serial lines, seed ${SEED}`, { timeout: 240_000 }, () 
   it("say that a port is held by another, and take it when it is free", async () => {
     const line = await connect({ kind: "door-contact", transport: "pty", intervalMs: 5 });
     await line.until("open", () => line.device.status().state === "open");
-    const second = device(
+    const second = deviceFor(
       boardDevice("door-contact", "s", line.port),
       tools(() => {}),
     );
@@ -205,7 +206,7 @@ describe(`devices on real serial lines, seed ${SEED}`, { timeout: 240_000 }, () 
       [file, "failed"],
       ["tcp://127.0.0.1:1", "connection-refused"],
     ] as const) {
-      const one = device(
+      const one = deviceFor(
         boardDevice("thermometer", "s", port),
         tools(() => {}),
       );
@@ -254,7 +255,7 @@ async function connect(
   const port = field.sensor("s").port ?? "";
   const numbers: number[] = [];
   const payloads: Uint8Array[] = [];
-  const made = device(boardDevice(spec.kind, "s", port), {
+  const made = deviceFor(boardDevice(spec.kind, "s", port), {
     ...tools(async (message) => {
       await options.sink?.();
       payloads.push(message.payload);

@@ -13,7 +13,8 @@ import type { SensorSpec } from "../../firmware-sim/sensor.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import type { DeviceConfig } from "../../src/config/schema.ts";
-import { type Device, device } from "../../src/devices/device.ts";
+import type { Device } from "../../src/devices/device.ts";
+import { deviceFor } from "../../src/devices/device-for.ts";
 import { boardDevice, quiet } from "../devices/boards-support.ts";
 import { meterSlave, modbusDevice } from "../devices/modbus-support.ts";
 import { ScriptedBroker } from "../support/scripted-broker.ts";
@@ -254,7 +255,7 @@ interface Reader extends Heard {
 /** A gateway's device with its port open. */
 async function read(config: DeviceConfig): Promise<Reader> {
   const messages: string[] = [];
-  const made: Device = device(config, {
+  const made: Device = deviceFor(config, {
     clock: systemClock,
     log: silentLog,
     random: Math.random,

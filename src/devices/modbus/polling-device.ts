@@ -9,11 +9,12 @@ import type {
   DeviceWrite,
   ReadResult,
   SlaveStatus,
+  Tracer,
   WritePermit,
   WriteResult,
 } from "../device.ts";
 import { Intake } from "../intake.ts";
-import { Line, type Tracer } from "../line.ts";
+import { Line } from "../line.ts";
 import { mapperFor } from "../mapping.ts";
 import { portError } from "../port.ts";
 import { portFor } from "../port-for.ts";

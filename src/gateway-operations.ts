@@ -1,7 +1,7 @@
 import type { ControlRoutes } from "./control/protocol.ts";
 import { apply, confirm, diff, revert, trialStatus } from "./gateway-config.ts";
 import { readModbus, trace, writeModbus } from "./gateway-devices.ts";
-import { explainAccess } from "./gateway-explain.ts";
+import { explainAccess, explainUplinkRoute } from "./gateway-explain.ts";
 import { drop, pause, peek, resume } from "./gateway-queue.ts";
 import { type GatewayParts, gatewayStatus, ledgerProof } from "./gateway-status.ts";
 import { clients, kick, publish, retained, tail } from "./gateway-technician.ts";
@@ -16,6 +16,7 @@ export function operations(parts: GatewayParts): ControlRoutes {
     "GET tail": (question) => tail(parts, question),
     "POST publish": (question) => publish(parts, question),
     "GET access/explain": (question) => explainAccess(parts, question),
+    "GET uplink/route": (question) => explainUplinkRoute(parts, question),
     "GET clients": () => clients(parts),
     "POST clients/kick": (question) => kick(parts, question),
     "GET queue/peek": (question) => peek(parts, question),

@@ -12,13 +12,13 @@ export const command: Command = {
   actions: ["status", "test", "route"],
   help: `fieldgate uplink [status] [--socket PATH] [--json]         how the uplink gets on: by what the cloud has acknowledged
 fieldgate uplink test [--config FILE] [--json]             the way to each broker of the cloud, step by step, each timed
-fieldgate uplink route TOPIC [--config FILE] [--json]      what happens to the messages of a topic, and why
+fieldgate uplink route TOPIC [--config FILE | --socket PATH] [--json]   what happens to the messages of a topic, and why
 
 test goes as far as a message that the cloud acknowledges: DNS, TCP, TLS, clock, authentication, publish, acknowledgement.
 It connects as a client of its own, {client id}-doctor, also while the gateway is connected, and sends one empty message to
 fieldgate/doctor. The gateway need not run.
-route asks the rules of the configuration file, in their order; the gateway need not run. A message that came down from the
-cloud stays, whatever the rules say.
+route asks the rules that the gateway runs with, in their order; where none runs, those of the configuration file, and says
+so. A message that came down from the cloud stays, whatever the rules say.
 
 Examples:
   fieldgate uplink
@@ -68,17 +68,33 @@ async function test({ configPath, json }: Invocation): Promise<number> {
   return exit;
 }
 
-async function route({ configPath, json }: Invocation, topic: string): Promise<number> {
+async function route(invocation: Invocation, topic: string): Promise<number> {
   const fault = topicNameError(topic);
   if (fault !== null) {
     const shown = JSON.stringify(topic);
     throw new FieldgateError("ERR_TOPIC", `${shown} cannot be published to: ${fault}`);
   }
+  const query = new URLSearchParams({ topic });
+  const told = await askGateway(invocation, `uplink/route?${query}`).catch(async (error) => {
+    if (invocation.socket !== null || !isSilent(error)) throw error;
+    return byFile(invocation, topic);
+  });
+  const { by, ...found } = { by: "gateway", ...(told as RouteExplained) };
+  say(invocation.json, { ...found, by }, () => {
+    const note = by === "gateway" ? "" : `by ${by}: no gateway answers\n`;
+    return `${screen(found)}${note}`;
+  });
+  return found.leaves ? 0 : 1;
+}
+
+function isSilent(error: unknown): boolean {
+  return error instanceof FieldgateError && error.code === "ERR_CONTROL";
+}
+
+async function byFile({ configPath }: Invocation, topic: string) {
   const { uplink, gateway } = await loadConfig(configPath);
   const identity = { gateway: gateway.id, site: gateway.site };
-  const found = explainRoute(topic, uplink, identity);
-  say(json, found, () => screen(found));
-  return found.leaves ? 0 : 1;
+  return { ...explainRoute(topic, uplink, identity), by: configPath };
 }
 
 /** The screen of `fieldgate uplink route`. */

@@ -24,8 +24,9 @@ describe("fieldgate uplink route", () => {
   let directory: string;
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), "fieldgate-route-"));
-    await writeFile(join(directory, "full.yaml"), JSON.stringify(CONFIG));
-    await writeFile(join(directory, "bare.yaml"), "{}");
+    const control = { socket: join(directory, "none.sock") };
+    await writeFile(join(directory, "full.yaml"), JSON.stringify({ ...CONFIG, control }));
+    await writeFile(join(directory, "bare.yaml"), JSON.stringify({ control }));
   });
   after(() => rm(directory, { recursive: true }));
 
@@ -41,10 +42,12 @@ describe("fieldgate uplink route", () => {
   expires    never by the rule
   rule 0     plant/+/alarm: level 3 is door, not alarm
   rule 1     plant/#: matches
+by ${join(directory, "full.yaml")}: no gateway answers
 `,
     );
     const alarm = (await route("plant/oven/alarm", { json: true })).out;
-    const { to, rules } = JSON.parse(alarm);
+    const { to, rules, by } = JSON.parse(alarm);
+    assert.equal(by, join(directory, "full.yaml"));
     assert.deepEqual(to, {
       rule: 0,
       lane: "alarm",
@@ -73,7 +76,13 @@ describe("fieldgate uplink route", () => {
 
   it("works without an uplink", async () => {
     const { code, out } = await route("plant/oven/door", { file: "bare.yaml" });
-    assert.deepEqual([code, out], [1, "plant/oven/door stays here: no uplink is configured\n"]);
+    assert.equal(code, 1);
+    assert.match(out, /^plant\/oven\/door stays here: no uplink is configured\nby /);
+  });
+
+  it("does not take a file for the gateway that was asked for", async () => {
+    const socket = join(directory, "none.sock");
+    await assert.rejects(run(["route", "plant/oven/door"], { socket }), { code: "ERR_CONTROL" });
   });
 
   it("refuses what nobody can publish to, and what it does not know", async () => {
@@ -84,14 +93,20 @@ describe("fieldgate uplink route", () => {
     await assert.rejects(run(["route", "a", "b"]), { code: "ERR_USAGE" });
   });
 
-  function route(topic: string, how: { readonly json?: boolean; readonly file?: string } = {}) {
+  function route(topic: string, how: RouteOptions = {}) {
     return run(["route", topic], how);
   }
 
   function run(
     rest: readonly string[],
-    { json = false, file = "full.yaml" }: { readonly json?: boolean; readonly file?: string } = {},
+    { json = false, file = "full.yaml", socket = null }: RouteOptions = {},
   ) {
-    return runCommand(command, { configPath: join(directory, file), json, rest });
+    return runCommand(command, { configPath: join(directory, file), socket, json, rest });
   }
 });
+
+interface RouteOptions {
+  readonly json?: boolean;
+  readonly file?: string;
+  readonly socket?: string | null;
+}

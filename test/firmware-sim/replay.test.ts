@@ -71,7 +71,7 @@ describe(`a run that is replayed, seed ${SEED}`, { timeout: 240_000 }, () => {
       await replay.play();
       const second = await Promise.all(again.map((reader) => reader.end()));
       for (const [i, one] of first.entries()) {
-        assert.ok(one.messages.length > FRAMES / 3, `seed ${SEED}: ${one.messages.length}`);
+        assert.ok(one.messages.length > FRAMES / 10, `seed ${SEED}: ${one.messages.length}`);
         assert.deepEqual(second[i], one, `seed ${SEED}, ${sensors[i]?.name}`);
       }
     });

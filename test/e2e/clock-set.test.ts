@@ -129,7 +129,9 @@ describe("a gateway whose clock is set while readings wait for the cloud", {
 
   it("dates what waited anew by the difference before it leaves", async () => {
     await mosquitto.start();
-    await until("all at the cloud", () => receiver.of("cloud/door").length === READINGS);
+    const isThere = (topic: string, count: number) => receiver.of(topic).length === count;
+    await until("all readings at the cloud", () => isThere("cloud/door", READINGS));
+    await until("the last message", () => isThere("cloud/lasting/2", 1));
     let last = Number.NEGATIVE_INFINITY;
     const numbers: number[] = [];
     for (const arrival of receiver.of("cloud/door")) {
@@ -155,6 +157,8 @@ describe("a gateway whose clock is set while readings wait for the cloud", {
   });
 
   it("gives up what expired by the monotonic clock, and not what the step made look old", async () => {
+    // The cloud has the messages before we have its acknowledgements.
+    await until("nothing waits", async () => (await proof()).lanes.telemetry.queued === 0);
     const { telemetry } = (await proof()).lanes;
     assert.deepEqual(
       [

@@ -56,7 +56,7 @@ describe("the program with users, tokens and roles", () => {
 
   it("takes a user up whom the command line adds, and says what it may do, and why", async () => {
     assert.equal((await connack(SECRETS[0])).code, 4);
-    await fieldgate(SECRETS[0], "user", "add", "ann", "sensor");
+    assertScreen("user-add", await fieldgate(SECRETS[0], "user", "add", "ann", "sensor"));
     assert.equal((await stat(join(folder, "users"))).mode & 0o777, 0o600);
     await until("ann may come in", async () => (await connack(SECRETS[0])).code === 0);
     const told = await fieldgate("", "access", "explain", "ann", "plant/ann/x");
@@ -79,12 +79,12 @@ describe("the program with users, tokens and roles", () => {
 
   it("closes who uses a password that was changed, and a user who was removed", async () => {
     const { client } = await connack(SECRETS[0]);
-    await fieldgate(SECRETS[1], "user", "passwd", "ann");
+    assertScreen("user-passwd", await fieldgate(SECRETS[1], "user", "passwd", "ann"));
     await client.ended();
     assert.equal((await connack(SECRETS[0])).code, 4);
     const again = await connack(SECRETS[1]);
     assert.equal(again.code, 0);
-    await fieldgate("", "user", "remove", "ann");
+    assertScreen("user-remove", await fieldgate("", "user", "remove", "ann"));
     await again.client.ended();
     assert.equal((await connack(SECRETS[1])).code, 4);
   });

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,12 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
-
-interface Said {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
+import { assertScreen, fieldgate } from "../support/screens.ts";
 
 describe("fieldgate", () => {
   it("names every mistake of a configuration at once, with lines, and exits 2", () =>
@@ -64,11 +58,12 @@ describe("fieldgate", () => {
 
   it("makes a site's authority and a gateway's certificate, one command each, and overwrites nothing", () =>
     withDirectory(async (directory) => {
-      assert.equal((await fieldgate("site", "init", "plant-7", directory)).code, 0);
+      const made = await fieldgate("site", "init", "plant-7", directory);
+      assert.equal(made.code, 0);
+      assertScreen("site-init", made.out);
       const { code, out } = await fieldgate("site", "enroll", "gw-a", directory);
       assert.equal(code, 0);
-      for (const file of ["site-ca.crt", "gw-a.crt", "gw-a.key"])
-        assert.match(out, new RegExp(file));
+      assertScreen("site-enroll", out);
       const again = await fieldgate("site", "init", "plant-7", directory);
       assert.equal(again.code, 2);
       assert.match(again.err, /site-ca\.key is there already.*ERR_CERTIFICATE/);
@@ -105,7 +100,7 @@ describe("fieldgate", () => {
       assert.match(without.out, /^!! {2}gateway +no gateway answers$/m);
       assert.match(without.out, /^! {3}store\.path +.* is not there$/m);
       const fixed = await fieldgate("doctor", "--config", file, "--only", "store.path", "--fix");
-      assert.match(fixed.out, /fixed: made /);
+      assertScreen("doctor-fix", fixed.out);
       const gateway = new Program(file);
       await gateway.start();
       try {
@@ -240,15 +235,6 @@ async function started(directory: string) {
   await writeFile(file, JSON.stringify(config));
   const gateway = new Program(file);
   return { gateway, port: await gateway.start() };
-}
-
-function fieldgate(...argv: readonly string[]): Promise<Said> {
-  return new Promise((resolve) => {
-    const options = { timeout: 20_000 };
-    execFile(process.execPath, ["dist/fieldgate.js", ...argv], options, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code), out, err });
-    });
-  });
 }
 
 function dial(port: number): Promise<void> {

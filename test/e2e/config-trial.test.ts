@@ -35,10 +35,8 @@ describe("fieldgate config apply", () => {
       const before = await readFile(file, "utf8");
       const louder = await other({ log: { level: "debug" } });
       const differs = await asked("config", "diff", louder);
-      assert.deepEqual(
-        [differs.code, differs.out],
-        [1, '- log.level: "info"\n+ log.level: "debug"\n'],
-      );
+      assert.equal(differs.code, 1);
+      assertScreen("config-diff", differs.out);
       assert.equal((await asked("config", "apply", louder, "--confirm", "5m")).code, 0);
       const confirmed = await asked("config", "confirm");
       assert.equal(confirmed.code, 0, confirmed.err);

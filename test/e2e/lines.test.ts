@@ -80,7 +80,8 @@ describe("a technician at the serial lines", () => {
     assert.equal(dry.out, "would send 05 00 00 ff 00 to the slave; nothing was sent\n");
     assert.match(await relay(), / 0 +0 /);
     const done = await asked(...write, "on");
-    assert.deepEqual([done.code, /^written: /.test(done.out)], [0, true], done.out);
+    assert.equal(done.code, 0);
+    assertScreen("modbus-write", done.out);
     assert.match(await relay(), / 0 +1 /);
     const several = [...write.slice(0, 3), "registers", "0", "0x000a", "20", "--dry-run"];
     assert.match((await asked(...several)).out, /^would send 10 00 00 00 02 04 00 0a 00 14 /);
@@ -116,11 +117,20 @@ describe("a technician at the serial lines", () => {
     const { code, out } = await asked("serial");
     assert.equal(code, 0);
     assert.match(out, /^device meters: \/.*, open$/m);
+    // What ports the machine has that tests is not the gateway's doing.
+    assertScreen(
+      "serial",
+      `${out
+        .split("\n")
+        .filter((line) => line.startsWith("device "))
+        .join("\n")}\n`,
+    );
   });
 
   it("is told when no port came and none went", async () => {
     const { code, out, err } = await asked("serial", "identify", "--seconds", "1");
-    assert.deepEqual([code, out], [1, "nothing came and nothing went\n"]);
+    assert.equal(code, 1);
+    assertScreen("serial-identify", out);
     assert.match(err, /\d+ ports seen: plug one in, or pull one/);
   });
 
@@ -128,6 +138,7 @@ describe("a technician at the serial lines", () => {
     const { code, out } = await asked("serial", "probe", port, "--units", "4");
     assert.equal(code, 0, out);
     assert.match(out, /^9600 baud, parity none: Modbus RTU: unit 3 answers\n$/);
+    assertScreen("serial-probe", out);
     const busy = await asked("serial", "probe", field.sensor("meters").port ?? "");
     assert.deepEqual([busy.code, /ERR_DEVICE_OPEN/.test(busy.err)], [2, true], busy.err);
     const none = await asked("serial", "probe", join(directory, "none"));

@@ -10,6 +10,7 @@ import { etcdClient } from "../../src/site/etcd-client.ts";
 import { startEtcd } from "../support/etcd.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
+import { assertScreen } from "../support/screens.ts";
 import { Sender } from "../support/sender.ts";
 import { BookedSite } from "../support/site-books.ts";
 import { SiteGateway } from "../support/site-gateway.ts";
@@ -70,6 +71,7 @@ it("takes over at once when the primary's process has ended, however long its le
     const { code, out } = await second.command("site", "hand-over", first.id);
     assert.equal(code, 0);
     assert.match(out, new RegExp(`^${first.id} is primary now, with epoch \\d+`));
+    assertScreen("site-hand-over", out);
     await until("handed over", async () => (await first.role()) === "primary");
     assert.equal((await second.status()).cluster.role, "standby");
     await site.balance();

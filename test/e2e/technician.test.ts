@@ -103,7 +103,7 @@ describe("a technician at a running gateway", () => {
 
   it("looks into the queue, holds a lane, and gives up what waits only when it is confirmed", async () => {
     for (const degrees of [179, 180, 181]) await asked("pub", "plant/oven", String(degrees));
-    assertScreen("queue", settled((await asked("queue")).out));
+    assertScreen("queue-show", settled((await asked("queue")).out));
     const peeked = await asked("queue", "peek", "telemetry", "--count", "2");
     assert.equal(peeked.code, 0);
     assertScreen("queue-peek", peeked.out);
@@ -113,7 +113,7 @@ describe("a technician at a running gateway", () => {
       (await asked("status")).out,
       /! lane telemetry is paused by an operator: \d+ wait/,
     );
-    assert.match((await asked("queue", "resume", "telemetry")).out, /is sent again/);
+    assertScreen("queue-resume", (await asked("queue", "resume", "telemetry")).out);
     const unsure = await asked("queue", "drop", "telemetry", "--count", "2");
     assert.deepEqual(
       [unsure.code, /^lane telemetry: 2 messages would be/.test(unsure.out)],
@@ -194,10 +194,7 @@ describe("a technician at a running gateway", () => {
     assert.equal(code, 0);
     assert.doesNotMatch(out, /hush/);
     assertScreen("config-show", out.slice(out.indexOf("uplink:"), out.indexOf("  rules:")));
-    assert.equal(
-      (await fieldgate("config", "check", "--config", secret)).out,
-      `${secret} is valid\n`,
-    );
+    assertScreen("config-check", (await fieldgate("config", "check", "--config", secret)).out);
   });
 
   it("walks the whole way to a cloud that is there, beside the gateway", async () => {
@@ -264,10 +261,9 @@ describe("a technician at a running gateway", () => {
       process.env["PATH"] = path;
       return said;
     };
-    assert.match(
-      (await set("2026-11-22T08:30", "--dry-run")).out,
-      /^would set the clock to 2026-11-22 08:30:00 UTC/,
-    );
+    const dry = (await set("2026-11-22T08:30", "--dry-run")).out;
+    assert.match(dry, /^would set the clock to 2026-11-22 08:30:00 UTC/);
+    assertScreen("time-set", dry);
     assert.equal(existsSync(log), false);
     const done = await set("2026-11-22T08:30:15Z");
     assert.equal(done.code, 0, done.err);
@@ -300,7 +296,7 @@ describe("a technician at a running gateway", () => {
     const { code, out } = await asked("clients");
     assert.equal(code, 0);
     assertScreen("clients", out);
-    assert.equal((await asked("clients", "kick", "sensor-1")).out, "sensor-1 was disconnected\n");
+    assertScreen("clients-kick", (await asked("clients", "kick", "sensor-1")).out);
     await client.ended();
     const again = await asked("clients", "kick", "sensor-1");
     assert.deepEqual([again.code, /ERR_NOT_THERE/.test(again.err)], [2, true]);

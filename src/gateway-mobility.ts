@@ -1,12 +1,13 @@
 import type { Clock } from "./base/clock.ts";
 import { errorFields } from "./base/errors.ts";
 import type { Log } from "./base/log.ts";
+import type { Rows } from "./base/rows.ts";
 import type { Service } from "./base/service.ts";
 import type { Broker } from "./broker/broker.ts";
 import type { BrokerJournal, Elsewhere } from "./broker/ports.ts";
 import { isShareQueue } from "./broker/share-groups.ts";
 import type { ClusterConfig } from "./config/schema.ts";
-import type { Queue, Rows } from "./journal/journal.ts";
+import type { Queue } from "./journal/journal.ts";
 import type { StoreJournal } from "./journal/store-journal.ts";
 import { PEER_LANE } from "./replica/feed.ts";
 import { Feeds } from "./replica/feeds.ts";

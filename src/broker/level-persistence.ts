@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import aedesPersistenceLevel from "aedes-persistence-level";
+import type { RowRange, Rows } from "../base/rows.ts";
 import type { Principal } from "./access.ts";
-import type { Range, Rows } from "./ports.ts";
 
 /** What the control plane keeps, as far as we call it ourselves. */
 export interface ControlPersistence {
@@ -139,8 +139,8 @@ function levelOn(rows: Rows) {
         ),
       );
     },
-    clear: (range: Range) => rows.clear(range),
-    async *values(range: Range) {
+    clear: (range: RowRange) => rows.clear(range),
+    async *values(range: RowRange) {
       const { gte, lt } = range as { gte: string; lt: string };
       for await (const [, value] of rows.entries({ gte, lt })) yield buffer(value);
     },

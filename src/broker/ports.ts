@@ -1,3 +1,4 @@
+import type { Rows } from "../base/rows.ts";
 import type { Message } from "../mqtt/message.ts";
 
 /** What the broker needs of others. gateway.ts introduces them. */
@@ -31,23 +32,6 @@ export interface SessionQueue {
 export interface Queued {
   readonly index: number;
   readonly entry: { readonly seq: number; readonly message: Message };
-}
-
-export interface Range {
-  readonly gte?: string;
-  readonly gt?: string;
-  readonly lt?: string;
-  readonly lte?: string;
-  readonly limit?: number;
-  readonly reverse?: boolean;
-}
-
-export interface Rows {
-  get(key: string): Promise<Uint8Array | undefined>;
-  entries(range: Range): AsyncIterable<readonly [key: string, value: Uint8Array]>;
-  put(key: string, value: Uint8Array): Promise<void>;
-  del(key: string): Promise<void>;
-  clear(range: Range): Promise<void>;
 }
 
 /** Whom the certificate of a client names. Verified against the clientCaFile of the listener. */

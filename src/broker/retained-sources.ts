@@ -1,7 +1,7 @@
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import type { Rows } from "../base/rows.ts";
 import type { Access, Principal, Rights } from "./access.ts";
-import type { Rows } from "./ports.ts";
 
 interface Source {
   readonly clientId: string;

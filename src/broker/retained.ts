@@ -1,9 +1,9 @@
+import type { Rows } from "../base/rows.ts";
 import type { Message, QoS } from "../mqtt/message.ts";
 import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
 import { TopicTree } from "../mqtt/topic-tree.ts";
 import type { Rights } from "./access.ts";
 import type { Counters } from "./counters.ts";
-import type { Rows } from "./ports.ts";
 import type { RetainedSources } from "./retained-sources.ts";
 
 export interface RetainedLimits {

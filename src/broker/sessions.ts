@@ -1,12 +1,13 @@
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import type { Rows } from "../base/rows.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { shareOf } from "../mqtt/share.ts";
 import type { Access, Principal, Rights } from "./access.ts";
 import type { Counters } from "./counters.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
 import type { Loan } from "./loans.ts";
-import type { BrokerJournal, Rows } from "./ports.ts";
+import type { BrokerJournal } from "./ports.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionLimits, type SessionLink, type SessionWorld } from "./session.ts";
 import { isShareQueue, type ShareGroups } from "./share-groups.ts";

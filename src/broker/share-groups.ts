@@ -1,10 +1,11 @@
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import type { Rows } from "../base/rows.ts";
 import type { QoS } from "../mqtt/message.ts";
 import type { Share } from "../mqtt/share.ts";
 import type { Counters } from "./counters.ts";
 import type { Lender } from "./loans.ts";
-import type { BrokerJournal, Rows, SessionQueue } from "./ports.ts";
+import type { BrokerJournal, SessionQueue } from "./ports.ts";
 import type { Router } from "./router.ts";
 import type { Session } from "./session.ts";
 import { ShareGroup, type ShareLimits, type ShareStatus, type ShareWorld } from "./share-group.ts";

@@ -1,12 +1,13 @@
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import type { Rows } from "../base/rows.ts";
 import type { Message } from "../mqtt/message.ts";
 import type { ReturnCode, Rights } from "./access.ts";
 import { Adoption } from "./adoption.ts";
 import type { ConnectClaims } from "./aedes-control.ts";
 import type { Counters } from "./counters.ts";
 import { type ControlPersistence, levelPersistence, type StoredWill } from "./level-persistence.ts";
-import type { BrokerJournal, Elsewhere, Rows } from "./ports.ts";
+import type { BrokerJournal, Elsewhere } from "./ports.ts";
 import type { SessionLimits } from "./session.ts";
 import { principalIn, type Sessions } from "./sessions.ts";
 import { publishWillsLeft } from "./wills-left.ts";

@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import type { Rows } from "../base/rows.ts";
 import {
   CLOCK_QUALITIES,
   type ClockQuality,
@@ -6,7 +7,6 @@ import {
   type Timepiece,
 } from "../base/timepiece.ts";
 import { type Block, type BlockStamp, stampOf } from "./block.ts";
-import type { Rows } from "./journal.ts";
 
 /** Key space: by boot id, the wall time at which that run of the machine began, by its synchronised clock. */
 export const BOOTS_SPACE = "boots";

@@ -1,8 +1,8 @@
 import { FieldgateError } from "../base/errors.ts";
+import type { RowRange, Rows } from "../base/rows.ts";
 import type { Batch, Contributor } from "./batch.ts";
 import type { JournalCounters } from "./counters.ts";
 import type { GroupCommit } from "./group-commit.ts";
-import type { Range, Rows } from "./journal.ts";
 import { above, spacePrefix } from "./keys.ts";
 import { justAbove, pages } from "./pages.ts";
 import { openRow, sealRow } from "./small-row.ts";
@@ -95,7 +95,7 @@ class StoredRows implements Rows {
     return value === undefined ? undefined : this.#spaces.open(full, value);
   }
 
-  async *entries(range: Range): AsyncGenerator<readonly [key: string, value: Uint8Array]> {
+  async *entries(range: RowRange): AsyncGenerator<readonly [key: string, value: Uint8Array]> {
     for await (const [key, value] of pages(this.#spaces.store, this.#bounds(range))) {
       const body = this.#spaces.open(key, value);
       if (body) yield [key.toString("utf8", this.#prefix.length), body];
@@ -110,7 +110,7 @@ class StoredRows implements Rows {
     return this.#spaces.change(this.#key(key), null);
   }
 
-  async clear(range: Range): Promise<void> {
+  async clear(range: RowRange): Promise<void> {
     await this.#spaces.flush();
     const keys: Buffer[] = [];
     for await (const [key] of pages(this.#spaces.store, this.#bounds(range))) keys.push(key);
@@ -121,7 +121,7 @@ class StoredRows implements Rows {
     return Buffer.concat([this.#prefix, Buffer.from(key, "utf8")]);
   }
 
-  #bounds(range: Range) {
+  #bounds(range: RowRange) {
     const from = [
       this.#prefix,
       ...(range.gte === undefined ? [] : [this.#key(range.gte)]),

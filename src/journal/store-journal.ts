@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { assert, errorFields, FieldgateError } from "../base/errors.ts";
+import type { Rows } from "../base/rows.ts";
 import type { Service } from "../base/service.ts";
 import type { Watchable } from "../base/watchable.ts";
 import type { Message } from "../mqtt/message.ts";
@@ -23,7 +24,6 @@ import type {
   JournalState,
   Queue,
   ReadLimits,
-  Rows,
 } from "./journal.ts";
 import type { JournalOptions, JournalTools } from "./options.ts";
 import { Queues } from "./queues.ts";

@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { assert } from "../base/errors.ts";
-import type { SpaceRows } from "./ports.ts";
+import type { Rows } from "../base/rows.ts";
 import type { SiteRecord, Space } from "./site-log.ts";
 import { SPACES } from "./site-log.ts";
 
@@ -30,7 +30,7 @@ const DIGITS = 14;
  *   copied/head     client → index
  */
 export class CopiedSessions {
-  readonly #rowsOf: (space: string) => SpaceRows;
+  readonly #rowsOf: (space: string) => Rows;
   readonly #clock: Clock;
   /** Clients with a session there. */
   readonly #clients = new Set<string>();
@@ -42,7 +42,7 @@ export class CopiedSessions {
   /** Keys that were told since all is told again; null when that is not so. */
   #told: Set<string> | null = null;
 
-  constructor(rowsOf: (space: string) => SpaceRows, clock: Clock) {
+  constructor(rowsOf: (space: string) => Rows, clock: Clock) {
     this.#rowsOf = rowsOf;
     this.#clock = clock;
   }
@@ -56,7 +56,7 @@ export class CopiedSessions {
     for await (const [key] of this.rows("aedes").entries(wills)) this.#wills.add(key);
   }
 
-  rows(space: Space | "queue" | "head"): SpaceRows {
+  rows(space: Space | "queue" | "head"): Rows {
     return this.#rowsOf(`copied/${space}`);
   }
 

@@ -2,8 +2,8 @@ import type { Clock } from "../base/clock.ts";
 import { errorFields, FieldgateError } from "../base/errors.ts";
 import { Fifo } from "../base/fifo.ts";
 import type { Log } from "../base/log.ts";
+import type { Rows } from "../base/rows.ts";
 import type { Message } from "../mqtt/message.ts";
-import type { SpaceRows } from "./ports.ts";
 import {
   bytesOf,
   isSpace,
@@ -23,7 +23,7 @@ interface LoggedQueue {
 }
 
 /** What is logged of a journal. */
-interface Kept<Queue, Rows> {
+interface Kept<Queue, OwnRows> {
   readonly lastSeq: number;
   readonly durableSeq: number;
   readonly pendingBytes: number;
@@ -33,7 +33,7 @@ interface Kept<Queue, Rows> {
   beforeCommit(listener: () => void): () => void;
   queue(name: string, afterIndex?: number): Queue;
   queueNames(): readonly string[];
-  rows(space: string): Rows;
+  rows(space: string): OwnRows;
 }
 
 /** A message that was taken while someone listened. */
@@ -57,11 +57,11 @@ export interface LoggedTools {
  * While the journal is full, records gather up to `recordBytesMax`. Beyond that they are given up, and all is told again when there is
  * room; until that is written, messages that they told of are not `through`.
  */
-export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
-  readonly #journal: Kept<Queue, Rows>;
+export class LoggedJournal<Queue extends LoggedQueue, OwnRows extends Rows> {
+  readonly #journal: Kept<Queue, OwnRows>;
   readonly #isLogged: (queue: string) => boolean;
   readonly #tools: LoggedTools;
-  readonly #rows = new Map<string, Rows>();
+  readonly #rows = new Map<string, OwnRows>();
   #records: SiteRecord[] = [];
   #recordBytes = 0;
   /** Records were given up, and all is not being told again yet. */
@@ -81,7 +81,7 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
 
   /** @param isLogged whether a queue of that name is a session's */
   constructor(
-    journal: Kept<Queue, Rows>,
+    journal: Kept<Queue, OwnRows>,
     isLogged: (queue: string) => boolean,
     tools: LoggedTools,
   ) {
@@ -142,7 +142,7 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
     return this.#journal.queueNames();
   }
 
-  rows(space: string): Rows {
+  rows(space: string): OwnRows {
     const known = this.#rows.get(space);
     if (known !== undefined) return known;
     const rows = this.#journal.rows(space);
@@ -355,8 +355,8 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
     return logSeq;
   }
 
-  #logged(space: Space, rows: Rows): Rows {
-    const logged: SpaceRows = {
+  #logged(space: Space, rows: OwnRows): OwnRows {
+    const logged: Rows = {
       get: (key) => rows.get(key),
       entries: (range) => rows.entries(range),
       put: (key, value) => {
@@ -378,7 +378,7 @@ export class LoggedJournal<Queue extends LoggedQueue, Rows extends SpaceRows> {
         return rows.clear(range);
       },
     };
-    return logged as Rows;
+    return logged as OwnRows;
   }
 }
 

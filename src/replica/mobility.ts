@@ -1,13 +1,14 @@
 import type { Clock } from "../base/clock.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import type { Rows } from "../base/rows.ts";
 import type { Service } from "../base/service.ts";
 import { type Home, homeIn, homeRow } from "./copied-sessions.ts";
 import type { ReplicationCounters } from "./counters.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import { type LocalSessions, Moving, type OwnJournal } from "./moving.ts";
-import type { Peer, SpaceRows } from "./ports.ts";
+import type { Peer } from "./ports.ts";
 import { FED_CURSORS } from "./positions.ts";
 import type { SiteRecord } from "./site-log.ts";
 import type { Turns } from "./turns.ts";
@@ -142,7 +143,7 @@ export class Mobility implements Service {
     if (space === "home" || space === "session") this.#compare(key, gateway);
   }
 
-  get #rows(): SpaceRows {
+  get #rows(): Rows {
     return this.#tools.journal.rows("home");
   }
 

@@ -1,11 +1,12 @@
 import type { Clock } from "../base/clock.ts";
+import type { Rows } from "../base/rows.ts";
 import { FilterTree } from "../mqtt/filter-tree.ts";
 import type { Message, QoS } from "../mqtt/message.ts";
 import type { Reference } from "./copied-sessions.ts";
 import { type Feed, PEER_LANE } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Captured } from "./logged-journal.ts";
-import type { Cursor, FedJournal, SpaceRows } from "./ports.ts";
+import type { Cursor, FedJournal } from "./ports.ts";
 import { LOG_LANE } from "./site-log.ts";
 
 /** What moving a session needs of our own journal. */
@@ -39,8 +40,8 @@ export interface LocalSessions {
   giveUp(client: string, reason: string): void;
   /** Out of rows that a gateway has kept. */
   ownerIn(row: Uint8Array): string | null;
-  subscriptionsIn(rows: SpaceRows, client: string): Promise<readonly Subscribed[]>;
-  willsIn(rows: SpaceRows): Promise<readonly KeptWill[]>;
+  subscriptionsIn(rows: Rows, client: string): Promise<readonly Subscribed[]>;
+  willsIn(rows: Rows): Promise<readonly KeptWill[]>;
   /** Publishes it by the rights of its client, into the commit that gathers now. */
   publishWill(will: KeptWill): Promise<void>;
   adopt(client: string, afterIndex: number): Adoption;

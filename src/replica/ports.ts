@@ -1,4 +1,5 @@
 import type { FieldgateError } from "../base/errors.ts";
+import type { Rows } from "../base/rows.ts";
 import type { Watchable } from "../base/watchable.ts";
 import type { Message } from "../mqtt/message.ts";
 
@@ -24,24 +25,6 @@ export interface StoredBlock {
   readonly value: Buffer;
 }
 
-interface RowRange {
-  readonly gte?: string;
-  readonly gt?: string;
-  readonly lt?: string;
-  readonly lte?: string;
-  readonly limit?: number;
-  readonly reverse?: boolean;
-}
-
-/** Rows of one space of a journal; see journal/journal.ts for what each call promises. */
-export interface SpaceRows {
-  get(key: string): Promise<Uint8Array | undefined>;
-  entries(range: RowRange): AsyncIterable<readonly [key: string, value: Uint8Array]>;
-  put(key: string, value: Uint8Array): Promise<void>;
-  del(key: string): Promise<void>;
-  clear(range: RowRange): Promise<void>;
-}
-
 /** A journal of this gateway, or its copy of another one's. */
 export interface CopiedJournal {
   readonly id: string;
@@ -65,7 +48,7 @@ export interface CopiedJournal {
 export interface FedJournal
   extends Pick<CopiedJournal, "id" | "durableSeq" | "onCommit" | "cursor"> {
   committed(): Promise<void>;
-  rows(space: string): SpaceRows;
+  rows(space: string): Rows;
   read(
     afterSeq: number,
     limits: { readonly messagesMax: number; readonly bytesMax: number },

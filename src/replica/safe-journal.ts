@@ -1,10 +1,10 @@
 import { Fifo } from "../base/fifo.ts";
+import type { Rows } from "../base/rows.ts";
 import type { Message } from "../mqtt/message.ts";
-import type { SpaceRows } from "./ports.ts";
 import { isSpace } from "./site-log.ts";
 
 /** What is changed of a journal. */
-interface Kept<Queue, Rows> {
+interface Kept<Queue, OwnRows> {
   readonly lastSeq: number;
   readonly durableSeq: number;
   onCommit(listener: (durableSeq: number) => void): () => void;
@@ -12,7 +12,7 @@ interface Kept<Queue, Rows> {
   committed(): Promise<void>;
   queue(name: string, afterIndex?: number): Queue;
   queueNames(): readonly string[];
-  rows(space: string): Rows;
+  rows(space: string): OwnRows;
   /** Of what is durable up to `seq`, up to where it is so together with what other gateways must know of it. */
   through?(seq: number): number;
 }
@@ -28,8 +28,8 @@ interface Release {
  * A journal to whom entries are durable when a peer in sync has them too: whoever acknowledges by it keeps the promise of
  * `durability: safe`. So are rows that peers have a copy of; positions of queues are durable when they are on this disk.
  */
-export class SafeJournal<Queue, Rows extends SpaceRows> {
-  readonly #journal: Kept<Queue, Rows>;
+export class SafeJournal<Queue, OwnRows extends Rows> {
+  readonly #journal: Kept<Queue, OwnRows>;
   readonly #release: Release;
   /** What was taken, in bytes, when the journal was durable up to there. */
   readonly #marks = new Fifo<{ readonly seq: number; readonly takenBytes: number }>();
@@ -37,7 +37,7 @@ export class SafeJournal<Queue, Rows extends SpaceRows> {
   #releasedBytes = 0;
   #isFollowing = false;
 
-  constructor(journal: Kept<Queue, Rows>, release: Release) {
+  constructor(journal: Kept<Queue, OwnRows>, release: Release) {
     this.#journal = journal;
     this.#release = release;
   }
@@ -92,17 +92,17 @@ export class SafeJournal<Queue, Rows extends SpaceRows> {
     return this.#journal.through?.(seq) ?? seq;
   }
 
-  rows(space: string): Rows {
+  rows(space: string): OwnRows {
     const rows = this.#journal.rows(space);
     if (!isSpace(space)) return rows;
     const covered = () => this.#release.covered(this.#journal.lastSeq);
-    const safe: SpaceRows = {
+    const safe: Rows = {
       get: (key) => rows.get(key),
       entries: (range) => rows.entries(range),
       put: (key, value) => rows.put(key, value).then(covered),
       del: (key) => rows.del(key).then(covered),
       clear: (range) => rows.clear(range).then(covered),
     };
-    return safe as Rows;
+    return safe as OwnRows;
   }
 }

@@ -1,17 +1,18 @@
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import type { Rows } from "../base/rows.ts";
 import { WILLS } from "./copied-sessions.ts";
 import type { ReplicationCounters } from "./counters.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { KeptWill, LocalSessions } from "./moving.ts";
-import type { Peer, SpaceRows } from "./ports.ts";
+import type { Peer } from "./ports.ts";
 
 interface WillTools {
   readonly log: Log;
   readonly gateway: string;
   readonly counters: ReplicationCounters;
-  readonly journal: { readonly id: string; rows(space: string): SpaceRows };
+  readonly journal: { readonly id: string; rows(space: string): Rows };
   readonly feeds: Feeds;
   readonly local: LocalSessions;
   readonly members: () => readonly Peer[];
@@ -88,7 +89,7 @@ export class LostWills {
     }
   }
 
-  get #rows(): SpaceRows {
+  get #rows(): Rows {
     return this.#tools.journal.rows("willed");
   }
 

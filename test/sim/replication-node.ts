@@ -1,8 +1,9 @@
 import type { Clock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
 import type { Random } from "../../src/base/random.ts";
+import type { Rows } from "../../src/base/rows.ts";
 import type { Watched } from "../../src/base/watchable.ts";
-import type { Queue, Rows } from "../../src/journal/journal.ts";
+import type { Queue } from "../../src/journal/journal.ts";
 import { type MemoryJournal, memoryJournal } from "../../src/journal/memory-journal.ts";
 import type { Codec, CopiedJournal, Peer } from "../../src/replica/ports.ts";
 import { Replication } from "../../src/replica/replication.ts";

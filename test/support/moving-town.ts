@@ -1,6 +1,7 @@
 import { silentLog } from "../../src/base/log.ts";
+import type { Rows } from "../../src/base/rows.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import type { Queue, Rows } from "../../src/journal/journal.ts";
+import type { Queue } from "../../src/journal/journal.ts";
 import { type MemoryJournal, memoryJournal } from "../../src/journal/memory-journal.ts";
 import { newCounters } from "../../src/replica/counters.ts";
 import { PEER_LANE } from "../../src/replica/feed.ts";
@@ -8,7 +9,7 @@ import { Feeds } from "../../src/replica/feeds.ts";
 import { LoggedJournal } from "../../src/replica/logged-journal.ts";
 import { Mobility } from "../../src/replica/mobility.ts";
 import type { Adoption, KeptWill, LocalSessions, OwnJournal } from "../../src/replica/moving.ts";
-import type { Peer, SpaceRows } from "../../src/replica/ports.ts";
+import type { Peer } from "../../src/replica/ports.ts";
 import { Turns } from "../../src/replica/turns.ts";
 import { message, NOW } from "./journal-samples.ts";
 import { until } from "./until.ts";
@@ -223,7 +224,7 @@ export function willKey(client: string, name: string): string {
   return `will:${encodeURIComponent(`${client}\0${name}`)}`;
 }
 
-async function willsIn(rows: SpaceRows): Promise<KeptWill[]> {
+async function willsIn(rows: Rows): Promise<KeptWill[]> {
   const wills: KeptWill[] = [];
   for await (const [key] of rows.entries({ gte: "will:", lt: "will;" })) {
     const name = decodeURIComponent(key.slice("will:".length));

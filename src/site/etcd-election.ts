@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import { errorFields, type FieldgateError } from "../base/errors.ts";
+import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { Watched } from "../base/watchable.ts";
@@ -18,10 +18,11 @@ import { EtcdMirror } from "./etcd-mirror.ts";
 import type { Etcd } from "./etcd-port.ts";
 import { type HandOver, notPrimary, refused } from "./hand-over.ts";
 import { type Candidate, ranked } from "./rank.ts";
-import { garbageError, type Keys } from "./records.ts";
+import type { Keys } from "./records.ts";
 import { holds, type Lease, type Role, type RoleState } from "./role.ts";
 import { electionTerms } from "./terms.ts";
 import type { SiteTiming } from "./timing.ts";
+import { UnknownKeys } from "./unknown-keys.ts";
 import { viewOf } from "./view.ts";
 
 export interface ElectionTools {
@@ -70,8 +71,7 @@ export class EtcdElection implements Role {
     failures: 0,
     garbage: 0,
   };
-  /** That keys are not understood, as of now. */
-  garbage: FieldgateError | null = null;
+  readonly unknown: UnknownKeys;
   readonly #tools: ElectionTools;
   readonly #terms: ElectionTerms;
   readonly #mirror: EtcdMirror;
@@ -94,6 +94,7 @@ export class EtcdElection implements Role {
     const { clock, log, random, etcd, keys, gateway, ttlSeconds } = tools;
     const changed = () => this.#look();
     this.#tools = tools;
+    this.unknown = new UnknownKeys(log);
     this.#terms = electionTerms(tools);
     this.#mirror = new EtcdMirror(etcd, keys.election, { clock, log, random, changed });
     const refresh = () => this.#mirror.refresh();
@@ -253,10 +254,7 @@ export class EtcdElection implements Role {
 
   #look(): void {
     const { view, garbage } = viewOf(this.#mirror, this.#tools.keys);
-    this.garbage = garbageError(garbage);
-    if (this.garbage !== null && garbage.length > this.counters.garbage) {
-      this.#tools.log.warn(this.garbage.message, errorFields(this.garbage));
-    }
+    this.unknown.seen(garbage);
     this.counters.garbage = garbage.length;
     this.#step({ is: "viewed", view });
   }

@@ -5,7 +5,8 @@ import type { Random } from "../base/random.ts";
 import { type Watchable, Watched } from "../base/watchable.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
 import type { Etcd, EtcdEntry, Put } from "./etcd-port.ts";
-import { garbageError, type Keys, type Member, readMember, writeMember } from "./records.ts";
+import { type Keys, type Member, readMember, writeMember } from "./records.ts";
+import { UnknownKeys } from "./unknown-keys.ts";
 
 export interface MembershipTools {
   readonly clock: Clock;
@@ -54,13 +55,11 @@ const SLACK_MS = 1000;
  * been copied, so one that was replaced and is alive takes it back, and the one that replaced it stands back.
  */
 export class EtcdMembership {
-  /** That keys are not understood, as of now. */
-  garbage: FieldgateError | null = null;
+  readonly unknown: UnknownKeys;
   readonly #tools: MembershipTools;
   readonly #mirror: EtcdMirror;
   readonly #members = new Watched<readonly Member[]>([]);
   #registration: Registration = { at: "joining", otherSinceMs: null };
-  #garbage = 0;
   #isLooking = false;
   #isSilent = false;
   #failures = 0;
@@ -73,6 +72,7 @@ export class EtcdMembership {
     const { clock, log, random, etcd, keys } = tools;
     const changed = () => this.#look();
     this.#tools = tools;
+    this.unknown = new UnknownKeys(log);
     this.#mirror = new EtcdMirror(etcd, keys.gateways, { clock, log, random, changed });
   }
 
@@ -86,7 +86,7 @@ export class EtcdMembership {
   }
 
   get counters() {
-    return { garbage: this.#garbage, failures: this.#failures };
+    return { garbage: this.unknown.count, failures: this.#failures };
   }
 
   /** Whether the last request to etcd failed. */
@@ -198,19 +198,15 @@ export class EtcdMembership {
 
   /** The members, and whether our registration is still ours. */
   #look(): void {
-    const { keys, log } = this.#tools;
+    const { keys } = this.#tools;
     const members: Member[] = [];
-    const garbage: string[] = [];
+    const unknown: string[] = [];
     for (const entry of this.#mirror.entries.values()) {
       const member = readMember(entry, keys);
-      if (member === null) garbage.push(entry.key);
+      if (member === null) unknown.push(entry.key);
       else members.push(member);
     }
-    this.garbage = garbageError(garbage);
-    if (this.garbage !== null && garbage.length > this.#garbage) {
-      log.warn(this.garbage.message, errorFields(this.garbage));
-    }
-    this.#garbage = garbage.length;
+    this.unknown.seen(unknown);
     members.sort((a, b) => (a.id < b.id ? -1 : 1));
     if (JSON.stringify(members) !== JSON.stringify(this.#members.get())) this.#members.set(members);
     this.#lookAtOwn();

@@ -1,4 +1,3 @@
-import { FieldgateError } from "../base/errors.ts";
 import type { EtcdEntry } from "./etcd-port.ts";
 
 /**
@@ -108,19 +107,6 @@ export function readMember(entry: EtcdEntry, keys: Keys): Member | null {
 
 export function writeMember({ id: _id, ...rest }: Member): string {
   return JSON.stringify(rest);
-}
-
-const SHOWN_KEYS = 5;
-const SHOWN_CHARACTERS = 120;
-
-/** That keys in etcd say nothing: a line for status and the log; null when all say something. */
-export function garbageError(keys: readonly string[]): FieldgateError | null {
-  if (keys.length === 0) return null;
-  const shown = keys
-    .slice(0, SHOWN_KEYS)
-    .map((key) => JSON.stringify(key.slice(0, SHOWN_CHARACTERS)));
-  const message = `keys in etcd that say nothing are ignored: ${shown.join(", ")}`;
-  return new FieldgateError("ERR_SITE_KEY", message, { details: { count: keys.length } });
 }
 
 function fields(value: string): Record<string, unknown> {

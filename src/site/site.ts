@@ -238,7 +238,7 @@ class EtcdSite implements Site {
       counters: { ...this.role.counters },
       membership: this.#membership.counters,
       lastError: lastError === null ? null : errorFields(lastError),
-      garbage: [this.role.garbage, this.#membership.garbage]
+      garbage: [this.role.unknown.error, this.#membership.unknown.error]
         .filter((each) => each !== null)
         .map(errorFields),
     };

@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Packet } from "mqtt-packet";
 import { withBroker } from "../support/broker.ts";
-import { ack, kinds, payloads, publish, retained, subscribe } from "../support/mqtt-words.ts";
+import {
+  ack,
+  changed,
+  kinds,
+  payloads,
+  publish,
+  retained,
+  subscribe,
+} from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
 
@@ -188,16 +196,4 @@ describe("a QoS 2 message from a client", () => {
 function seen(came: Packet): Seen {
   assert.ok(came.cmd === "publish");
   return [came.payload.toString(), came.messageId, came.qos, came.retain];
-}
-
-async function changed(
-  client: RawClient,
-  change: "lowered to 0" | "lowered to 1" | "gone",
-  filter = "a",
-): Promise<void> {
-  if (change !== "gone") await subscribe(client, filter, change === "lowered to 0" ? 0 : 1);
-  else {
-    client.send({ cmd: "unsubscribe", messageId: 9, unsubscriptions: [filter] });
-    await client.next("unsuback");
-  }
 }

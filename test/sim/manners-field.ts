@@ -29,17 +29,20 @@ const PREFIX = { alarm: "alarm/a", telemetry: "plant/a", bulk: "bulk/a" } as con
 type Name = keyof typeof PREFIX;
 const NAMES = Object.keys(PREFIX) as Name[];
 
+/** How often something happened. */
+export const NOTHING_SEEN = {
+  sent: 0,
+  heldByHours: 0,
+  heldByBudget: 0,
+  crashes: 0,
+  clocksSet: 0,
+  demoted: 0,
+  stalled: 0,
+};
+
 /** An uplink with limits, all that can befall it, and a book of what it has sent when. */
 export class MannersField {
-  readonly seen = {
-    sent: 0,
-    heldByHours: 0,
-    heldByBudget: 0,
-    crashes: 0,
-    clocksSet: 0,
-    demoted: 0,
-    stalled: 0,
-  };
+  readonly seen = { ...NOTHING_SEEN };
   readonly #seed: number;
   readonly #random: Random;
   readonly #clock = new WallClock();

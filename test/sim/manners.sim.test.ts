@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { seededRandom } from "../support/random.ts";
-import { MannersField } from "./manners-field.ts";
+import { MannersField, NOTHING_SEEN } from "./manners-field.ts";
 
 /**
  * The whole uplink in virtual time under limits, hours and a daily budget, while its connection fails, its process is killed, its
@@ -14,15 +14,7 @@ const SEEDS = process.env["SIM_SEED"]
   : Array.from({ length: process.env["FIELDGATE_TEST_LONG"] ? 1000 : 15 }, (_, index) => index + 1);
 
 it(`the uplink keeps to its limits whatever happens, and brings everything in the end, over ${SEEDS.length} seeds`, async () => {
-  const sum = {
-    sent: 0,
-    heldByHours: 0,
-    heldByBudget: 0,
-    crashes: 0,
-    clocksSet: 0,
-    demoted: 0,
-    stalled: 0,
-  };
+  const sum = { ...NOTHING_SEEN };
   for (const seed of SEEDS) {
     const field = new MannersField(seed, seededRandom(seed));
     await field.storm();

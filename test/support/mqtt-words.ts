@@ -35,3 +35,16 @@ export function payloads(client: RawClient): string[] {
     came.cmd === "publish" ? [came.payload.toString()] : [],
   );
 }
+
+/** Has a subscription lowered, or ended; resolves when that is acknowledged. */
+export async function changed(
+  client: RawClient,
+  change: "lowered to 0" | "lowered to 1" | "gone",
+  filter = "a",
+): Promise<void> {
+  if (change !== "gone") await subscribe(client, filter, change === "lowered to 0" ? 0 : 1);
+  else {
+    client.send({ cmd: "unsubscribe", messageId: 9, unsubscriptions: [filter] });
+    await client.next("unsuback");
+  }
+}

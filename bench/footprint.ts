@@ -17,6 +17,7 @@ import { silentLog } from "../src/base/log.ts";
 import { systemClock } from "../src/base/system-clock.ts";
 import { levelJournal } from "../src/journal/level-journal.ts";
 import { freePort } from "../test/support/free-port.ts";
+import { cpuMs } from "./support/cpu.ts";
 
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "10" } } });
 const rounds = Number(values.rounds);
@@ -44,7 +45,6 @@ const CONNECT_TO_STAY = Buffer.from([
 ]);
 const IDLE_MS = 30_000;
 const COMPILED = "dist/compile-cache";
-const NS_PER_MS = 1e6;
 
 const directory = await mkdtemp(join(tmpdir(), "fieldgate-footprint-"));
 const port = await freePort();
@@ -233,14 +233,6 @@ async function bareStart(): Promise<number> {
   const began = performance.now();
   spawnSync(process.execPath, ["-e", "0"]);
   return performance.now() - began;
-}
-
-/** What all its threads have had, to the nanosecond: the ticks of /proc/PID/stat are too coarse for what is nearly nothing. */
-async function cpuMs(pid: number): Promise<number> {
-  const threads = await readdir(`/proc/${pid}/task`);
-  const texts = threads.map((id) => readFile(`/proc/${pid}/task/${id}/schedstat`, "utf8"));
-  const ns = (await Promise.all(texts)).map((text) => Number(text.split(" ")[0]));
-  return ns.reduce((sum, each) => sum + each, 0) / NS_PER_MS;
 }
 
 async function residentMiB(pid: number): Promise<string> {

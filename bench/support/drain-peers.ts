@@ -2,7 +2,8 @@ import type { Socket } from "node:net";
 import { connectAsync } from "mqtt";
 import { startMosquitto } from "../../test/support/mosquitto.ts";
 import { until } from "../../test/support/until.ts";
-import { cpuMs, DrainReceiver } from "./drain-receiver.ts";
+import { cpuMs } from "./cpu.ts";
+import { DrainReceiver } from "./drain-receiver.ts";
 
 interface Message {
   readonly topic: string;

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { connectAsync, type MqttClient } from "mqtt";
 import { type Mosquitto, startMosquitto } from "../../test/support/mosquitto.ts";
 
@@ -51,17 +50,3 @@ export class DrainReceiver {
     await this.broker.end();
   }
 }
-
-/** Milliseconds of the processor that a process has used. */
-export async function cpuMs(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  const [user = 0, system = 0] = stat
-    .slice(stat.lastIndexOf(")") + 2)
-    .split(" ")
-    .slice(11)
-    .map(Number);
-  return (user + system) * (1000 / TICKS_PER_SECOND);
-}
-
-/** USER_HZ, the same on all machines that Linux runs on here. */
-const TICKS_PER_SECOND = 100;

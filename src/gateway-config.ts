@@ -34,13 +34,14 @@ export function apply(
   return { differences: found, ...trial.status() };
 }
 
-/** `GET config/trial` */
+/** `GET config/trial`: also the file that the gateway was started with, and is started with again. */
 export function trialStatus(
   parts: GatewayParts,
-): TrialStatus & { readonly text: string; readonly isRestarting: boolean } {
+): TrialStatus & { readonly text: string; readonly file: string; readonly isRestarting: boolean } {
   const trial = trialOf(parts);
   const { text } = trial;
-  return { ...trial.status(), text, isRestarting: text !== parts.trial?.text };
+  const { file = "" } = parts.trial ?? {};
+  return { ...trial.status(), text, file, isRestarting: text !== parts.trial?.text };
 }
 
 /** `POST config/confirm`: the caller has written the file. */

@@ -95,6 +95,8 @@ export interface LedgerProof {
 /** What configuration is to be run with, and the text that this gateway runs with. */
 export interface RunningText {
   readonly trial: ConfigTrial;
+  /** Where the configuration comes from: an absolute path. */
+  readonly file: string;
   readonly text: string;
 }
 

@@ -121,7 +121,9 @@ async function writeNew(path: string, bytes: Buffer): Promise<void> {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const why =
-      code === "EEXIST" ? "is there already: nothing is overwritten" : `cannot be written: ${code}`;
+      code === "EEXIST"
+        ? "is there already: nothing is overwritten"
+        : `cannot be written: ${code}; name another place with --out, a USB stick or /tmp`;
     throw new FieldgateError("ERR_FILE", `${path} ${why}`, { cause, details: { path } });
   }
 }

@@ -1,10 +1,20 @@
-import { copyFile, open, rename, stat, unlink } from "node:fs/promises";
+import {
+  access,
+  constants,
+  copyFile,
+  open,
+  realpath,
+  rename,
+  stat,
+  unlink,
+} from "node:fs/promises";
+import { dirname } from "node:path";
 import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import type { Difference } from "../config/difference.ts";
 import { loadConfig, loadText } from "../config/yaml-load.ts";
 import type { TrialStatus } from "../control/config-trial.ts";
-import { type Invocation, textOf } from "./command.ts";
+import { CONFIG_PATH, type Invocation, textOf } from "./command.ts";
 import { askGateway, tellGateway } from "./socket.ts";
 import { paint, say } from "./terminal.ts";
 import { duration } from "./words.ts";
@@ -29,25 +39,32 @@ export async function apply(invocation: Invocation, file: string): Promise<numbe
   const text = await loadText(file);
   const begun = await tellGateway(invocation, "config/apply", { text, confirmMs });
   const { differences } = begun as { readonly differences: readonly Difference[] };
-  const { state, remainingMs, last } = await settled(invocation);
-  const told = { differences, state, remainingMs, last };
+  const { state, remainingMs, last, file: kept } = await settled(invocation);
+  const told = {
+    differences,
+    state,
+    remainingMs,
+    last,
+    file: kept,
+    fileError: await unwritable(kept),
+  };
   const isTried = state === "trying";
   say(invocation.json, told, () =>
     isTried
-      ? `${screen(differences)}The gateway runs with ${file}. Confirm within ${duration(remainingMs ?? 0)}: fieldgate config confirm
-Otherwise it goes back by itself.\n`
+      ? `${screen(differences)}The gateway runs with ${file}. Confirm within ${duration(1000 * Math.ceil((remainingMs ?? 0) / 1000))}: fieldgate config confirm
+Otherwise it goes back by itself.\n${cannotKeep(told)}`
       : `${paint("red", `The gateway has gone back: ${last?.why ?? "unknown"}`)}\n`,
   );
   return isTried ? 0 : 2;
 }
 
-/** `config confirm`: writes the file, keeps the one before beside it, and tells the gateway. */
+/** `config confirm`: writes the file that the gateway is started with, keeps the one before beside it, and tells the gateway. */
 export async function confirm(invocation: Invocation): Promise<number> {
-  const { configPath } = invocation;
-  const { state, text } = (await askGateway(invocation, "config/trial")) as TrialTold;
+  const { state, text, file } = (await askGateway(invocation, "config/trial")) as TrialTold;
   if (state !== "trying") {
     throw new FieldgateError("ERR_CONFIG_TRIAL", "no configuration is being tried");
   }
+  const configPath = await meant(invocation, file);
   const before = `${configPath}.before`;
   await replace(configPath, before, text);
   try {
@@ -69,7 +86,35 @@ export async function revert(invocation: Invocation): Promise<number> {
   return 0;
 }
 
-type TrialTold = TrialStatus & { readonly text: string; readonly isRestarting: boolean };
+type TrialTold = TrialStatus & {
+  readonly text: string;
+  /** That the gateway is started with. */
+  readonly file: string;
+  readonly isRestarting: boolean;
+};
+
+/** The file to write: the gateway's own, whichever socket it was found by. A named one must be that. */
+async function meant({ configPath }: Invocation, file: string): Promise<string> {
+  const real = (path: string) => realpath(path).catch(() => path);
+  if (configPath === CONFIG_PATH || (await real(configPath)) === (await real(file))) return file;
+  const message = `the gateway is started with ${file}, not with ${configPath}: not confirmed`;
+  throw new FieldgateError("ERR_CONFIG_TRIAL", message);
+}
+
+/** Why `config confirm` could not replace the file; null when it can. */
+async function unwritable(file: string): Promise<string | null> {
+  return access(dirname(file), constants.W_OK).then(
+    () => null,
+    ({ code }: NodeJS.ErrnoException) => code ?? "unknown",
+  );
+}
+
+function cannotKeep({ file, fileError }: { file: string; fileError: string | null }): string {
+  if (fileError === null) return "";
+  const todo =
+    fileError === "EROFS" ? "mount it writable before (mount -o remount,rw /)" : "ask as root";
+  return `${paint("yellow", `  ! config confirm cannot write ${file} (${fileError}): ${todo}`)}\n`;
+}
 
 function screen(differences: readonly Difference[]): string {
   if (differences.length === 0) return "nothing differs from what the gateway runs with\n";

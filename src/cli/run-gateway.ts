@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { errorFields } from "../base/errors.ts";
 import { jsonLog, type Log } from "../base/log.ts";
 import { systemBootMs, systemClock } from "../base/system-clock.ts";
@@ -55,7 +56,14 @@ async function runOnce(path: string, { trial, ended, watched, signal }: Running)
   if (layers.fault !== null)
     log.error("what etcd said last is not used", errorFields(layers.fault));
   const timeSources = hostTimeSources(systemBootMs, process.env);
-  const tools = { layers, clock, log, random: Math.random, timeSources, trial: { trial, text } };
+  const tools = {
+    layers,
+    clock,
+    log,
+    random: Math.random,
+    timeSources,
+    trial: { trial, text, file: resolve(path) },
+  };
   const gateway = new Gateway(config, tools);
   try {
     await gateway.start(signal);

@@ -30,7 +30,7 @@ describe("fieldgate config apply", () => {
     }));
 
   it("keeps what is confirmed: in the file, with its mode, and the one before beside it", () =>
-    withGateway(async ({ asked, file, other, gateway }) => {
+    withGateway(async ({ asked, file, other, gateway, socket }) => {
       await chmod(file, 0o640);
       const before = await readFile(file, "utf8");
       const louder = await other({ log: { level: "debug" } });
@@ -38,7 +38,10 @@ describe("fieldgate config apply", () => {
       assert.equal(differs.code, 1);
       assertScreen("config-diff", differs.out);
       assert.equal((await asked("config", "apply", louder, "--confirm", "5m")).code, 0);
-      const confirmed = await asked("config", "confirm");
+      const elsewhere = await fieldgate("config", "confirm", "--config", louder);
+      assert.match(elsewhere.err, /is started with .*, not with .*ERR_CONFIG_TRIAL/);
+      // By the socket alone: it is the gateway that knows its file.
+      const confirmed = await fieldgate("config", "confirm", "--socket", socket);
       assert.equal(confirmed.code, 0, confirmed.err);
       assertScreen("config-confirm", confirmed.out);
       assert.equal(await readFile(file, "utf8"), await readFile(louder, "utf8"));
@@ -105,6 +108,7 @@ interface Rig {
   readonly gateway: Program;
   readonly file: string;
   readonly cloudPort: number;
+  readonly socket: string;
   /** Another configuration file: the gateway's, changed. */
   other(change: object): Promise<string>;
 }
@@ -113,10 +117,11 @@ async function withGateway(work: (rig: Rig) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-config-"));
   const cloud = await startMosquitto({ config: [] });
   const file = join(directory, "fieldgate.yaml");
+  const socket = join(directory, "control.sock");
   const config = {
     store: { path: join(directory, "store") },
     listeners: [{ name: "lan", port: 0 }],
-    control: { socket: join(directory, "control.sock") },
+    control: { socket },
     uplink: { endpoints: [`mqtt://127.0.0.1:${cloud.port}`], rules: [{ match: "plant/#" }] },
     log: { level: "info" },
   };
@@ -131,7 +136,7 @@ async function withGateway(work: (rig: Rig) => Promise<void>): Promise<void> {
   };
   const asked = (...argv: string[]) => fieldgate(...argv, "--config", file);
   try {
-    await work({ asked, gateway, file, other, cloudPort: cloud.port });
+    await work({ asked, gateway, file, other, socket, cloudPort: cloud.port });
   } finally {
     await gateway.terminate();
     await cloud.end();

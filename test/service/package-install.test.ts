@@ -20,6 +20,9 @@ cp ${packages}/fieldgate_*_amd64.deb $root/packages/
 rm -f $root/usr/sbin/policy-rc.d
 chroot $root dpkg --install /packages/fieldgate_${OLDER}_amd64.deb
 mkdir -p $root/var/lib/fieldgate-b
+# A log on the disk would keep the root file system from being made read-only.
+mkdir -p $root/etc/systemd/journald.conf.d
+printf '[Journal]\\nStorage=volatile\\n' > $root/etc/systemd/journald.conf.d/test.conf
 `;
 
 /** Says what became of it, a line a step. */
@@ -46,14 +49,17 @@ active $old; told newer
 echo "id $(id), retained $(retained)"
 
 systemctl stop fieldgate
-mkdir /ro; mount --bind / /ro; mount -o remount,bind,ro /ro
-for place in proc dev var/lib/fieldgate; do mount --bind /$place /ro/$place; done
-mount -t tmpfs tmpfs /ro/run; mkdir /ro/run/fieldgate; chown fieldgate:fieldgate /ro/run/fieldgate
-chroot --userspec=fieldgate:fieldgate /ro fieldgate run 2> /out/read-only &
-for i in $(seq 1 100); do [ -S /ro/run/fieldgate/control.sock ] && break; sleep 0.3; done
-echo "read-only: retained $(chroot /ro fieldgate retained --json | grep -o 'through upgrade' | head -1), $(LC_ALL=C chroot /ro touch /usr/x 2>&1 | grep -o 'Read-only file system')"
-kill $!; wait $!; echo "read-only: ended with $?"
-umount -R /ro; systemctl start fieldgate; active 0
+mount --bind /var/lib/fieldgate /var/lib/fieldgate; mount -t tmpfs tmpfs /var/tmp; mount -o remount,bind,ro /
+systemctl start fieldgate; active 0
+echo "read-only: $(systemctl is-active fieldgate), retained $(retained), $(LC_ALL=C touch /usr/x 2>&1 | grep -o 'Read-only file system')"
+systemctl enable --runtime --quiet --now fieldgate-backup.timer; systemctl start fieldgate-backup.service
+echo "read-only backup: timer $(systemctl is-active fieldgate-backup.timer), $(systemctl show fieldgate-backup -p Result --value), $(ls /var/lib/fieldgate/backups | wc -l) there"
+sed 's/kept-by-upgrade/tried/' /etc/fieldgate/fieldgate.yaml > /run/new.yaml
+echo "read-only apply: $(fieldgate config apply /run/new.yaml --confirm 5m | grep -o 'config confirm cannot write .*:'), $(fieldgate status --json | grep -o -m1 tried | head -1)"
+echo "read-only confirm: $(fieldgate config confirm 2>&1 | grep -o 'cannot be written.*EROFS')"
+systemctl stop fieldgate-backup.timer fieldgate; rm -rf /var/lib/fieldgate/backups
+umount /var/tmp /var/lib/fieldgate; mount -o remount,bind,rw /
+systemctl start fieldgate; active 0
 
 systemctl enable --quiet --now fieldgate-backup.timer; systemctl start fieldgate-backup.service
 echo "backup: timer $(systemctl is-active fieldgate-backup.timer), $(systemctl show fieldgate-backup -p Result --value), $(ls /var/lib/fieldgate/backups | wc -l) there"
@@ -96,8 +102,10 @@ describe("the Debian package under a real systemd", () => {
     );
     has(/^it is another process$/m);
     has(/^id kept-by-upgrade, retained through upgrade$/m);
-    has(/^read-only: retained through upgrade, Read-only file system$/m);
-    has(/^read-only: ended with 0$/m);
+    has(/^read-only: active, retained through upgrade, Read-only file system$/m);
+    has(/^read-only backup: timer active, success, 1 there$/m);
+    has(/^read-only apply: config confirm cannot write .*, tried$/m);
+    has(/^read-only confirm: cannot be written.*EROFS$/m);
     has(/^backup: timer active, success, 1 there$/m);
     has(/^put back: active, retained through upgrade$/m);
     has(/^removed: inactive, no program, configuration, store$/m);

@@ -41,9 +41,21 @@ export async function freeBytesAt(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** Makes the directory, durably, where it is not there. */
+/**
+ * Makes the directory, and those above it, where they are not there. Step by step: of a disk that is full or read-only, Node's
+ * recursive way says that there is no such directory.
+ */
 export async function ensureDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o750 });
+  const make = () => mkdir(path, { mode: 0o750 });
+  await make()
+    .catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT" || path === dirname(path)) throw error;
+      await ensureDirectory(dirname(path));
+      await make();
+    })
+    .catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
 }
 
 /** Renames a directory within its parent, and makes that durable. */

@@ -119,7 +119,10 @@ export class StoreJournal implements Journal, Service {
 
   start(signal: AbortSignal): Promise<void> {
     assert(this.#opened === null, "a journal is started once");
-    this.#starting = this.#start(AbortSignal.any([signal, this.#givenUp.signal]));
+    const both = AbortSignal.any([signal, this.#givenUp.signal]);
+    this.#starting = this.#start(both).catch((error: unknown) => {
+      throw both.aborted || error instanceof FieldgateError ? error : unopened(error);
+    });
     return this.#starting;
   }
 
@@ -331,4 +334,10 @@ export class StoreJournal implements Journal, Service {
       { details: { pendingBytesMax: this.options.pendingBytesMax } },
     );
   }
+}
+
+/** The disk refused what a start reads or writes once the store is open. */
+function unopened(cause: unknown): FieldgateError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new FieldgateError("ERR_STORE_OPEN", `the store cannot be opened: ${text}`, { cause });
 }

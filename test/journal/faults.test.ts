@@ -146,6 +146,20 @@ describe("a journal whose disk fails", () => {
     await journal.stop();
   });
 
+  it("says with a code that a store cannot be begun, and begins it once the disk takes writes", async () => {
+    const store = new FailingStore(join(path, "unbegun"), OPTIONS.bytesMax, systemClock);
+    store.fault = Object.assign(new Error("read-only file system"), { code: "EROFS" });
+    const refused = { code: "ERR_STORE_OPEN", message: /cannot be opened: read-only file system/ };
+    await assert.rejects(new StoreJournal(store, OPTIONS, TOOLS).start(NEVER), refused);
+    store.fault = null;
+    const journal = new StoreJournal(store, OPTIONS, TOOLS);
+    await journal.start(NEVER);
+    journal.append(sample("first"), 0, 0, []);
+    await journal.committed();
+    assert.equal(journal.durableSeq, 1);
+    await journal.stop();
+  });
+
   it("gives up the start when told to, and leaves the store free", async () => {
     const store = () => new LevelStore(join(path, "start"), OPTIONS.bytesMax, systemClock);
     const journal = new StoreJournal(store(), OPTIONS, TOOLS);

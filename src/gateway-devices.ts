@@ -9,7 +9,7 @@ import {
   writeCoil,
   writeRegisters,
 } from "./devices/modbus/pdu.ts";
-import type { GatewayParts } from "./gateway-status.ts";
+import type { AttendedDevice, GatewayParts } from "./gateway-status.ts";
 
 /** Bytes that were on a line together. */
 export interface Traced {
@@ -74,7 +74,7 @@ export async function writeModbus(
 ): Promise<ModbusTold> {
   const { slave = null, coil, dryRun } = body;
   const register = wholeOf(body, "register", 0, 65_535);
-  const device = deviceOf(parts, body["device"]);
+  const { device, mayWrite } = attendedOf(parts, body["device"]);
   if (device.read === undefined) throw noModbus(body["device"]);
   const isCoil = typeof coil === "boolean";
   const values = isCoil ? [] : registersOf(body["values"]);
@@ -85,15 +85,19 @@ export async function writeModbus(
     isCoil
       ? { is: "coil", slave: name, register, on: coil }
       : { is: "registers", slave: name, register, values },
-    () => null,
+    () => (mayWrite() ? null : { is: "refused", reason: "not-primary" }),
   );
   if (told.is === "success") return { request, result: "answer", reason: null, values: [] };
   return { request, result: told.is, reason: told.reason, values: [] };
 }
 
-function deviceOf({ attended }: GatewayParts, name: unknown): Device {
+function deviceOf(parts: GatewayParts, name: unknown): Device {
+  return attendedOf(parts, name).device;
+}
+
+function attendedOf({ attended }: GatewayParts, name: unknown): AttendedDevice {
   const found = attended.find(({ device }) => device.status().name === name);
-  if (found !== undefined) return found.device;
+  if (found !== undefined) return found;
   const known = attended.map(({ device }) => device.status().name).join(", ");
   const message = `there is no device ${name}${known === "" ? "" : `; there are ${known}`}`;
   throw new FieldgateError("ERR_NOT_THERE", message);

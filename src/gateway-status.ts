@@ -127,6 +127,8 @@ export interface GatewayParts {
 /** A device with its commands and its status topic. */
 export interface AttendedDevice {
   readonly device: Device;
+  /** Asked in the turn in which bytes are written, as by the commands. */
+  readonly mayWrite: () => boolean;
   readonly commands: Commands;
   readonly statusTopic: StatusTopic;
 }

@@ -256,7 +256,7 @@ function attend(
   const all = { ...tools, identity: { ...identityOf(whole) }, sink: { admit }, listen, mayWrite };
   const made = deviceFor(config, all);
   const commands = new Commands(config, made, all);
-  return { device: made, commands, statusTopic: new StatusTopic(config, made, all) };
+  return { device: made, mayWrite, commands, statusTopic: new StatusTopic(config, made, all) };
 }
 
 function newDownlink(

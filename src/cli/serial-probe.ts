@@ -75,7 +75,10 @@ async function tried(
     lost: () => gone.abort(),
   };
   const port = await serialPort(settings, clock).open(listener, new AbortController().signal);
-  const ends = { write: (bytes: Uint8Array) => port.write(bytes), broken: () => {} };
+  const ends = {
+    write: (bytes: Uint8Array) => port.write(bytes),
+    giveUp: () => gone.abort(),
+  };
   const master = new Master(rtuWire(settings), ends, clock);
   try {
     port.resume();

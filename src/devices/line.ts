@@ -115,27 +115,42 @@ export class Line {
       : null;
   }
 
-  /** As `write`; a system that does not take the bytes within that time, because the far end holds it up, is not waited for. */
+  /**
+   * As `write`, and never rejects. When the system does not take the bytes within that time, because the far end holds it up, the port is
+   * given up: otherwise they, and what is written after them, would reach the device whenever it listens again.
+   */
   async writeWithin(bytes: Uint8Array, ms: number): Promise<WriteResult> {
+    const port = this.#opening.signal;
     const done = new AbortController();
+    const end = () => done.abort();
+    port.addEventListener("abort", end, { once: true });
     const late = this.#clock.sleep(ms, done.signal).then(
-      (): WriteResult => ({ is: "timeout", reason: "not-taken" }),
-      (): WriteResult => ({ is: "success" }),
+      () => "not-taken",
+      () => "port-lost", // It is closed. The system may never say what became of the bytes.
     );
     const written = this.write(bytes).then(
-      (): WriteResult => ({ is: "success" }),
-      (): WriteResult => ({ is: "timeout", reason: "port-lost" }),
+      () => null,
+      () => "port-lost",
     );
-    const result = await Promise.race([written, late]);
-    done.abort();
-    return result;
+    const reason = await Promise.race([written, late]);
+    port.removeEventListener("abort", end);
+    end();
+    if (reason === "not-taken") this.giveUp("not-taken");
+    return reason === null ? { is: "success" } : { is: "timeout", reason };
   }
 
   /** Resolves when the system has taken the bytes; rejects with ERR_DEVICE_OPEN when the port is not open or went away. */
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#opened === null) throw portError(this.reason ?? "unplugged", this.#address);
+    const opened = this.#opened;
+    if (opened === null) throw portError(this.reason ?? "unplugged", this.#address);
     for (const tracer of this.#tracers) tracer("out", bytes);
-    await this.#opened.write(bytes);
+    try {
+      await opened.write(bytes);
+    } catch (error) {
+      // At once, not when the port says so itself: the next write is refused then, and not lost as well.
+      if (this.#opened === opened) this.giveUp(troubleOf(error), causeOf(error));
+      throw error;
+    }
   }
 
   /** Bytes are left where they are until `resume`, also over a reopening. */
@@ -149,11 +164,11 @@ export class Line {
     this.#opened?.resume();
   }
 
-  /** What the far end says makes no sense from here on: the port is closed and opened again. */
-  giveUp(error: FieldgateError): void {
+  /** The far end makes no sense from here on, or takes nothing: the port is closed and opened again. */
+  giveUp(why: PortTrouble, cause?: unknown): void {
     if (this.#link.at !== "open") return;
-    this.#report(error);
-    this.#step({ is: "lost", why: troubleOf(error) });
+    this.#report(portError(why, this.#address, cause));
+    this.#step({ is: "lost", why });
   }
 
   #step(event: LinkEvent): void {
@@ -222,4 +237,8 @@ export class Line {
     this.#logged = "open";
     this.#log.info("device open", { device: this.#name, port: this.#address });
   }
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof FieldgateError ? error.cause : error;
 }

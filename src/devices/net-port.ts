@@ -91,7 +91,9 @@ function opened(socket: Socket, address: string, listener: PortListener): OpenPo
       }),
     close() {
       closing = true;
-      socket.destroy();
+      // With a reset the system forgets what it still has to send.
+      if (socket.writableLength > 0) socket.resetAndDestroy();
+      else socket.destroy();
       return closed;
     },
   };

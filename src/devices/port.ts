@@ -12,6 +12,7 @@ export type PortTrouble =
   | "unreachable"
   | "timeout"
   | "nonsense"
+  | "not-taken"
   | "failed";
 
 /** What an open port tells, from the moment `resume` was first called. */
@@ -28,7 +29,7 @@ export interface OpenPort {
   resume(): void;
   /** Resolves when the system has taken the bytes; rejects with ERR_DEVICE_OPEN when the port goes away before. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Resolves when the port is free for others. Says no `lost`. */
+  /** Resolves when the port is free for others. Says no `lost`. What the system has not taken yet of a write is not sent any more. */
   close(): Promise<void>;
 }
 
@@ -65,6 +66,8 @@ const ADVICE: Record<PortTrouble, string> = {
     "the serial server refuses the connection; is it running, is its port taken?",
   unreachable: "the serial server cannot be reached; check the network",
   nonsense: "what comes from there is no Modbus TCP; correct `modbus.framing` or the address",
+  "not-taken":
+    "the far end takes nothing of what is written; does its flow control, or its serial server, hold it up?",
   timeout: "did not open in time",
   failed: "cannot be used",
 };

@@ -128,14 +128,17 @@ function opened(
     },
     write: (bytes) =>
       new Promise((resolve, reject) => {
+        // node-serialport keeps what is written to a closed port for when it is opened again.
+        if (at === "ended") throw portError("unplugged", path);
         port.write(Buffer.from(bytes), (error) => {
           if (error) reject(portError("unplugged", path, error));
           else resolve();
         });
       }),
-    close() {
+    async close() {
       end();
-      return closed(port);
+      if (port.writableLength > 0) await flushed(port);
+      await closed(port);
     },
   };
 }
@@ -144,6 +147,13 @@ function closed(port: SerialPort): Promise<void> {
   return new Promise((resolve) => {
     // Closing reports an error when the port is closed already or gone: both are what was wanted.
     port.close(() => resolve());
+  });
+}
+
+/** Closing a terminal waits for its output otherwise. */
+function flushed(port: SerialPort): Promise<void> {
+  return new Promise((resolve) => {
+    port.flush(() => resolve());
   });
 }
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { silentLog } from "../../src/base/log.ts";
 import { parseCommand } from "../../src/devices/command.ts";
 import { Commands } from "../../src/devices/commands.ts";
 import type { Device, DeviceWrite, WriteResult } from "../../src/devices/device.ts";
@@ -10,6 +9,7 @@ import { StatusTopic } from "../../src/devices/status-topic.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { SimClock } from "../support/sim-clock.ts";
 import { BOUNDS } from "./boards-support.ts";
+import { deviceTools } from "./device-tools.ts";
 import { FRAMING } from "./framing-support.ts";
 import { FakeBus, meterSlave, modbusDevice } from "./modbus-support.ts";
 
@@ -224,16 +224,11 @@ describe("a status topic", () => {
     let refuse = false;
     const config = modbusDevice("/dev/fake", meterSlave(1));
     const status = new StatusTopic(config, one, {
-      clock,
-      log: silentLog,
-      identity: { gateway: "gw-a", site: "p" },
-      sink: {
-        async admit({ topic, payload, retain, qos }) {
-          if (refuse) throw new Error("full");
-          assert.deepEqual([topic, retain, qos], ["devices/gw-a/bus/status", true, 1]);
-          said.push(JSON.parse(Buffer.from(payload).toString()));
-        },
-      },
+      ...deviceTools(({ topic, payload, retain, qos }) => {
+        if (refuse) throw new Error("full");
+        assert.deepEqual([topic, retain, qos], ["devices/gw-a/bus/status", true, 1]);
+        said.push(JSON.parse(Buffer.from(payload).toString()));
+      }, clock),
     });
     await status.start(new AbortController().signal);
     const words = () => said.map(({ online, reason }) => `${online} ${reason}`).join(", ");
@@ -268,11 +263,11 @@ async function modbus() {
   const clock = new SimClock();
   const bus = new FakeBus(clock, [1]);
   const one = deviceFor(modbusDevice("/dev/fake", meterSlave(1) + meterSlave(2)), {
-    clock,
-    log: silentLog,
-    random: () => 0.5,
-    identity: { gateway: "gw-a", site: "plant-7" },
-    sink: { async admit() {} },
+    ...deviceTools(
+      () => {},
+      clock,
+      () => 0.5,
+    ),
     port: bus,
   });
   await one.start(new AbortController().signal);
@@ -311,14 +306,9 @@ async function start() {
     },
   };
   const commands = new Commands(CONFIG, fake, {
-    clock,
-    log: silentLog,
-    identity: { gateway: "gw-a", site: "plant-7" },
-    sink: {
-      async admit({ topic, payload }) {
-        replies.push(`${topic} ${Buffer.from(payload).toString()}`);
-      },
-    },
+    ...deviceTools(({ topic, payload }) => {
+      replies.push(`${topic} ${Buffer.from(payload).toString()}`);
+    }, clock),
     listen(topic, to) {
       assert.equal(topic, "c/door");
       listener = to;

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FieldgateError } from "../../src/base/errors.ts";
-import { silentLog } from "../../src/base/log.ts";
 import type { DeviceConfig } from "../../src/config/schema.ts";
 import type { Device, DeviceLimits } from "../../src/devices/device.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
@@ -14,6 +13,7 @@ import {
 import { seededRandom } from "../support/random.ts";
 import { SimClock } from "../support/sim-clock.ts";
 import { BOUNDS } from "./boards-support.ts";
+import { deviceTools } from "./device-tools.ts";
 import { FRAMING } from "./framing-support.ts";
 
 const CONFIG: DeviceConfig = {
@@ -194,16 +194,8 @@ function start(limits: Partial<DeviceLimits>) {
   const clock = new SimClock();
   const port = new FakePort();
   const sink = new FakeSink();
-  const tools = {
-    clock,
-    log: silentLog,
-    random: seededRandom(1),
-    identity: { gateway: "gw-a", site: "plant-7" },
-    sink,
-    limits,
-    port,
-  };
-  return { clock, port, sink, device: deviceFor(CONFIG, tools) };
+  const tools = deviceTools((message) => sink.admit(message), clock, seededRandom(1));
+  return { clock, port, sink, device: deviceFor(CONFIG, { ...tools, limits, port }) };
 }
 
 async function opened(limits: Partial<DeviceLimits> = {}): Promise<Bench> {

@@ -9,7 +9,6 @@ import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { SensorSpec } from "../../firmware-sim/sensor.ts";
 import { FieldgateError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
-import { systemClock } from "../../src/base/system-clock.ts";
 import type { DeviceConfig } from "../../src/config/schema.ts";
 import type { Device } from "../../src/devices/device.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
@@ -18,6 +17,7 @@ import { troubleOf } from "../../src/devices/port.ts";
 import { openTrouble } from "../../src/devices/serial-port.ts";
 import { until } from "../support/until.ts";
 import { boardDevice } from "./boards-support.ts";
+import { deviceTools } from "./device-tools.ts";
 import { type Plugged, UsbTree } from "./usb-tree.ts";
 
 let directory = "";
@@ -319,20 +319,15 @@ async function reading(config: DeviceConfig) {
   const payloads: string[] = [];
   const log: string[] = [];
   const made: Device = deviceFor(config, {
-    clock: systemClock,
+    ...deviceTools(({ payload }) => {
+      payloads.push(Buffer.from(payload).toString());
+    }),
     log: {
       ...silentLog,
       part: () => ({ ...silentLog, warn: (...line) => log.push(JSON.stringify(line)) }),
     },
-    random: Math.random,
-    identity: { gateway: "gw-a", site: "plant-7" },
     places: tree.places,
     limits: { backoffFirstMs: 20, backoffMaxMs: 200 },
-    sink: {
-      admit: async ({ payload }) => {
-        payloads.push(Buffer.from(payload).toString());
-      },
-    },
   });
   running.push(made);
   await made.start(new AbortController().signal);

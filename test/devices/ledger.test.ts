@@ -3,12 +3,11 @@ import { afterEach, describe, it } from "node:test";
 import type { Faults } from "../../firmware-sim/faults.ts";
 import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { Observed, SensorSpec } from "../../firmware-sim/sensor.ts";
-import { silentLog } from "../../src/base/log.ts";
-import { systemClock } from "../../src/base/system-clock.ts";
 import type { Device, DeviceStatus } from "../../src/devices/device.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
 import { until } from "../support/until.ts";
 import { boardDevice, numberOf, quiet } from "./boards-support.ts";
+import { deviceTools } from "./device-tools.ts";
 import { meterSlave, modbusDevice } from "./modbus-support.ts";
 
 /**
@@ -185,12 +184,8 @@ async function connect(
   running.push(field);
   let listener: (payload: Uint8Array, topic: string) => void = () => {};
   const made = deviceFor(configOf(field.sensor(spec.name).port ?? ""), {
-    clock: systemClock,
-    log: silentLog,
-    random: Math.random,
-    identity: { gateway: "gw-a", site: "plant-7" },
+    ...deviceTools(({ payload, topic }) => listener(payload, topic)),
     limits: { backoffFirstMs: 10, backoffMaxMs: 50 },
-    sink: { admit: async ({ payload, topic }) => listener(payload, topic) },
   });
   running.push(made);
   await made.start(new AbortController().signal);

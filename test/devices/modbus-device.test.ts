@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { silentLog } from "../../src/base/log.ts";
 import type { Device } from "../../src/devices/device.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
 import { SimClock } from "../support/sim-clock.ts";
+import { deviceTools } from "./device-tools.ts";
 import { FakeBus, meterSlave, modbusDevice } from "./modbus-support.ts";
 
 describe("a line of Modbus slaves", () => {
@@ -36,6 +36,27 @@ describe("a line of Modbus slaves", () => {
         `${unit}: ${gaps.join(" ")}`,
       );
     }
+  });
+
+  it("gives a line up that takes no bytes, so that nothing of what was asked meanwhile reaches it later", async () => {
+    const bench = await started([1], "", "intervalMs: 100");
+    await bench.clock.run(1000);
+    const before = bench.bus.written.length;
+    bench.bus.heldUp = true;
+    const coil = { is: "coil", slave: null, register: 0, on: true } as const;
+    const first = bench.device.write(coil, () => null);
+    const second = bench.device.write({ ...coil, on: false }, () => null);
+    await bench.clock.run(1600);
+    assert.deepEqual(await first, { is: "timeout", reason: "not-taken" });
+    assert.deepEqual(await second, { is: "refused", reason: "port-not-taken" });
+    const { state, reason } = bench.device.status();
+    assert.deepEqual([state, reason], ["waiting", "not-taken"]);
+    bench.bus.heldUp = false;
+    await bench.clock.run(5000);
+    assert.equal(bench.device.status().state, "open");
+    const writes = bench.bus.written.slice(before).filter((bytes) => bytes[1] === 5);
+    assert.deepEqual(writes, []);
+    assert.ok(bench.bus.written.length > before + 20);
   });
 
   it("lets a slave that does not answer cost the others nothing but a time-out now and then", async () => {
@@ -201,11 +222,11 @@ function bench(slaves: string, units: readonly number[] = []) {
     },
   };
   const made = deviceFor(modbusDevice("/dev/fake", slaves), {
-    clock,
-    log: silentLog,
-    random: () => 0.999,
-    identity: { gateway: "gw-a", site: "plant-7" },
-    sink,
+    ...deviceTools(
+      (message) => sink.admit(message),
+      clock,
+      () => 0.999,
+    ),
     port: bus,
   });
   const [meter = new FakeBus(clock, [1]).meters.get(1)] = bus.meters.values();

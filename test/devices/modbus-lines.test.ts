@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { MeterSpec } from "../../firmware-sim/sensor.ts";
-import { silentLog } from "../../src/base/log.ts";
-import { systemClock } from "../../src/base/system-clock.ts";
 import type { Device } from "../../src/devices/device.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
 import { until } from "../support/until.ts";
+import { deviceTools } from "./device-tools.ts";
 import { meterSlave, modbusDevice } from "./modbus-support.ts";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
@@ -97,16 +96,10 @@ async function connect(spec: Omit<MeterSpec, "name" | "kind">): Promise<Line> {
   const waits = spec.faults === undefined ? "" : "\n    silentFirstMs: 10\n    silentMaxMs: 40";
   const slaves = units.map((unit) => meterSlave(unit, KEYS)).join("");
   const made = deviceFor(modbusDevice(port, slaves, framing + waits, `baudRate: ${baudRate}`), {
-    clock: systemClock,
-    log: silentLog,
-    random: Math.random,
-    identity: { gateway: "gw-a", site: "plant-7" },
+    ...deviceTools(({ topic, payload }) => {
+      numbers.get(topic)?.push(JSON.parse(Buffer.from(payload).toString()).values.n);
+    }),
     limits: { backoffFirstMs: 20, backoffMaxMs: 200 },
-    sink: {
-      async admit({ topic, payload }) {
-        numbers.get(topic)?.push(JSON.parse(Buffer.from(payload).toString()).values.n);
-      },
-    },
   });
   running.push(made);
   await made.start(new AbortController().signal);

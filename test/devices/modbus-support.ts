@@ -89,6 +89,8 @@ export class FakeBus implements Port {
 
   /** It cannot be opened. */
   failing = false;
+  /** It takes no bytes. */
+  heldUp = false;
 
   async open(listener: PortListener): Promise<OpenPort> {
     if (this.failing) throw portError("no-such-port", "/dev/fake");
@@ -96,7 +98,10 @@ export class FakeBus implements Port {
     return {
       pause() {},
       resume() {},
-      write: async (bytes) => this.#take(bytes),
+      write: async (bytes) => {
+        if (this.heldUp) await new Promise(() => {});
+        this.#take(bytes);
+      },
       close: async () => {
         this.listener = null;
       },

@@ -5,13 +5,11 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { type Field, startField } from "../../firmware-sim/field.ts";
 import type { SensorSpec, SerialSpec } from "../../firmware-sim/sensor.ts";
-import { silentLog } from "../../src/base/log.ts";
-import { systemClock } from "../../src/base/system-clock.ts";
 import type { Device, DeviceLimits } from "../../src/devices/device.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
-import type { Message } from "../../src/mqtt/message.ts";
 import { until } from "../support/until.ts";
 import { BOARDS, boardDevice, numberOf, quiet, VIBRATION_BYTES } from "./boards-support.ts";
+import { deviceTools } from "./device-tools.ts";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 let directory = "";
@@ -186,10 +184,7 @@ describe(`devices on real serial lines, seed ${SEED}`, { timeout: 240_000 }, () 
   it("say that a port is held by another, and take it when it is free", async () => {
     const line = await connect({ kind: "door-contact", transport: "pty", intervalMs: 5 });
     await line.until("open", () => line.device.status().state === "open");
-    const second = deviceFor(
-      boardDevice("door-contact", "s", line.port),
-      tools(() => {}),
-    );
+    const second = deviceFor(boardDevice("door-contact", "s", line.port), deviceTools());
     await second.start(new AbortController().signal);
     await until("busy", () => second.status().reason === "busy");
     await line.device.stop();
@@ -206,10 +201,7 @@ describe(`devices on real serial lines, seed ${SEED}`, { timeout: 240_000 }, () 
       [file, "failed"],
       ["tcp://127.0.0.1:1", "connection-refused"],
     ] as const) {
-      const one = deviceFor(
-        boardDevice("thermometer", "s", port),
-        tools(() => {}),
-      );
+      const one = deviceFor(boardDevice("thermometer", "s", port), deviceTools());
       await one.start(new AbortController().signal);
       await until(`${port} is ${reason}`, () => one.status().reason === reason);
       await one.stop();
@@ -256,7 +248,7 @@ async function connect(
   const numbers: number[] = [];
   const payloads: Uint8Array[] = [];
   const made = deviceFor(boardDevice(spec.kind, "s", port), {
-    ...tools(async (message) => {
+    ...deviceTools(async (message) => {
       await options.sink?.();
       payloads.push(message.payload);
       const n = numberOf(spec.kind, message.payload);
@@ -294,20 +286,6 @@ async function connect(
   };
   lines.push(line);
   return line;
-}
-
-function tools(admit: (message: Message) => unknown) {
-  return {
-    clock: systemClock,
-    log: silentLog,
-    random: Math.random,
-    identity: { gateway: "gw-a", site: "plant-7" },
-    sink: {
-      async admit(message: Message) {
-        await admit(message);
-      },
-    },
-  };
 }
 
 function counting(count: number): number[] {

@@ -10,12 +10,11 @@ import { startField } from "../../firmware-sim/field.ts";
 import { Recorder } from "../../firmware-sim/recorder.ts";
 import { startReplay } from "../../firmware-sim/replay.ts";
 import type { SensorSpec } from "../../firmware-sim/sensor.ts";
-import { silentLog } from "../../src/base/log.ts";
-import { systemClock } from "../../src/base/system-clock.ts";
 import type { DeviceConfig } from "../../src/config/schema.ts";
 import type { Device } from "../../src/devices/device.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
 import { boardDevice, quiet } from "../devices/boards-support.ts";
+import { deviceTools } from "../devices/device-tools.ts";
 import { meterSlave, modbusDevice } from "../devices/modbus-support.ts";
 import { ScriptedBroker } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
@@ -256,16 +255,10 @@ interface Reader extends Heard {
 async function read(config: DeviceConfig): Promise<Reader> {
   const messages: string[] = [];
   const made: Device = deviceFor(config, {
-    clock: systemClock,
-    log: silentLog,
-    random: Math.random,
-    identity: { gateway: "gw-a", site: "plant-7" },
+    ...deviceTools(({ topic, payload }) => {
+      messages.push(`${topic} ${Buffer.from(payload).toString("hex")}`);
+    }),
     limits: { backoffFirstMs: 10, backoffMaxMs: 50 },
-    sink: {
-      async admit({ topic, payload }) {
-        messages.push(`${topic} ${Buffer.from(payload).toString("hex")}`);
-      },
-    },
   });
   running.push(made);
   await made.start(new AbortController().signal);

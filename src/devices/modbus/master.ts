@@ -16,14 +16,16 @@ export type ExchangeRefusal =
   | "checksum"
   /** The answer is whole, and none to this request. */
   | "malformed"
+  /** The system did not take the whole request in time: the far end holds it up. */
+  | "not-taken"
   /** The port went away meanwhile. */
   | "incomplete";
 
 /** The port as a master needs it. */
 export interface MasterPort {
   write(bytes: Uint8Array): Promise<void>;
-  /** The bytes of the far end make no sense any more. */
-  broken(): void;
+  /** The bytes of the far end make no sense any more, or it takes none: what was written must not reach it later. */
+  giveUp(why: "nonsense" | "not-taken"): void;
 }
 
 /** Has one request on the wire at a time: silence, request, answer or time-out. */
@@ -44,7 +46,7 @@ export class Master {
   hear(chunk: Uint8Array): void {
     this.#lastByteMs = this.#clock.monotonicMs();
     const answer = this.#wire.push(chunk);
-    if (answer === "broken") this.#port.broken();
+    if (answer === "broken") this.#port.giveUp("nonsense");
     else if (answer !== null) this.#settle?.(answer);
   }
 
@@ -82,15 +84,19 @@ export class Master {
         () => null,
         () => null,
       );
+      let write: "waits" | "taken" | "failed" = "waits";
       const gone = this.#port.write(bytes).then(
-        () => new Promise<null>(() => {}),
-        () => null,
+        () => {
+          write = "taken";
+          return new Promise<null>(() => {});
+        },
+        () => {
+          write = "failed";
+          return null;
+        },
       );
       const answer = await Promise.race([answered, late, gone]);
-      if (answer === null) {
-        if (signal.aborted) return { is: "failed", reason: "incomplete" };
-        return { is: "failed", reason: this.#wire.heard ? "checksum" : "no-answer" };
-      }
+      if (answer === null) return { is: "failed", reason: this.#why(write, signal) };
       return answerTo(pdu, answer) ?? { is: "failed", reason: "malformed" };
     } finally {
       this.#settle = null;
@@ -98,5 +104,12 @@ export class Master {
       signal.removeEventListener("abort", end);
       ended.abort();
     }
+  }
+
+  #why(write: "waits" | "taken" | "failed", signal: AbortSignal): ExchangeRefusal {
+    if (write === "failed" || signal.aborted) return "incomplete";
+    if (write === "taken") return this.#wire.heard ? "checksum" : "no-answer";
+    this.#port.giveUp("not-taken");
+    return "not-taken";
   }
 }

@@ -16,7 +16,6 @@ import type {
 import { Intake } from "../intake.ts";
 import { Line } from "../line.ts";
 import { mapperFor } from "../mapping.ts";
-import { portError } from "../port.ts";
 import { portFor } from "../port-for.ts";
 import { Master } from "./master.ts";
 import { mbapWire } from "./mbap.ts";
@@ -85,7 +84,7 @@ export class PollingDevice implements Device {
       modbus.framing === "rtu" ? rtuWire(config, modbus.silenceMs) : mbapWire(),
       {
         write: (bytes) => this.#line.write(bytes),
-        broken: () => this.#line.giveUp(portError("nonsense", config.port)),
+        giveUp: (why) => this.#line.giveUp(why),
       },
       clock,
     );

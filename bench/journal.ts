@@ -10,7 +10,7 @@ import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { hostWrites } from "../src/health/host-writes.ts";
-import { figure, inTurns, median, table } from "./support/figures.ts";
+import { figure, inTurns, median } from "./support/figures.ts";
 import {
   deviceBytes,
   Loaded,
@@ -21,6 +21,7 @@ import {
   replayQueue,
 } from "./support/journal-load.ts";
 import { bareFile, bareLevel } from "./support/layouts.ts";
+import { Targets } from "./support/targets.ts";
 
 const { values } = parseArgs({
   options: {
@@ -33,8 +34,7 @@ const BACKLOG = Number(values.backlog);
 const TURNS = Number(values.turns);
 const TURN_MS = 1000;
 const MIB = 2 ** 20;
-const rows: string[][] = [["what", "target", "seen", ""]];
-let missed = 0;
+const targets = new Targets(true);
 const directory = mkdtempSync(join(values.directory, "fieldgate-bench-"));
 try {
   await appending();
@@ -45,33 +45,30 @@ try {
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
-console.log(table(rows));
-console.log(
-  `${missed} of the targets are missed here; load at the end: ${figure(loadavg()[0] ?? 0)}`,
-);
+targets.print();
+console.log(`load at the end: ${figure(loadavg()[0] ?? 0)}`);
 
 /** 1,000 publishers, each of which appends its next message when its last one is durable. */
 async function appending(): Promise<void> {
   const { ours, bare, level } = await besideBare(1000);
-  tell("append and sync, 1,000 waiting", atLeast(200_000, "/s"), ours);
-  tell(
+  targets.atLeast("append and sync, 1,000 waiting", ours, 200_000, "/s");
+  targets.atMost(
     "  a bare write and fdatasync of the same bytes is faster by",
-    atMost(2, " times"),
     bare / ours,
-  );
-  tell(
-    "  the same against LevelDB alone, blocks encoded before: the floor",
-    null,
-    bare / level,
+    2,
     " times",
+  );
+  targets.tell(
+    "  the same against LevelDB alone, blocks encoded before: the floor",
+    `${figure(bare / level)} times`,
   );
 }
 
 async function alone(): Promise<void> {
   const { ours, bare, level } = await besideBare(1);
-  tell("one waiter alone, against the bare loop", atMost(1.5, " times"), bare / ours);
-  tell("  LevelDB alone against the bare loop", null, bare / level, " times");
-  tell("  how long it waits", null, 1000 / ours, " ms");
+  targets.atMost("one waiter alone, against the bare loop", bare / ours, 1.5, " times");
+  targets.tell("  LevelDB alone against the bare loop", `${figure(bare / level)} times`);
+  targets.tell("  how long it waits", `${figure(1000 / ours)} ms`);
 }
 
 /** In turns, because other programs use the disk too: messages a second. */
@@ -102,12 +99,11 @@ async function amplification(): Promise<void> {
     await loaded.journal.stop();
     const bytes = loaded.messages * MESSAGE_BYTES;
     const ratio = (deviceBytes() - before) / bytes;
-    tell(`bytes to the device a byte, fills and drains, ${waiting} a commit`, atMost(2.5), ratio);
+    targets.atMost(`bytes to the device a byte, fills and drains, ${waiting} a commit`, ratio, 2.5);
     const seen = ((await deviceOf(directory)) - onDevice) / bytes;
-    tell(
+    targets.tell(
       "  by what the device says it was written, by all programs and the file system",
-      null,
-      seen,
+      figure(seen),
     );
   }
 }
@@ -130,7 +126,10 @@ async function delayed(): Promise<void> {
     );
     await loaded.journal.stop();
     const bytes = (deviceBytes() - before) / loaded.messages;
-    tell(`commitDelayMs ${commitDelayMs}, about 1,000 messages/s`, null, bytes, " bytes a message");
+    targets.tell(
+      `commitDelayMs ${commitDelayMs}, about 1,000 messages/s`,
+      `${figure(bytes)} bytes a message`,
+    );
   }
 }
 
@@ -141,7 +140,7 @@ async function backlog(): Promise<void> {
   const before = deviceBytes();
   while (full.messages < BACKLOG) await full.grow(1000);
   const grown = (deviceBytes() - before) / (BACKLOG * MESSAGE_BYTES);
-  tell("bytes to the device a byte while a backlog grows", null, grown);
+  targets.tell("bytes to the device a byte while a backlog grows", figure(grown));
   const empty = await Loaded.start(join(directory, "empty"));
   const steps = [() => full.grow(1000), () => empty.follow(1000)];
   const [onFull = [], onEmpty = []] = await inTurns(steps, TURNS, (step) =>
@@ -149,10 +148,10 @@ async function backlog(): Promise<void> {
   );
   await empty.journal.stop();
   await full.journal.stop();
-  tell(
+  targets.atLeast(
     `append at a backlog of ${figure(BACKLOG)}, against an empty one`,
-    atLeast(0.9),
     median(onFull) / median(onEmpty),
+    0.9,
   );
   await resting(path);
   await drained(path);
@@ -162,19 +161,21 @@ async function backlog(): Promise<void> {
 async function resting(path: string): Promise<void> {
   const nothing = await rest(join(directory, "nothing"));
   const full = await rest(path);
-  tell(`start with ${figure(BACKLOG)} messages queued`, atMost(1000, " ms"), full.startMs);
-  tell(
+  targets.atMost(`start with ${figure(BACKLOG)} messages queued`, full.startMs, 1000, " ms");
+  targets.atMost(
     "memory at that backlog over an empty journal, started",
-    atMost(30, " MiB"),
     (full.startedBytes - nothing.startedBytes) / MIB,
+    30,
+    " MiB",
   );
-  tell(
+  targets.atMost(
     "  after a second of appending to each",
-    atMost(30, " MiB"),
     (full.workedBytes - nothing.workedBytes) / MIB,
+    30,
+    " MiB",
   );
   const over = (full.workedBytes - nothing.startedBytes) / MIB;
-  tell("  after a second of appending, over an empty one at rest", null, over, " MiB");
+  targets.tell("  after a second of appending, over an empty one at rest", `${figure(over)} MiB`);
 }
 
 async function rest(path: string): Promise<{
@@ -191,16 +192,19 @@ async function drained(path: string): Promise<void> {
   const { journal, session } = await Loaded.start(path);
   const messages = session.tailIndex;
   const what = `replay from disk to a reader, all ${figure(messages)}`;
-  tell(what, atLeast(500_000, "/s"), await replay(journal));
+  targets.atLeast(what, await replay(journal), 500_000, "/s");
   const queued = await replayQueue(session, 5 * TURN_MS);
-  tell("replay from disk to a session", atLeast(500_000, "/s"), queued);
+  targets.atLeast("replay from disk to a session", queued, 500_000, "/s");
   const { storeBytes } = journal;
   journal.forgetCursor("reader");
   session.drop();
   const begun = performance.now();
   await journal.tidy();
-  tell("trim all of it and give the space back", null, (performance.now() - begun) / 1000, " s");
-  tell("  what is left of its bytes", null, journal.storeBytes / storeBytes);
+  targets.tell(
+    "trim all of it and give the space back",
+    `${figure((performance.now() - begun) / 1000)} s`,
+  );
+  targets.tell("  what is left of its bytes", figure(journal.storeBytes / storeBytes));
   await journal.stop();
 }
 
@@ -210,28 +214,4 @@ async function deviceOf(path: string): Promise<number> {
 
 function fresh(): string {
   return mkdtempSync(join(directory, "layout-"));
-}
-
-interface Target {
-  readonly text: string;
-  readonly unit: string;
-  holds(seen: number): boolean;
-}
-
-function atLeast(least: number, unit = ""): Target {
-  const text = `at least ${figure(least)}${unit}`;
-  return { text, unit, holds: (seen) => seen >= least };
-}
-
-function atMost(most: number, unit = ""): Target {
-  return { text: `at most ${figure(most)}${unit}`, unit, holds: (seen) => seen <= most };
-}
-
-/** @param target null: a figure that says more about the one above it */
-function tell(what: string, target: Target | null, seen: number, unit = target?.unit ?? ""): void {
-  const verdict = target === null ? "" : target.holds(seen) ? "holds" : "does not hold";
-  if (verdict === "does not hold") missed++;
-  const row = [what, target?.text ?? "", `${figure(seen)}${unit}`, verdict];
-  rows.push(row);
-  console.error(row.filter((cell) => cell !== "").join(", "));
 }

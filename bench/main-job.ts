@@ -13,6 +13,7 @@ import { startMosquitto } from "../test/support/mosquitto.ts";
 import { Program } from "../test/support/program.ts";
 import { until } from "../test/support/until.ts";
 import { CountingSubscriber } from "./support/counting-subscriber.ts";
+import { median } from "./support/figures.ts";
 import { mqload } from "./support/mqload.ts";
 
 const { values } = parseArgs({
@@ -114,8 +115,4 @@ function show(name: string, runs: readonly Run[]): void {
 
 function count(value: number): string {
   return Math.round(value).toLocaleString("en-US");
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

@@ -128,12 +128,18 @@ async function change(name: string, msMax: number, fault: Fault): Promise<void> 
     await site.balance();
     const { text, worst } = spread(gaps);
     console.log(`${name}: ${text}`);
-    targets.atMost(name, text, worst, msMax);
+    targets.atMost(name, worst, msMax, " ms", text);
     const { overlapMs, reigns } = acting;
     const over = `over ${reigns.length} primaries`;
-    targets.atMost(`${name}: two act at once`, `${overlapMs.toFixed(0)} ms ${over}`, overlapMs, 0);
+    targets.atMost(
+      `${name}: two act at once`,
+      overlapMs,
+      0,
+      " ms",
+      `${overlapMs.toFixed(0)} ms ${over}`,
+    );
     const { outdated } = watch;
-    targets.atMost(`${name}: accepted under an old epoch`, String(outdated), outdated, 0, "");
+    targets.atMost(`${name}: accepted under an old epoch`, outdated, 0);
   });
 }
 
@@ -161,14 +167,14 @@ async function safe(): Promise<void> {
     );
   }
   const sorted = ratios.toSorted((a, b) => a - b).map((ratio) => ratio.toFixed(2));
-  targets.atLeast("safe of local", sorted.join(", "), Math.min(...ratios), 0.5);
+  targets.atLeast("safe of local", Math.min(...ratios), 0.5, "", sorted.join(", "));
 }
 
 async function catchUp(): Promise<void> {
   const rate = await catchUpPerSecond(Number(values.messages));
   const text = `${figure(rate)} a second, of ${figure(Number(values.messages))}`;
   console.log(`catch-up: ${text}`);
-  targets.atLeast("catch-up", text, rate, 50_000, "a second");
+  targets.atLeast("catch-up", rate, 50_000, " a second", text);
 }
 
 for (const name of values.only.split(",")) {

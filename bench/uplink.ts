@@ -17,6 +17,7 @@ import { parseArgs } from "node:util";
 import { type DrainedGateway, drainGateway } from "./support/drain-gateway.ts";
 import { type Drained, drainBare, drainBridge } from "./support/drain-peers.ts";
 import { figure, median, table } from "./support/figures.ts";
+import { Targets } from "./support/targets.ts";
 
 const { values } = parseArgs({
   options: {
@@ -70,29 +71,14 @@ function report(): void {
   const bridge = each(({ ours, bridge }) => ours.perSecond / (bridge?.perSecond ?? Number.NaN));
   const grown = each(({ ours }) => ours.grownMiB);
   const own = each(({ ours }) => ours.grownOwnMiB);
-  const rows = [
-    [`${messages.toLocaleString("en-US")} messages, medians of ${rounds.length}`, "", "target", ""],
-    ["rate, to the bare client's", figure(bare), `≥ ${BARE_MIN}`, holds(bare >= BARE_MIN)],
-    ["rate, to the bridge's", figure(bridge), "> 1", holds(bridge > 1)],
-    [
-      "memory above idle, MiB",
-      figure(grown),
-      `≤ ${MEMORY_MIB_MAX}`,
-      holds(grown <= MEMORY_MIB_MAX),
-    ],
-    ["  of it its own, MiB", figure(own), "", ""],
-    [
-      `p99 of ${alarms.length} alarms, ms`,
-      figure(at(0.99)),
-      `< ${ALARM_MS_MAX}`,
-      holds(at(0.99) < ALARM_MS_MAX),
-    ],
-    ["  median", figure(at(0.5)), "", ""],
-    ["  longest", figure(at(1)), "", ""],
-  ];
-  console.log(`\n${table(values["no-bridge"] ? rows.toSpliced(2, 1) : rows)}`);
-}
-
-function holds(does: boolean): string {
-  return does ? "holds" : "does not hold";
+  console.log(`\n${messages.toLocaleString("en-US")} messages, medians of ${rounds.length}`);
+  const targets = new Targets();
+  targets.atLeast("rate, to the bare client's", bare, BARE_MIN);
+  if (!values["no-bridge"]) targets.above("rate, to the bridge's", bridge, 1);
+  targets.atMost("memory above idle", grown, MEMORY_MIB_MAX, " MiB");
+  targets.tell("  of it its own", `${figure(own)} MiB`);
+  targets.below(`p99 of ${alarms.length} alarms`, at(0.99), ALARM_MS_MAX, " ms");
+  targets.tell("  median", `${figure(at(0.5))} ms`);
+  targets.tell("  longest", `${figure(at(1))} ms`);
+  targets.print();
 }

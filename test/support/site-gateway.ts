@@ -20,6 +20,7 @@ export interface SiteOptions {
   readonly cluster?: Readonly<Record<string, unknown>>;
   readonly peer?: Readonly<Record<string, unknown>>;
   readonly uplink?: Readonly<Record<string, unknown>>;
+  readonly devices?: readonly Readonly<Record<string, unknown>>[];
 }
 
 interface Said {
@@ -45,6 +46,7 @@ export class SiteGateway {
 
   async start(): Promise<void> {
     const { directory, endpoints, cloudPort, store, cluster, peer, uplink } = this.#options;
+    const { devices = [] } = this.#options;
     const tls = await certificates(directory, this.id);
     const config = {
       gateway: { id: this.id, site: "plant-7" },
@@ -53,6 +55,7 @@ export class SiteGateway {
       listeners: [{ name: "lan", port: this.port }],
       cluster: { endpoints, ...cluster, peer: { host: "127.0.0.1", port: 0, ...tls, ...peer } },
       control: { socket: this.#socket },
+      devices,
       ...(cloudPort === undefined
         ? {}
         : {
@@ -114,10 +117,11 @@ export class SiteGateway {
 export async function withTwoGateways(
   use: (a: SiteGateway, b: SiteGateway) => Promise<void>,
   cluster: SiteOptions["cluster"] = {},
+  more: Pick<SiteOptions, "devices"> = {},
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-two-"));
   const etcd = await startEtcd();
-  const options = { directory, endpoints: etcd.endpoints, cluster };
+  const options = { directory, endpoints: etcd.endpoints, cluster, ...more };
   const [a, b] = [new SiteGateway(options, "gw-a"), new SiteGateway(options, "gw-b")];
   try {
     for (const gateway of [a, b]) await gateway.start();

@@ -18,13 +18,17 @@ A file is also refused when
 - a framing has a key of another one, or lacks its own: \`delimiter\` needs \`delimiter\`, \`fixed\` needs \`length\`,
   \`length-prefix\` needs \`prefixBytes\` and, for more than one byte, \`endian\`, and takes \`offset\`; or \`length\`, of which the check
   value takes its part, is more than \`bytesMax\` or leaves nothing to check;
+- a device's \`port\` is no whole path, or is that of another in other words; two look for the same with their \`probe\`, or one for more than a frame
+  may have; its \`dataBits\` are fewer than Modbus RTU, SLIP, COBS or a binary check value need; \`backoffFirstMs\` is more than \`backoffMaxMs\`;
 - \`decode\` is \`csv\` without \`columns\`, has \`columns\` without being \`csv\`, names a column twice, gives a unit to a
-  column that is not there, is \`binary\` without \`fields\`, has \`fields\` without being \`binary\`, or has \`units\` although it is \`raw\` or \`text\`, which have no fields;
+  column that is not there, is \`binary\` without \`fields\`, has \`fields\` without being \`binary\`, or has \`units\` although it is \`raw\` or \`text\`, which have no fields; it is
+  \`binary\` in \`lines\`, or a field is beyond the frame; there are more columns or fields than \`readingsMax\`;
 - \`modbus\` is there with a framing or decode, has two slaves of one name or address without \`{slave}\` in the topic, an address that
   no slave on a serial line has, a field twice, framing \`tcp\` on a serial port, or a field whose keys contradict each other:
-  \`bit\` beyond the type or with \`enum\` or \`scale\`, \`deadBand\` without \`publish: change\`;
-- of one device, two of \`topic\`, \`statusTopic\`, \`commandTopic\` and \`replyTopic\` are the same; of two devices, \`statusTopic\` or
-  \`commandTopic\`, because \`{device}\` is not in it; there is a \`replyTopic\` without a \`commandTopic\`;
+  \`bit\` beyond the type or with \`enum\` or \`scale\`, a word for a number that the type cannot be, a \`type\` or an order of bytes of a coil,
+  \`scale: 0\`, \`deadBand\` without \`publish: change\` or for bits and words;
+- two of the topics of devices are the same, filled in and those that come by default too; only messages may share a topic with messages, and replies
+  with replies; there is a \`replyTopic\` without a \`commandTopic\`;
 - a topic has a wildcard or a placeholder that is not known there, begins with \`$\`, or has \`{field}\` although its
   frames have no fields; a filter of a rule is not valid;
 - a rule of the uplink can never be reached, because a rule before it matches the same or everything;

@@ -1,10 +1,11 @@
-import { checkMeaning, checkModbus } from "./check-modbus.ts";
+import { normalize } from "node:path/posix";
+import { checkTopics, checkTopicsApart, hasNoFields } from "./check-device-topics.ts";
+import { checkMeaning, checkModbus, VALUE_BITS } from "./check-modbus.ts";
 import { checkTwice, conflict } from "./check-twice.ts";
 import { endpointMistake } from "./endpoint.ts";
 import { either } from "./expectation.ts";
 import { type Finding, keyPath } from "./mistake.ts";
 import { nearest } from "./nearest.ts";
-import { checkTemplate, placeholdersIn } from "./placeholders.ts";
 import type { Config, DecodeConfig, DeviceConfig, FramingConfig } from "./schema.ts";
 
 type FramingKey = "delimiter" | "length" | "prefixBytes" | "endian" | "offset";
@@ -42,34 +43,45 @@ export function* checkDevices(config: Config): Generator<Finding> {
   );
   yield* checkTwice(
     devices,
-    (device) => (device.port.includes("://") || device.port.includes("*") ? null : device.port),
+    (device) =>
+      device.port.includes("://") || device.port.includes("*") ? null : normalize(device.port),
     (index) => `devices[${index}].port`,
     (first) => `is read by ${first} already: a serial port has one reader`,
+  );
+  yield* checkTwice(
+    devices,
+    ({ port, probe }) => (probe ? JSON.stringify([port, probe.contains, probe.containsHex]) : null),
+    (index) => `devices[${index}].probe`,
+    (first) => `is the same as ${first}: the devices could not be told apart`,
   );
   for (const [index, device] of devices.entries()) {
     const path = `devices[${index}]`;
     yield* checkPort(device.port, `${path}.port`);
     yield* checkProbe(device, path);
     yield* checkFraming(device.framing, `${path}.framing`);
+    yield* checkDataBits(device, path);
     yield* checkDecode(device.decode, `${path}.decode`);
-    yield* checkBinary(device.decode, `${path}.decode`);
+    yield* checkBinary(device, `${path}.decode`);
+    yield* checkReadings(device, path);
     yield* checkModbus(device, path);
-    yield* checkTopic(device, path);
-    yield* checkOwnTopics(device, path);
+    yield* checkBackoff(device, path);
+    yield* checkTopics(device, path);
   }
-  for (const key of ["statusTopic", "commandTopic"] as const) {
-    yield* checkTwice(
-      devices,
-      (device) =>
-        placeholdersIn(device[key] ?? "{device}").includes("device") ? null : (device[key] ?? null),
-      (index) => `devices[${index}].${key}`,
-      (first) => `is the same as ${first}: the devices could not be told apart`,
-    );
-  }
+  yield* checkTopicsApart(config);
+}
+
+function* checkBackoff({ backoffFirstMs, backoffMaxMs }: DeviceConfig, path: string) {
+  if (backoffFirstMs <= backoffMaxMs) return;
+  const message = `must not be more than backoffMaxMs (${backoffMaxMs} ms)`;
+  yield conflict(`${path}.backoffFirstMs`, message, [`${path}.backoffMaxMs`]);
 }
 
 function* checkPort(port: string, path: string): Generator<Finding> {
-  if (!port.includes("://")) return;
+  if (!port.includes("://")) {
+    const message = "must be a whole path, such as /dev/ttyUSB0, or tcp://host:port";
+    if (!port.startsWith("/")) yield { path, code: "pattern", message };
+    return;
+  }
   const message = port.startsWith("tcp://")
     ? (endpointMistake(port) ?? (new URL(port).port === "" ? "has no port: tcp://host:port" : null))
     : "must be a serial port such as /dev/ttyUSB0, or tcp://host:port";
@@ -101,6 +113,12 @@ function* checkProbe(device: DeviceConfig, path: string): Generator<Finding> {
       `${at}.contains`,
       `${at}.containsHex`,
     ]);
+  }
+  const soughtBytes =
+    Buffer.byteLength(probe.contains ?? "") || (probe.containsHex ?? "").length / 2;
+  if (soughtBytes > device.framing.bytesMax) {
+    const message = `looks for more bytes than a frame may have (${device.framing.bytesMax})`;
+    yield conflict(at, message, [`${path}.framing.bytesMax`]);
   }
   if (probe.listenMs >= openTimeoutMs) {
     const message = `must be less than openTimeoutMs (${openTimeoutMs} ms)`;
@@ -178,7 +196,8 @@ function* checkDecode(decode: DecodeConfig, path: string): Generator<Finding> {
   }
 }
 
-function* checkBinary({ type, fields }: DecodeConfig, path: string): Generator<Finding> {
+function* checkBinary({ decode, framing }: DeviceConfig, path: string): Generator<Finding> {
+  const { type, fields } = decode;
   const at = `${path}.fields`;
   const rest = [`${path}.type`];
   if (type === "binary" && !fields) {
@@ -188,6 +207,10 @@ function* checkBinary({ type, fields }: DecodeConfig, path: string): Generator<F
   if (type !== "binary" && fields) {
     yield conflict(at, `does not belong to decode ${type}, only to binary`, rest);
   }
+  if (type === "binary" && framing.type === "lines") {
+    const message = "is binary in lines, which end where a byte is 0A: choose another framing";
+    yield conflict(`${path}.type`, message, [`${path.replace(/decode$/, "framing")}.type`]);
+  }
   yield* checkTwice(
     fields ?? [],
     ({ field }) => field,
@@ -196,58 +219,56 @@ function* checkBinary({ type, fields }: DecodeConfig, path: string): Generator<F
   );
   for (const [index, field] of (fields ?? []).entries()) {
     yield* checkMeaning(field, `${at}[${index}]`);
+    const endBytes = field.at + VALUE_BITS[field.type] / 8;
+    if (endBytes <= contentBytesMax(framing)) continue;
+    const message = `is beyond the frame, whose content is at most ${contentBytesMax(framing)} bytes long`;
+    const restsOn = [
+      `${at}[${index}].type`,
+      ...["type", "length", "check", "bytesMax"].map(
+        (key) => `${path.replace(/decode$/, "framing")}.${key}`,
+      ),
+    ];
+    yield conflict(`${at}[${index}].at`, message, restsOn);
   }
 }
 
-function* checkTopic(device: DeviceConfig, path: string): Generator<Finding> {
-  const at = `${path}.topic`;
-  const slave = device.modbus === undefined ? [] : ["slave"];
-  yield* checkTemplate(device.topic, ["gateway", "site", "device", ...slave, "field"], at);
-  if (device.topic.startsWith("$")) {
-    yield {
-      path: at,
-      code: "topic",
-      message: "begins with $, which is kept for the broker itself",
-    };
-  }
-  if (
-    placeholdersIn(device.topic).includes("field") &&
-    !device.modbus &&
-    hasNoFields(device.decode)
-  ) {
-    const message = `has {field}, but decode ${device.decode.type} has no fields`;
-    yield conflict(at, message, [`${path}.decode.type`]);
+function contentBytesMax({ type, length, check, bytesMax }: FramingConfig): number {
+  return type === "fixed" && length !== undefined ? length - checkBytes[check] : bytesMax;
+}
+
+/** Every frame would be refused that has more readings than may be. */
+function* checkReadings({ decode, readingsMax }: DeviceConfig, path: string): Generator<Finding> {
+  for (const key of ["columns", "fields"] as const) {
+    const count = decode[key]?.length ?? 0;
+    if (count <= readingsMax) continue;
+    const message = `are ${count}, more than readingsMax (${readingsMax}): every frame would be refused`;
+    yield conflict(`${path}.decode.${key}`, message, [`${path}.readingsMax`]);
   }
 }
 
-/** The topics of its status, of commands and of replies: no two alike, so that it never obeys itself. */
-function* checkOwnTopics(device: DeviceConfig, path: string): Generator<Finding> {
-  const keys = ["statusTopic", "commandTopic", "replyTopic"] as const;
-  for (const key of keys) {
-    const topic = device[key];
-    if (topic === undefined) continue;
-    yield* checkTemplate(topic, ["gateway", "site", "device"], `${path}.${key}`);
-    if (topic.startsWith("$")) {
-      const message = "begins with $, which is kept for the broker itself";
-      yield { path: `${path}.${key}`, code: "topic", message };
-    }
-  }
-  yield* checkTwice(
-    [...keys, "topic"] as const,
-    (key) => device[key] ?? null,
-    (index) => `${path}.${[...keys, "topic"][index]}`,
-    (first) => `is the same as ${first}`,
-  );
-  if (device.replyTopic !== undefined && device.commandTopic === undefined) {
-    yield conflict(`${path}.replyTopic`, "is there without a commandTopic");
-  }
+/** What needs bytes of eight bits. */
+function* checkDataBits(
+  { dataBits, framing, modbus, port }: DeviceConfig,
+  path: string,
+): Generator<Finding> {
+  if (dataBits === 8 || port.includes("://")) return;
+  const { type, check } = framing;
+  const isText = type === "lines" || type === "delimiter";
+  const why =
+    modbus !== undefined
+      ? "Modbus RTU"
+      : type === "slip" || type === "cobs"
+        ? `framing ${type}`
+        : check !== "none" && !isText
+          ? `check ${check}`
+          : null;
+  if (why === null) return;
+  yield conflict(`${path}.dataBits`, `must be 8: ${why} needs whole bytes`, [
+    `${path}.framing.type`,
+  ]);
 }
 
 function whyNoUnits(decode: DecodeConfig): string | null {
   if (decode.type === "binary") return "whose fields have their own";
   return hasNoFields(decode) ? "which has no fields" : null;
-}
-
-function hasNoFields(decode: DecodeConfig): boolean {
-  return decode.type === "raw" || decode.type === "text";
 }

@@ -3,7 +3,8 @@ import type { Finding } from "./mistake.ts";
 import { placeholdersIn } from "./placeholders.ts";
 import type { DeviceConfig, ModbusConfig, ModbusFieldConfig, SlaveConfig } from "./schema.ts";
 
-const VALUE_BITS: Readonly<Record<ModbusFieldConfig["type"], number>> = {
+/** How many bits a value of each type takes. */
+export const VALUE_BITS: Readonly<Record<ModbusFieldConfig["type"], number>> = {
   uint8: 8,
   int8: 8,
   uint16: 16,
@@ -21,8 +22,16 @@ export function* checkModbus(device: DeviceConfig, path: string): Generator<Find
   const { modbus } = device;
   if (modbus === undefined) return;
   const at = `${path}.modbus`;
-  if (device.framing.type !== "lines" || device.decode.type !== "raw") {
+  if (
+    device.framing.type !== "lines" ||
+    device.framing.check !== "none" ||
+    device.decode.type !== "raw"
+  ) {
     yield conflict(at, "is there with a framing or decode: a Modbus device has neither");
+  }
+  if (device.silenceSeconds !== 0) {
+    const message = "does not belong to Modbus: a line is online while a slave answers";
+    yield conflict(`${path}.silenceSeconds`, message, [at]);
   }
   yield* checkLine(device, modbus, path);
   yield* checkTwice(
@@ -85,6 +94,7 @@ function* checkField(field: ModbusFieldConfig, path: string): Generator<Finding>
       yield conflict(`${path}.${key}`, `does not belong to a ${field.table}, which is a bit`, rest);
     }
   }
+  if (isBit) yield* checkBit(field, path);
   yield* checkMeaning(field, path);
   const registers = isBit ? 1 : Math.ceil(VALUE_BITS[field.type] / 16);
   if (field.register + registers > 65_536) {
@@ -93,6 +103,26 @@ function* checkField(field: ModbusFieldConfig, path: string): Generator<Finding>
   if (field.deadBand !== undefined && field.publish !== "change") {
     const message = "does not belong to publish always, only to change";
     yield conflict(`${path}.deadBand`, message, [`${path}.publish`]);
+  }
+  if (field.deadBand !== undefined && (isBit || field.bit !== undefined || field.enum)) {
+    const message = "does not belong to bits and words: only numbers differ by more or less";
+    yield conflict(`${path}.deadBand`, message, rest);
+  }
+}
+
+/** A coil or discrete input is no number, and has no bytes and words that could be in another order. */
+function* checkBit(field: ModbusFieldConfig, path: string): Generator<Finding> {
+  const plain = { type: "uint16", wordOrder: "big", byteOrder: "big" } as const;
+  for (const key of ["type", "wordOrder", "byteOrder"] as const) {
+    if (field[key] === plain[key]) continue;
+    const message = `does not belong to a ${field.table}, which is a bit`;
+    yield conflict(`${path}.${key}`, message, [`${path}.table`]);
+  }
+  for (const number of Object.keys(field.enum ?? {})) {
+    if (/^[01]$/.test(number) || !WHOLE.test(number)) continue;
+    yield conflict(`${path}.enum`, `has ${JSON.stringify(number)}, and a bit is 0 or 1`, [
+      `${path}.table`,
+    ]);
   }
 }
 
@@ -115,8 +145,27 @@ export function* checkMeaning(
   } else if (field.enum && scaled) {
     yield conflict(`${path}.enum`, "is there with scale or shift: words are for plain numbers");
   }
-  for (const number of Object.keys(field.enum ?? {})) {
-    if (/^(0|-?[1-9]\d*)$/.test(number)) continue;
-    yield conflict(`${path}.enum`, `has ${JSON.stringify(number)}, which is no whole number`);
+  if (field.scale === 0) {
+    yield conflict(`${path}.scale`, "must not be 0: every value would be the same");
   }
+  const [lowest, highest] = rangeOf(field.type);
+  for (const number of Object.keys(field.enum ?? {})) {
+    const said = `has ${JSON.stringify(number)}`;
+    if (!WHOLE.test(number)) yield conflict(`${path}.enum`, `${said}, which is no whole number`);
+    else if (BigInt(number) < lowest || BigInt(number) > highest) {
+      yield conflict(`${path}.enum`, `${said}, which no ${field.type} can be`, rest);
+    }
+  }
+}
+
+const WHOLE = /^(0|-?[1-9]\d*)$/;
+
+/** The lowest and the highest whole number of a type; of floats, those that are exact. */
+function rangeOf(type: ModbusFieldConfig["type"]): readonly [bigint, bigint] {
+  if (type === "float32") return [-(2n ** 24n), 2n ** 24n];
+  if (type === "float64") return [-(2n ** 53n), 2n ** 53n];
+  const bits = BigInt(VALUE_BITS[type]);
+  return type.startsWith("u")
+    ? [0n, 2n ** bits - 1n]
+    : [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n];
 }

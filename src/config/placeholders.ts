@@ -16,17 +16,24 @@ export function* checkTemplate(
     const message = `has an unknown placeholder ${quoted(`{${inner}}`)}, ${hint}`;
     yield { path, code: "topic", message };
   }
-  const filledIn = template.replaceAll(placeholder, "x");
-  if (/[{}]/.test(filledIn)) {
+  const plain = template.replaceAll(placeholder, "x");
+  if (/[{}]/.test(plain)) {
     yield { path, code: "topic", message: "has a brace without its partner" };
   }
-  const message = topicNameError(filledIn);
+  const message = topicNameError(plain);
   if (message !== null) yield { path, code: "topic", message };
 }
 
 /** The placeholders that stand in `template`, without braces. */
 export function placeholdersIn(template: string): string[] {
   return [...template.matchAll(placeholder)].map(([, inner = ""]) => inner);
+}
+
+/** `template` with what is known filled in; other placeholders stay. */
+export function filledIn(template: string, known: Readonly<Record<string, string>>): string {
+  return template.replaceAll(placeholder, (whole, name: string) =>
+    Object.hasOwn(known, name) ? (known[name] ?? whole) : whole,
+  );
 }
 
 const placeholder = /\{([^{}]*)\}/g;

@@ -19,7 +19,18 @@ type Published = Exclude<Decoded, { readonly is: "refused" }>;
 /** Meaning to messages, in order; or why none of them can be published. */
 export type Mapper = (decoded: Published) => readonly Message[] | MappingRefusal;
 
-type Mapped = Pick<DeviceConfig, "name" | "topic" | "qos" | "retain" | "decode" | "modbus">;
+type Mapped = Pick<
+  DeviceConfig,
+  | "name"
+  | "topic"
+  | "qos"
+  | "retain"
+  | "decode"
+  | "modbus"
+  | "statusTopic"
+  | "commandTopic"
+  | "replyTopic"
+>;
 
 const TOPIC_BYTES_MAX = 65_535;
 
@@ -41,12 +52,13 @@ export function mapperFor(config: Mapped, identity: Identity): Mapper {
       ),
     ];
   }
+  const own = ownTopics(config, identity);
   return (decoded) => {
     if (decoded.is === "payload") return "topic";
     const messages: Message[] = [];
     for (const { field, value, unit } of decoded.readings) {
       const topic = fieldTopic(template, field);
-      if (topic === null) return "topic";
+      if (topic === null || own.has(topic)) return "topic";
       messages.push(message(topic, json(unit === undefined ? { value } : { value, unit })));
     }
     return messages;
@@ -64,6 +76,14 @@ function templateOf(config: Mapped, identity: Identity): string {
     throw invalid(`decode ${config.decode.type} has no fields for {field}`, config);
   }
   return template;
+}
+
+/** Those of a device's status, commands and replies: a field that is called "command" is none. */
+function ownTopics(config: Mapped, identity: Identity): ReadonlySet<string> {
+  const { statusTopic, commandTopic, replyTopic = `${commandTopic}/reply`, name } = config;
+  const templates =
+    commandTopic === undefined ? [statusTopic] : [statusTopic, commandTopic, replyTopic];
+  return new Set(templates.map((each) => topicOf(each, { ...identity, device: name })));
 }
 
 /** A topic by its template. ERR_CONFIG_INVALID for a placeholder that is not `known`. */

@@ -53,6 +53,9 @@ describe("a Modbus device", () => {
       "modbus.framing: is tcp on a serial port: choose rtu",
       "modbus.silenceMs: does not belong to framing tcp, only to rtu",
     ]);
+    check("silenceSeconds: 5, modbus: { slaves: [S] }", [
+      "silenceSeconds: does not belong to Modbus: a line is online while a slave answers",
+    ]);
     check("modbus: { silentFirstMs: 20, silentMaxMs: 10, slaves: [S] }", [
       "modbus.silentFirstMs: must not be more than silentMaxMs (10 ms)",
     ]);
@@ -74,8 +77,65 @@ describe("a Modbus device", () => {
     ]);
     field("deadBand: 0.5", ["deadBand: does not belong to publish always, only to change"]);
     field("deadBand: 0.5, publish: change, scale: -1.5e-3", []);
+    field("publish: change, deadBand: 1, bit: 0", [
+      "deadBand: does not belong to bits and words: only numbers differ by more or less",
+    ]);
+    field("scale: 0", ["scale: must not be 0: every value would be the same"]);
+    field("enum: { '65536': a }", ['enum: has "65536", which no uint16 can be']);
+    field("type: int8, enum: { '-129': a, '-128': b }", ['enum: has "-129", which no int8 can be']);
+    field("table: coil, type: float32, wordOrder: little, byteOrder: little, enum: { '2': a }", [
+      "type: does not belong to a coil, which is a bit",
+      "wordOrder: does not belong to a coil, which is a bit",
+      "byteOrder: does not belong to a coil, which is a bit",
+      'enum: has "2", and a bit is 0 or 1',
+    ]);
     field("scale: much", ["scale: must be a number"]);
     field("deadBand: -1, publish: change", ["deadBand: must be a number of at least 0, not -1"]);
+  });
+});
+
+describe("a device", () => {
+  it("has a port by its whole path, which no other has in other words", () => {
+    check("port: ttyUSB0", [
+      "port: must be a whole path, such as /dev/ttyUSB0, or tcp://host:port",
+    ]);
+    check("port: /dev/ttyS0 }, { name: e, port: /dev//./ttyS0", [
+      "devices[1].port: is read by devices[0].port already: a serial port has one reader",
+    ]);
+  });
+
+  it("has whole bytes where they are needed", () => {
+    check("dataBits: 7, modbus: { slaves: [S] }", [
+      "dataBits: must be 8: Modbus RTU needs whole bytes",
+    ]);
+    check("dataBits: 7, framing: { type: cobs }", [
+      "dataBits: must be 8: framing cobs needs whole bytes",
+    ]);
+    check("dataBits: 7, framing: { type: fixed, length: 9, check: crc32 }", [
+      "dataBits: must be 8: check crc32 needs whole bytes",
+    ]);
+    check("dataBits: 7, framing: { check: xor }", []);
+  });
+
+  it("has binary fields within its frames, and no more than it may have", () => {
+    const fields = "fields: [{ field: a, at: 0 }, { field: b, at: 3, type: uint16 }]";
+    const decode = `decode: { type: binary, ${fields} }`;
+    check(`framing: { type: fixed, length: 5 }, ${decode}`, []);
+    check(`framing: { type: fixed, length: 5, check: xor }, ${decode}`, [
+      "decode.fields[1].at: is beyond the frame, whose content is at most 4 bytes long",
+    ]);
+    check(`framing: { type: cobs, bytesMax: 4 }, ${decode}`, [
+      "decode.fields[1].at: is beyond the frame, whose content is at most 4 bytes long",
+    ]);
+    check(`framing: { type: cobs }, readingsMax: 1, ${decode}`, [
+      "decode.fields: are 2, more than readingsMax (1): every frame would be refused",
+    ]);
+  });
+
+  it("waits first for no longer than at most", () => {
+    check("backoffFirstMs: 20, backoffMaxMs: 10", [
+      "backoffFirstMs: must not be more than backoffMaxMs (10 ms)",
+    ]);
   });
 });
 
@@ -92,6 +152,9 @@ describe("a device that is looked for", () => {
     const either = "probe: needs one of contains and containsHex";
     check(`${among}, probe: {}`, [either]);
     check(`${among}, probe: { contains: a, containsHex: '00' }`, [either]);
+    check(`${among}, framing: { bytesMax: 2 }, probe: { contains: abc }`, [
+      "probe: looks for more bytes than a frame may have (2)",
+    ]);
     check(`${among}, probe: { containsHex: '007' }`, [
       "probe.containsHex: must be pairs of hexadecimal digits, one a byte, at most 64 bytes, in quotes",
     ]);
@@ -106,7 +169,10 @@ describe("a device that is looked for", () => {
     ]);
   });
 
-  it("may share its pattern with others", () => {
+  it("may share its pattern with others, and not its probe", () => {
+    check(`${among}, probe: { contains: a } }, { name: e, ${among}, probe: { contains: a }`, [
+      "devices[1].probe: is the same as devices[0].probe: the devices could not be told apart",
+    ]);
     const device = (name: string) => `{ name: ${name}, ${among}, probe: { contains: ${name} } }`;
     assert.equal(parseConfig(`devices: [${device("a")}, ${device("b")}]`, "f").devices.length, 2);
   });
@@ -134,7 +200,7 @@ function check(keys: string, expected: readonly string[]): void {
     mistakes = error.details["mistakes"] as readonly Mistake[];
   }
   const said = mistakes.map(({ path, message }) =>
-    `${path}: ${message}`.replace("devices[0].", ""),
+    `${path}: ${message}`.replace(/^devices\[0\]\./, ""),
   );
   assert.deepEqual(said.toSorted(), expected.toSorted());
 }

@@ -181,7 +181,10 @@ describe("devices", () => {
       "units: does not belong to decode raw, which has no fields",
     ]);
     decode("type: nmea, units: { a: V }", []);
-    decode("type: binary", ["fields: is missing: decode binary needs its fields"]);
+    decode("type: binary", [
+      "type: is binary in lines, which end where a byte is 0A: choose another framing",
+      "fields: is missing: decode binary needs its fields",
+    ]);
     decode("type: json, fields: [{ field: a, at: 0 }]", [
       "fields: does not belong to decode json, only to binary",
     ]);
@@ -190,6 +193,7 @@ describe("devices", () => {
       [
         "fields[1].field: is the same as devices[0].decode.fields[0].field: the fields could not be told apart",
         "fields[1].bit: is beyond the 8 bits of uint8",
+        "type: is binary in lines, which end where a byte is 0A: choose another framing",
         "units: does not belong to decode binary, whose fields have their own",
       ],
     );
@@ -204,12 +208,37 @@ describe("devices", () => {
   - { name: c, ${port}, statusTopic: $SYS/x, replyTopic: "{field}/r" }
 `,
       [
-        "2 devices[0].replyTopic: is the same as devices[0].commandTopic",
-        "3 devices[1].statusTopic: is the same as devices[0].statusTopic: the devices could not be told apart",
+        "2 devices[0].replyTopic: is c, as devices[0].commandTopic is: choose another",
+        "3 devices[1].statusTopic: is s, as devices[0].statusTopic is: choose another",
         "3 devices[1].replyTopic: a topic name has no wildcards",
         "4 devices[2].statusTopic: begins with $, which is kept for the broker itself",
         '4 devices[2].replyTopic: has an unknown placeholder "{field}", known here: {gateway}, {site} and {device}',
         "4 devices[2].replyTopic: is there without a commandTopic",
+      ],
+    );
+  });
+
+  it("have topics that are no other device's, also by default and filled in", () => {
+    const port = "port: tcp://10.0.0.9:1";
+    const fields = "fields: [{ field: status, register: 0 }]";
+    check(
+      `gateway: { id: gw }
+devices:
+  - { name: a, ${port}, commandTopic: "c/{device}" }
+  - { name: b, ${port}, commandTopic: c/a }
+  - { name: c, ${port}, commandTopic: c/a/reply }
+  - { name: d, ${port}, statusTopic: "devices/{gateway}/e" }
+  - { name: e, ${port}, commandTopic: c/e, replyTopic: c/a }
+  - { name: f, ${port}, topic: "devices/gw/f/{field}", modbus: { slaves: [{ name: m, unit: 1, ${fields} }] } }
+  - { name: g, ${port}, topic: shared, commandTopic: c/g, replyTopic: replies }
+  - { name: h, ${port}, topic: shared, commandTopic: c/h, replyTopic: replies }
+`,
+      [
+        "4 devices[1].commandTopic: is c/a, as devices[0].commandTopic is: choose another",
+        "5 devices[2].commandTopic: is c/a/reply, as devices[0].commandTopic is for its replies: choose another",
+        "7 devices[4].replyTopic: is c/a, as devices[0].commandTopic is: choose another",
+        "7 devices[4].topic: is devices/gw/e, as devices[3].statusTopic is: choose another",
+        "8 devices[5].topic: is devices/gw/f/status for the field status, as devices[5].statusTopic is: choose another",
       ],
     );
   });
@@ -336,14 +365,14 @@ describe("what follows from another mistake", () => {
 function framing(keys: string, expected: readonly string[]): void {
   const path = "1 devices[0].framing.";
   check(
-    `devices: [{ name: a, port: p, framing: { ${keys} } }]`,
+    `devices: [{ name: a, port: /dev/p, framing: { ${keys} } }]`,
     expected.map((line) => path + line),
   );
 }
 
 function decode(keys: string, expected: readonly string[]): void {
   check(
-    `devices: [{ name: a, port: p, decode: { ${keys} } }]`,
+    `devices: [{ name: a, port: /dev/p, decode: { ${keys} } }]`,
     expected.map(
       (line) => `1 devices[0].decode.${line.replace(" decode.col", " devices[0].decode.col")}`,
     ),
@@ -352,7 +381,7 @@ function decode(keys: string, expected: readonly string[]): void {
 
 function topic(template: string, expected: readonly string[]): void {
   check(
-    `devices: [{ name: a, port: p, topic: "${template}" }]`,
+    `devices: [{ name: a, port: /dev/p, topic: "${template}" }]`,
     expected.map((line) => `1 devices[0].topic: ${line}`),
   );
 }

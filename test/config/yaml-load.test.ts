@@ -128,8 +128,8 @@ describe("mistakes of values", () => {
         `1:12 gateway.${key}: unknown key, known here: id, site`,
       ]);
     }
-    check("devices: [{ name: a, port: p, decode: { type: json, units: { __proto__: V } } }]\n", [
-      '1:62 devices[0].decode.units.__proto__: "__proto__" cannot be a name here',
+    check("devices: [{ name: a, port: /p, decode: { type: json, units: { __proto__: V } } }]\n", [
+      '1:63 devices[0].decode.units.__proto__: "__proto__" cannot be a name here',
     ]);
     assert.equal(Object.hasOwn(Object.prototype, "id"), false);
   });
@@ -171,14 +171,14 @@ describe("mistakes of values", () => {
       "1:39 store.bytesMax: must be a size of at least 1MiB, as a number of bytes or like 64KiB, not 1KiB",
       "1:62 store.pendingBytesMax: must be a size of at least 64KiB, as a number of bytes or like 64KiB, not .inf",
     ]);
-    check("devices: [{ name: a, port: p, dataBits: 9 }]\n", [
-      "1:41 devices[0].dataBits: must be 5, 6, 7 or 8, not 9",
+    check("devices: [{ name: a, port: /p, dataBits: 9 }]\n", [
+      "1:42 devices[0].dataBits: must be 5, 6, 7 or 8, not 9",
     ]);
   });
 
   it("lists the words of a choice, the nearest first", () => {
-    check("devices: [{ name: a, port: p, decode: { type: cvs } }]\n", [
-      '1:47 devices[0].decode.type: must be one of csv, raw, text, json, nmea, binary or key-value, not "cvs", did you mean "csv"?',
+    check("devices: [{ name: a, port: /p, decode: { type: cvs } }]\n", [
+      '1:48 devices[0].decode.type: must be one of csv, raw, text, json, nmea, binary or key-value, not "cvs", did you mean "csv"?',
     ]);
     check("listeners: [{ name: lan, type: tsl }]\n", [
       '1:32 listeners[0].type: must be one of tls, tcp, ws or wss, not "tsl", did you mean "tls"?',
@@ -209,8 +209,8 @@ describe("mistakes of values", () => {
       "1:16 gateway.id: must be letters, digits, dots, dashes or underscores, beginning with a letter or digit, at most 63",
       "1:29 gateway.site: must not be empty",
     ]);
-    check("devices: [{ name: a, port: p, framing: { type: delimiter, delimiter: 10 } }]\n", [
-      "1:70 devices[0].framing.delimiter: must be text, not 10: put it in quotes",
+    check("devices: [{ name: a, port: /p, framing: { type: delimiter, delimiter: 10 } }]\n", [
+      "1:71 devices[0].framing.delimiter: must be text, not 10: put it in quotes",
     ]);
   });
 

@@ -58,6 +58,22 @@ describe("mapping", () => {
     check("x/{field}", [["f".repeat(65_536), 1]], "topic");
   });
 
+  it("refuses a field that would be the device's own status, command or reply", () => {
+    for (const field of ["status", "command", "command/reply"]) {
+      check(
+        "own/{device}/{field}",
+        [
+          ["n", 1],
+          [field, 1],
+        ],
+        field.includes("/")
+          ? ['own/boiler/n {"value":1}', 'own/boiler/command%2Freply {"value":1}']
+          : "topic",
+      );
+    }
+    check("own/{device}/command/{field}", [["reply", 1]], "topic");
+  });
+
   it("publishes bytes as they are", () => {
     const [message] = mapper("t/{device}", "raw")({ is: "payload", payload: Uint8Array.of(0, 1) });
     assert.deepEqual(message, {
@@ -89,7 +105,9 @@ describe("mapping", () => {
 });
 
 function mapper(topic: string, decode: "raw" | "text" | "json") {
-  const config = { name: "boiler", topic, qos: 1, retain: true, decode: { type: decode } } as const;
+  const own = { statusTopic: "own/{device}/status", commandTopic: "own/{device}/command" };
+  const said = { topic, qos: 1, retain: true, decode: { type: decode } } as const;
+  const config = { name: "boiler", ...own, ...said };
   const map = mapperFor(config, { gateway: "gw-a", site: "plant-7" });
   return (decoded: Parameters<typeof map>[0]) => map(decoded);
 }

@@ -16,7 +16,7 @@ const OPTIONS = {
 
 /** The command line: `fieldgate COMMAND [ARGUMENTS] [--config FILE] [--socket PATH] [--json]`. */
 async function main(argv: readonly string[]): Promise<number> {
-  const name = commandOf(argv);
+  const { name } = glance(argv);
   const entry = name !== undefined && Object.hasOwn(CATALOGUE, name) ? CATALOGUE[name] : undefined;
   if (entry === undefined) return withoutCommand(argv, name);
   const { command } = await entry.load();
@@ -35,17 +35,18 @@ async function main(argv: readonly string[]): Promise<number> {
   });
 }
 
-/** The first word that is no option. What the options of a command are is known only once it is. */
-function commandOf(argv: readonly string[]): string | undefined {
-  return parseArgs({ args: [...argv], allowPositionals: true, strict: false, options: OPTIONS })
-    .positionals[0];
+/** The first word that is no option: what the options of a command are is known only once it is. And whether a program asks. */
+function glance(argv: readonly string[]): { readonly name: string | undefined; json: boolean } {
+  const options = { args: [...argv], allowPositionals: true, strict: false, options: OPTIONS };
+  const { positionals, values } = parseArgs(options);
+  return { name: positionals[0], json: values["json"] === true };
 }
 
 async function withoutCommand(argv: readonly string[], name: string | undefined): Promise<number> {
   const { values } = await parse(argv, {}, "");
   if (values.version) {
     const { version } = await import("./cli/version.ts");
-    process.stdout.write(`fieldgate ${version}\n`);
+    process.stdout.write(values.json ? `{"version":"${version}"}\n` : `fieldgate ${version}\n`);
     return EXIT.fine;
   }
   if (name !== undefined && !values.help) {
@@ -72,14 +73,26 @@ async function parse(
   }
 }
 
+/** Who reads no further, as in `fieldgate tail | head -3`, wants no more of it: that is no fault. */
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit();
+    process.exitCode = EXIT.critical;
+    if (stream === process.stdout) process.stderr.write(`fieldgate: ${error.message}\n`);
+  });
+}
+
 const argv = process.argv.slice(2);
 main(argv).then(
   (code) => {
     process.exitCode = code;
   },
   async (error) => {
-    const { exitCodeOf, explain } = await import("./cli/explain.ts");
-    process.stderr.write(explain(error));
-    process.exitCode = exitCodeOf(error, commandOf(argv));
+    const { exitCodeOf, explain, explainJson } = await import("./cli/explain.ts");
+    const { name, json } = glance(argv);
+    const exit = exitCodeOf(error, name);
+    if (json) process.stdout.write(explainJson(error, exit));
+    else process.stderr.write(explain(error));
+    process.exitCode = exit;
   },
 );

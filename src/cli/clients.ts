@@ -2,7 +2,7 @@ import { FieldgateError } from "../base/errors.ts";
 import type { ClientStatus } from "../broker/clients.ts";
 import type { Command } from "./command.ts";
 import { askGateway, tellGateway } from "./socket.ts";
-import { say } from "./terminal.ts";
+import { say, visible } from "./terminal.ts";
 import { count, duration, size } from "./words.ts";
 
 export const command: Command = {
@@ -33,7 +33,7 @@ Exit codes: 0 told or disconnected, 2 no such client is connected, 3 no gateway 
       throw new FieldgateError("ERR_USAGE", "clients knows: fieldgate clients kick ID");
     }
     const told = await tellGateway(invocation, "clients/kick", { id });
-    say(json, told, () => `${id} was disconnected\n`);
+    say(json, told, () => `${visible(id)} was disconnected\n`);
     return 0;
   },
 };
@@ -54,12 +54,14 @@ export function screen(clients: readonly ClientStatus[]): string {
   return `${head}  ${lines.join("\n  ")}\n`;
 }
 
+/** Characters of a client id; it may have thousands, which --json shows. */
+const ID_SHOWN = 40;
 const COLUMNS = ["client", "address", "for", "silent", "msg/s", "filters", "in flight", "queued"];
 
 function cells(client: ClientStatus): string[] {
   const { clientId, remote, connectedMs, silentMs, perSecond, subscriptions } = client;
   return [
-    clientId,
+    visible(clientId, ID_SHOWN),
     remote ?? "away",
     connectedMs === null ? "-" : duration(connectedMs),
     silentMs === null ? "-" : duration(silentMs),

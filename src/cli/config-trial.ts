@@ -81,7 +81,7 @@ export async function confirm(invocation: Invocation): Promise<number> {
 /** `config revert`: goes back now. */
 export async function revert(invocation: Invocation): Promise<number> {
   await tellGateway(invocation, "config/revert", {});
-  const told = await settled(invocation);
+  const { text: _, ...told } = await settled(invocation);
   say(invocation.json, told, () => "The gateway has gone back to what it ran with before.\n");
   return 0;
 }

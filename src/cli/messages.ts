@@ -6,7 +6,7 @@ export function payloadText(payload: ShownPayload): string {
   if ("text" in payload) {
     const rest = payload.bytes - Buffer.byteLength(payload.text);
     const more = rest > 0 ? paint("dim", ` … and ${rest} bytes more`) : "";
-    return `${payload.text.replaceAll("\n", "\n    ")}${more}`;
+    return `${payload.text.replaceAll(/\r?\n/g, "\n    ")}${more}`;
   }
   const bytes = Buffer.from(payload.base64, "base64");
   const rest = payload.bytes - bytes.length;

@@ -2,7 +2,7 @@ import { FieldgateError } from "../base/errors.ts";
 import type { Published } from "../gateway-technician.ts";
 import { type Command, isGiven, numberOf } from "./command.ts";
 import { tellGateway } from "./socket.ts";
-import { say } from "./terminal.ts";
+import { say, visible } from "./terminal.ts";
 
 export const command: Command = {
   options: { qos: { type: "string" }, retain: { type: "boolean" }, stdin: { type: "boolean" } },
@@ -47,7 +47,7 @@ Exit codes: 0 it was taken, 2 it was refused, 3 no gateway answers
 export function screen({ topic, subscribers, lane, kept }: Published): string {
   const local = `${subscribers} ${subscribers === 1 ? "subscriber" : "subscribers"} here`;
   const cloud = lane === null ? "stays here" : `leaves for the cloud on lane ${lane}`;
-  return `${topic}: taken${kept ? " and on disk" : ", not kept"}; ${local}; ${cloud}\n`;
+  return `${visible(topic)}: taken${kept ? " and on disk" : ", not kept"}; ${local}; ${cloud}\n`;
 }
 
 async function inputBase64(): Promise<string> {

@@ -7,7 +7,7 @@ import { type Command, type Invocation, isGiven, numberOf } from "./command.ts";
 import { payloadText } from "./messages.ts";
 import { askGateway, tellGateway } from "./socket.ts";
 import { uplinkRows } from "./status-uplink.ts";
-import { paint, say } from "./terminal.ts";
+import { paint, say, visible } from "./terminal.ts";
 import { count } from "./words.ts";
 
 export const command: Command = {
@@ -91,7 +91,7 @@ async function wouldDrop(invocation: Invocation, lane: string, most: number): Pr
 }
 
 function line({ seq, wallMs, topic, remoteTopic, payload }: ShownWaiting): string {
-  const to = remoteTopic === null || remoteTopic === topic ? "" : ` -> ${remoteTopic}`;
+  const to = remoteTopic === null || remoteTopic === topic ? "" : ` -> ${visible(remoteTopic)}`;
   const time = isoTime(wallMs).slice(0, 19).replace("T", " ");
-  return `${seq}  ${time}  ${paint("bold", topic)}${to}  ${payloadText(payload)}`;
+  return `${seq}  ${time}  ${paint("bold", visible(topic))}${to}  ${payloadText(payload)}`;
 }

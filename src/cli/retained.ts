@@ -3,7 +3,7 @@ import type { ShownMessage } from "../gateway-technician.ts";
 import { type Command, numberOf } from "./command.ts";
 import { payloadText } from "./messages.ts";
 import { askGateway } from "./socket.ts";
-import { paint, say } from "./terminal.ts";
+import { paint, say, visible } from "./terminal.ts";
 import { count } from "./words.ts";
 
 export const command: Command = {
@@ -45,7 +45,7 @@ interface RetainedTold {
 export function screen({ retained, more }: RetainedTold): string {
   const lines = retained.map(
     ({ topic, qos, payload }) =>
-      `${paint("bold", topic)} ${paint("dim", `(QoS ${qos})`)} ${payloadText(payload)}`,
+      `${paint("bold", visible(topic))} ${paint("dim", `(QoS ${qos})`)} ${payloadText(payload)}`,
   );
   if (more > 0) lines.push(`and ${count(more)} more: name a narrower filter`);
   if (lines.length === 0) lines.push("nothing is retained there");

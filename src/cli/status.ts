@@ -8,7 +8,7 @@ import { askGateway } from "./socket.ts";
 import { accessWarnings } from "./status-access.ts";
 import { flashLine, journalRows, storeReasons } from "./status-store.ts";
 import { linkWarnings, progressWarnings, uplinkRows } from "./status-uplink.ts";
-import { paint, say } from "./terminal.ts";
+import { paint, say, visible } from "./terminal.ts";
 import { count, duration, row, size } from "./words.ts";
 
 export const command: Command = {
@@ -105,7 +105,7 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
   const { broker, journal, flash, devices, host, cluster } = status;
   const lines = [
     `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
-    ...reasons.map((reason) => paint("yellow", `  ! ${reason}`)),
+    ...reasons.map((reason) => paint("yellow", `  ! ${visible(reason)}`)),
     row("role", roleLine(cluster)),
     row("clock", clockLine(status.time)),
     ...(cluster.etcd === "none" ? [] : [row("copies", copiesLine(status.replication))]),
@@ -142,8 +142,13 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
   return `${lines.join("\n")}\n`;
 }
 
+/** Characters of a client id. */
+const ID_SHOWN = 24;
+
 function talkerRows(talkers: GatewayStatus["broker"]["talkers"]): string[] {
-  const shown = talkers.map(({ clientId, perSecond }) => `${clientId} ${perSecond.toFixed(1)}/s`);
+  const shown = talkers.map(
+    ({ clientId, perSecond }) => `${visible(clientId, ID_SHOWN)} ${perSecond.toFixed(1)}/s`,
+  );
   return shown.length === 0 ? [] : [row("top talkers", shown.join(", "))];
 }
 
@@ -153,7 +158,10 @@ function sharedRows(shared: GatewayStatus["broker"]["shared"]): string[] {
   const rows = shown.map(({ group, filter, connected, members, queued, inflight, dropped }) => {
     const drops = dropped === 0 ? "" : `, ${count(dropped)} dropped (queue full)`;
     const work = `${count(queued)} queued, ${count(inflight)} of them in flight${drops}`;
-    return row(`shared ${group}`, `${filter}: ${connected} of ${members} members here, ${work}`);
+    return row(
+      `shared ${visible(group, 13)}`,
+      `${visible(filter)}: ${connected} of ${members} members here, ${work}`,
+    );
   });
   const more = shared.length - shown.length;
   return more === 0 ? rows : [...rows, row("", `and ${count(more)} more: --json shows all`)];

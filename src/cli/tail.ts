@@ -5,7 +5,7 @@ import type { TailedMessage } from "../gateway-technician.ts";
 import { type Command, numberOf } from "./command.ts";
 import { payloadText } from "./messages.ts";
 import { followGateway } from "./socket.ts";
-import { paint, say } from "./terminal.ts";
+import { paint, say, visible } from "./terminal.ts";
 
 export const command: Command = {
   options: { count: { type: "string" }, bytes: { type: "string" } },
@@ -53,6 +53,6 @@ export function line(told: TailedMessage | Skipped): string {
   const { wallMs, from, topic, qos, retain, payload } = told;
   const time = isoTime(wallMs).slice(11, 23);
   const how = `QoS ${qos}${retain ? ", retained" : ""}`;
-  const head = `${time} ${paint("bold", topic)} ${paint("dim", `(${from || "gateway"}, ${how})`)}`;
+  const head = `${time} ${paint("bold", visible(topic))} ${paint("dim", `(${visible(from) || "gateway"}, ${how})`)}`;
   return `${head} ${payloadText(payload)}\n`;
 }

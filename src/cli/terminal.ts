@@ -16,5 +16,39 @@ export function paint(colour: Colour, text: string): string {
 
 /** One JSON value on a line of its own, or a screen. */
 export function say(json: boolean, value: unknown, screen: () => string): void {
-  process.stdout.write(json ? `${JSON.stringify(value)}\n` : screen());
+  process.stdout.write(json ? jsonLine(value) : harmless(screen()));
+}
+
+/** One JSON value on a line of its own, in which nothing is left that a terminal obeys. */
+export function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value).replaceAll(OBEYED, escaped)}\n`;
+}
+
+/**
+ * A name that a stranger gave, such as a topic or a client id, on one line: what a terminal obeys is shown as an escape.
+ * @param lengthMax what is longer is cut
+ */
+export function visible(name: string, lengthMax = Infinity): string {
+  const text = name.replaceAll(LINE_MADE_OF, escaped);
+  return text.length > lengthMax ? `${text.slice(0, lengthMax - 1)}…` : text;
+}
+
+/** A screen as a terminal may have it: whoever sends messages must not move the cursor, clear it, or turn its text around. */
+export function harmless(screen: string): string {
+  const isOurs = (found: string) => isColourful() && OUR_COLOUR.test(found.slice(1));
+  return screen.replaceAll(OBEYED_OR_COLOUR, (found) => (isOurs(found) ? found : escaped(found)));
+}
+
+/** What `paint` writes, behind the escape character. */
+const OUR_COLOUR = /^\[(?:[12]|22|3[12369])m$/;
+/** Control characters but those of lines, C1 too, and the marks that change the direction of writing. */
+const CONTROLS =
+  "\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069";
+const OBEYED = new RegExp(`[${CONTROLS}]`, "g");
+const LINE_MADE_OF = new RegExp(`[\\t\\n${CONTROLS}\\u2028\\u2029]`, "g");
+const OBEYED_OR_COLOUR = new RegExp(`\\u001b\\[\\d+m|[${CONTROLS}]`, "g");
+
+/** Its first character: what follows in a sequence is harmless without it. */
+function escaped(text: string): string {
+  return `\\u${text.charCodeAt(0).toString(16).padStart(4, "0")}${text.slice(1)}`;
 }

@@ -7,7 +7,7 @@ import { type Command, numberOf } from "./command.ts";
 import { askGateway } from "./socket.ts";
 import { judge } from "./status.ts";
 import { uplinkRows } from "./status-uplink.ts";
-import { paint } from "./terminal.ts";
+import { harmless, jsonLine, paint, visible } from "./terminal.ts";
 import { duration, row, size } from "./words.ts";
 
 export const command: Command = {
@@ -40,8 +40,11 @@ Exit codes: 0 ended by --count, q or Ctrl-C, 3 no gateway answers
       while (!ended.signal.aborted) {
         const now = await look(invocation);
         const shown = ratesOf(before, now);
-        if (invocation.json) process.stdout.write(`${JSON.stringify(jsonOf(now, shown))}\n`);
-        else process.stdout.write(`${isLive ? HOME : ""}${frame(now, shown)}\n`);
+        if (invocation.json) process.stdout.write(jsonLine(jsonOf(now, shown)));
+        else
+          process.stdout.write(
+            isLive ? fitted(frame(now, shown)) : `${harmless(frame(now, shown))}\n`,
+          );
         before = now;
         if (--left === 0) break;
         await systemClock.sleep(everyMs, ended.signal).catch(() => {});
@@ -55,7 +58,15 @@ Exit codes: 0 ended by --count, q or Ctrl-C, 3 no gateway answers
 
 /** Cursor to the top left, and what lies below it away. */
 const HOME = "\u001b[H\u001b[J";
+/** Lines are cut at the edge instead of going on below. */
+const WRAP = { off: "\u001b[?7l", on: "\u001b[?7h" };
 const CLIENTS_SHOWN = 10;
+
+/** As much of a frame as the terminal has lines for. */
+function fitted(text: string): string {
+  const lines = harmless(text).trimEnd().split("\n");
+  return `${HOME}${lines.slice(0, process.stdout.rows || lines.length).join("\r\n")}`;
+}
 
 interface Look {
   readonly atMs: number;
@@ -103,7 +114,7 @@ function frame({ status, clients }: Look, rates: Rates): string {
   const latency = journal.figures.commitMsMedian;
   const lines = [
     `${paint("bold", `${gateway} at ${site}`)}, up ${duration(uptimeMs)}`,
-    ...reasons.map((reason) => paint("yellow", `  ! ${reason}`)),
+    ...reasons.map((reason) => paint("yellow", `  ! ${visible(reason)}`)),
     row(
       "messages",
       `${perSecond(rates.acceptedPerSecond)} accepted, ${perSecond(rates.sentPerSecond)} sent to ${broker.connections} clients`,
@@ -123,7 +134,7 @@ function perSecond(rate: number | null): string {
 /** Draws on a screen of its own, reads keys one by one; the returned function gives the terminal back. */
 function takeScreen(ended: AbortController): () => void {
   const { stdin, stdout } = process;
-  stdout.write("\u001b[?1049h\u001b[?25l");
+  stdout.write(`\u001b[?1049h\u001b[?25l${WRAP.off}`);
   const onKey = (key: Buffer) => {
     if (key.includes("q") || key.includes(3)) ended.abort();
   };
@@ -133,6 +144,6 @@ function takeScreen(ended: AbortController): () => void {
     stdin.off("data", onKey);
     if (stdin.isTTY) stdin.setRawMode(false);
     stdin.pause();
-    stdout.write("\u001b[?25h\u001b[?1049l");
+    stdout.write(`${WRAP.on}\u001b[?25h\u001b[?1049l`);
   };
 }

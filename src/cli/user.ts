@@ -39,7 +39,11 @@ Exit codes: 0 done, 2 not done
       throw new FieldgateError("ERR_USAGE", `${said}; see fieldgate user --help`);
     }
     await writeUsers(path, await change(await usersOrNone(path, action ?? ""), name, more));
-    process.stdout.write(`${path}: ${SAID[action ?? ""]} ${name}\n`);
+    say(
+      json,
+      { file: path, user: name, done: action },
+      () => `${path}: ${SAID[action ?? ""]} ${name}\n`,
+    );
     return 0;
   },
 };

@@ -16,12 +16,12 @@ export async function ask(
   name: string,
   answerMsMax: number = ANSWER_MS_MAX,
 ): Promise<unknown> {
-  return JSON.parse(await textOf(await open(socket, "GET", name, "", answerMsMax)));
+  return JSON.parse(await textOf(socket, await open(socket, "GET", name, "", answerMsMax)));
 }
 
 /** Has a running gateway do something. @throws as `ask` */
 export async function tell(socket: string, name: string, body: object): Promise<unknown> {
-  return JSON.parse(await textOf(await open(socket, "POST", name, JSON.stringify(body))));
+  return JSON.parse(await textOf(socket, await open(socket, "POST", name, JSON.stringify(body))));
 }
 
 /**
@@ -64,23 +64,41 @@ function open(
       if (response.statusCode === 200) resolve(response);
       else refusal(socket, response).then(reject, reject);
     });
-    asking.on("timeout", () => asking.destroy(new Error(`no answer within ${answerMsMax} ms`)));
-    asking.on("error", (cause) => {
-      const message = `no gateway answers on ${socket} (${cause.message}): is it running, and may you use the socket?`;
-      reject(new FieldgateError("ERR_CONTROL", message, { cause, details: { socket } }));
-    });
+    asking.on("timeout", () =>
+      asking.destroy(new Error(`no answer within ${answerMsMax / 1000} s`)),
+    );
+    asking.on("error", (cause) => reject(unanswered(socket, cause)));
     asking.end(body);
   });
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
+/** Nobody answers there: why not, and what to do. */
+function unanswered(socket: string, cause: Error & { code?: string }): FieldgateError {
+  const why = SILENCES[cause.code ?? ""] ?? `${cause.message}: it hangs, or its machine is busy`;
+  const message = `no gateway answers on ${socket}: ${why}; systemctl status fieldgate`;
+  return new FieldgateError("ERR_CONTROL", message, { cause, details: { socket } });
+}
+
+const SILENCES: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket, so it does not run, or has another control.socket",
+  ECONNREFUSED: "it has ended without a word",
+  ECONNRESET: "it broke off",
+  EACCES: "you may not use the socket. Ask as root, or as a member of the socket's group",
+};
+
+/** @throws FieldgateError ERR_CONTROL when the gateway ends in the middle of its answer */
+async function textOf(socket: string, response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  } catch (cause) {
+    throw unanswered(socket, cause as Error);
+  }
   return Buffer.concat(chunks).toString();
 }
 
 async function refusal(socket: string, response: IncomingMessage): Promise<FieldgateError> {
-  const text = await textOf(response);
+  const text = await textOf(socket, response);
   try {
     const { error, code, ...details } = JSON.parse(text) as Record<string, unknown>;
     if (response.statusCode === REFUSED && typeof code === "string") {

@@ -19,7 +19,7 @@ function textOf(bytes: Uint8Array, isCut: boolean): string | null {
     // A character that was cut in two is left out.
     const text = decoder.decode(bytes, { stream: isCut });
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-    return /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.test(text) ? null : text;
+    return /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/.test(text) ? null : text;
   } catch {
     return null;
   }

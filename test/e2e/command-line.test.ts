@@ -157,6 +157,7 @@ describe("fieldgate", () => {
       const books = await fieldgate("ledger", "--socket", join(directory, "sock"));
       assert.equal(books.code, 0, books.err);
       assert.match(books.out, /lane telemetry .* queued\n(.*\n)*The books balance\.\n$/);
+      program.gateway.deafen();
       assert.equal(await program.gateway.terminate(), 0);
       await client.ended();
       await assert.rejects(dial(program.port), /ECONNREFUSED/);

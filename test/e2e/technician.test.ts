@@ -97,6 +97,12 @@ describe("a technician at a running gateway", () => {
     const tail = new Going("tail", "--socket", socket);
     await tail.says(/listening to #/);
     assert.equal(await tail.interrupt(), 0);
+    const piped = new Going("tail", "--socket", socket);
+    await piped.says(/listening to #/);
+    piped.readNoFurther();
+    await asked("pub", "plant/oven", "1");
+    assert.equal(await piped.ended(), 0, "as in `fieldgate tail | head`");
+    assert.equal(piped.err, "listening to #; Ctrl-C ends\n");
     assert.match((await asked("tail", "a/#/b")).err, /ERR_TOPIC/);
     assert.match((await asked("tail", "--count", "0")).err, /ERR_USAGE/);
   });
@@ -278,16 +284,38 @@ describe("a technician at a running gateway", () => {
     }
   });
 
-  it("is answered in JSON by each command that asks, and in colours by none of them in a pipe", async () => {
-    const asking = ["status", "ledger", "clients", "retained", "queue", "uplink", "site", "time"];
-    const others = [["serial"], ["top", "--count", "1"], ["config", "diff", file]];
-    for (const argv of [...asking.map((name) => [name]), ...others]) {
-      const json = await asked(...argv, "--json");
-      assert.equal(typeof JSON.parse(json.out), "object", argv.join(" "));
-      const screen = await fieldgate(...argv, "--socket", socket);
-      assert.ok(!screen.out.includes("\u001b["), argv.join(" "));
-      assert.equal(json.code, screen.code, argv.join(" "));
+  it("has a terminal that no message, topic or client id moves, whatever they hold", async () => {
+    const evil = "\u001b[2J\u009b31m\u202e\r\n  ! store failed";
+    const tail = new Going("tail", "--count", "2", "--socket", socket);
+    await tail.says(/listening to #/);
+    const client = await RawClient.connected(port, { clientId: evil });
+    const topic = `plant/${evil}`;
+    const message = { cmd: "publish", qos: 1, dup: false, retain: true, topic } as const;
+    client.send({ ...message, messageId: 1, payload: evil });
+    await client.next("puback");
+    client.send({ ...message, messageId: 2, payload: "\u009b2Jx\r\ny" });
+    await client.next("puback");
+    assert.equal(await tail.ended(), 0);
+    const seen = [tail.out];
+    const waiting = ["queue", "peek", "telemetry"];
+    for (const argv of [["clients"], ["retained"], ["clients", "--json"], ["status"], waiting]) {
+      seen.push((await asked(...argv)).out);
     }
+    assert.match(
+      seen.join(""),
+      /plant\/\\u001b\[2J\\u009b31m\\u202e\\u000d\\u000a {2}! store failed/,
+    );
+    assert.deepEqual(
+      seen.filter((each) => /[^\n\P{C}]/u.test(each)),
+      [],
+    );
+    assert.deepEqual(
+      seen.filter((each) => /^ {2}! store failed/m.test(each)),
+      [],
+    );
+    client.send({ ...message, messageId: 3, payload: "" });
+    await client.next("puback");
+    client.drop();
   });
 
   it("sees clients, and disconnects one", async () => {

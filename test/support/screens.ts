@@ -62,6 +62,11 @@ export class Going {
     return this.#child.exitCode;
   }
 
+  /** As `head` does when it has seen enough. */
+  readNoFurther(): void {
+    this.#child.stdout?.destroy();
+  }
+
   async interrupt(): Promise<number | null> {
     this.#child.kill("SIGINT");
     return this.ended();

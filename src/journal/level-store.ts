@@ -5,6 +5,7 @@ import { FieldgateError } from "../base/errors.ts";
 import { isoTime } from "../base/wall-time.ts";
 import { Ballast } from "./file-ballast.ts";
 import { farSeqOf } from "./file-copy-mark.ts";
+import { isManifestZeroed } from "./file-manifest.ts";
 import { FileNotes } from "./file-notes.ts";
 import {
   directoryBytes,
@@ -67,6 +68,7 @@ export class LevelStore implements Store {
       await new Mending(this.#path).settle();
       await ensureDirectory(this.#directory);
       if (await lacksCurrent(this.#directory)) throw new StoreDamage("CURRENT is missing");
+      if (await isManifestZeroed(this.#directory)) throw new StoreDamage("MANIFEST has zeros");
       db = new ClassicLevel<Buffer, Buffer>(this.#directory, {
         keyEncoding: "buffer",
         valueEncoding: "buffer",

@@ -126,6 +126,7 @@ describe("a store that cannot be opened", () => {
     ["CURRENT is gone", (path: string) => rmSync(join(path, "CURRENT"))],
     ["MANIFEST is empty", (path: string) => writeFileSync(manifest(path), "")],
     ["MANIFEST is gone", (path: string) => rmSync(manifest(path))],
+    ["the last record of MANIFEST is zeros", (path: string) => zeroLastRecord(manifest(path))],
   ] as const) {
     it(`is repaired, which keeps everything, when ${what}`, async () => {
       const path = await filled();
@@ -290,6 +291,15 @@ async function raw(
 
 function manifest(path: string): string {
   return join(path, readdirSync(path).find((name) => name.startsWith("MANIFEST")) ?? "");
+}
+
+/** Whole records remain in front of it, so LevelDB itself sees no damage. */
+function zeroLastRecord(path: string): void {
+  const bytes = readFileSync(path);
+  let last = 0;
+  for (let at = 0; at < bytes.length; at += 7 + bytes.readUInt16LE(at + 4)) last = at;
+  assert.ok(last > 0 && bytes.length < 32 * 1024);
+  writeFileSync(path, bytes.fill(0, last));
 }
 
 function temporary(): string {

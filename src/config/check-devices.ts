@@ -147,6 +147,10 @@ function* checkFraming(framing: FramingConfig, path: string): Generator<Finding>
     const restsOn = [...rest, `${path}.prefixBytes`];
     yield { path: `${path}.endian`, code: "missing", message, restsOn };
   }
+  if (framing.check !== "none" && /^(2a|3[0-9]|4[1-6])+$/i.test(framing.delimiter ?? "")) {
+    const message = "can be part of a check value, which is * and hexadecimal digits";
+    yield conflict(`${path}.delimiter`, message, [...rest, `${path}.check`]);
+  }
   yield* checkLength(framing, path);
 }
 

@@ -43,14 +43,23 @@ function text(
   delimiter: Uint8Array,
   end: Uint8Array,
 ): Uint8Array | EncodeRefusal {
-  if (Buffer.from(content).includes(Buffer.from(delimiter))) return "delimiter-within";
-  if (check === null) return Buffer.concat([content, end]);
+  if (check === null) return ended(content, delimiter, end);
   const value = check.compute(content, 0, content.length);
   const digits = value
     .toString(16)
     .toUpperCase()
     .padStart(2 * check.bytes, "0");
-  return Buffer.concat([content, Buffer.from(`*${digits}`, "latin1"), end]);
+  return ended(Buffer.concat([content, Buffer.from(`*${digits}`, "latin1")]), delimiter, end);
+}
+
+/** The delimiter may also begin within and end with itself, or stand among the digits of a check value. */
+function ended(
+  bytes: Uint8Array,
+  delimiter: Uint8Array,
+  end: Uint8Array,
+): Uint8Array | EncodeRefusal {
+  const at = Buffer.concat([bytes, delimiter]).indexOf(delimiter);
+  return at < bytes.length ? "delimiter-within" : Buffer.concat([bytes, end]);
 }
 
 function withCheck(content: Uint8Array, check: Check | null): Uint8Array {

@@ -142,6 +142,10 @@ describe("devices", () => {
     framing("type: length-prefix, prefixBytes: 1", []);
     framing("type: length-prefix, prefixBytes: 2, endian: big, offset: -2", []);
     framing('type: delimiter, delimiter: "0D0a"', []);
+    framing('type: delimiter, delimiter: "3B", check: sum', []);
+    framing('type: delimiter, delimiter: "2A", check: sum', [
+      "delimiter: can be part of a check value, which is * and hexadecimal digits",
+    ]);
   });
 
   it("have no keys of another framing", () => {

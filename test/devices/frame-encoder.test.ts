@@ -50,6 +50,9 @@ describe(`a frame that goes down, seed ${SEED}`, () => {
       ["00".repeat(1025), {}, "too-long"],
       ["610a62", {}, "delimiter-within"],
       ["610d0a62", { type: "delimiter", delimiter: "0d0a" }, "delimiter-within"],
+      ["6162", { type: "delimiter", delimiter: "616261" }, "delimiter-within"],
+      ["6162", { type: "delimiter", delimiter: "61626162" }, "delimiter-within"],
+      ["6f", { type: "delimiter", delimiter: "36", check: "sum" }, "delimiter-within"],
       ["6162", { type: "fixed", length: 5, check: "crc16-modbus" }, "wrong-length"],
       ["61".repeat(256), { type: "length-prefix", prefixBytes: 1 }, "too-long"],
     ] as const) {

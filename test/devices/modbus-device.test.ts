@@ -59,6 +59,19 @@ describe("a line of Modbus slaves", () => {
     assert.ok(bench.bus.written.length > before + 20);
   });
 
+  it("hears every slave of a far end that closes after each answer", async () => {
+    const bench = await started([1, 2, 3]);
+    const { bus } = bench;
+    bus.change = (answer) => {
+      void bench.clock.sleep(6).then(() => bus.lose());
+      return answer;
+    };
+    await bench.clock.run(60_000);
+    const times = (unit: number) =>
+      bench.said.filter((line) => line.startsWith(`m/m${unit} `)).length;
+    assert.ok(times(1) > 1 && times(2) > 1 && times(3) > 1, [1, 2, 3].map(times).join());
+  });
+
   it("lets a slave that does not answer cost the others nothing but a time-out now and then", async () => {
     const bench = await started(
       [1, 2],

@@ -35,7 +35,8 @@ interface SlaveState {
  */
 export class Schedule {
   readonly #timing: ScheduleTiming;
-  readonly #reads: readonly Due[];
+  readonly #reads: Due[];
+  #openings = 0;
   readonly #slaves = new Map<number, SlaveState>();
   /** Reads that came so late that the next one was due. */
   overruns = 0;
@@ -79,10 +80,16 @@ export class Schedule {
     this.#later(read, nowMs);
   }
 
-  /** The line was opened: everyone is asked at once. */
+  /**
+   * The line was opened: everyone is asked at once, each time beginning with the next one. A far end that closes after every answer, or
+   * because of one request, is heard to the last slave then.
+   */
   reset(): void {
     this.#slaves.clear();
     for (const each of this.#reads) each.dueMs = Number.NEGATIVE_INFINITY;
+    const first = this.#openings === 0 ? undefined : this.#reads.shift();
+    if (first !== undefined) this.#reads.push(first);
+    this.#openings += 1;
   }
 
   isSilent(unit: number): boolean {

@@ -7,6 +7,11 @@ import type { Service } from "../base/service.ts";
 import { isAnswered } from "./control-client.ts";
 import { BODY_BYTES_MAX, type ControlQuestion, type ControlRoutes, REFUSED } from "./protocol.ts";
 
+/** Who says less than a whole question in this time is cut off: nobody here is far away. */
+const QUESTION_MS_MAX = 10_000;
+/** Connections beyond those that are answered: they are told that it is busy, and cannot use up the files of the process. */
+const CONNECTIONS_SPARE = 16;
+
 /** The control socket: HTTP over a unix socket that only owner and group may use. */
 export class ControlServer implements Service {
   readonly name = "control";
@@ -14,6 +19,7 @@ export class ControlServer implements Service {
   readonly #routes: ControlRoutes;
   readonly #log: Log;
   readonly #connectionsMax: number;
+  readonly #questionMsMax: number;
   #server: Server | null = null;
   #answering = 0;
 
@@ -21,7 +27,9 @@ export class ControlServer implements Service {
     { socket, connectionsMax }: { readonly socket: string; readonly connectionsMax: number },
     routes: ControlRoutes,
     log: Log,
+    questionMsMax = QUESTION_MS_MAX,
   ) {
+    this.#questionMsMax = questionMsMax;
     this.#socket = socket;
     this.#connectionsMax = connectionsMax;
     this.#routes = routes;
@@ -38,11 +46,15 @@ export class ControlServer implements Service {
     }
     await mkdir(dirname(path), { recursive: true, mode: 0o750 }).catch(() => {}); // listen() says what is wrong
     await unlink(path).catch(() => {}); // what a killed process has left
-    const server = createServer((request, response) => {
+    const most = this.#questionMsMax;
+    const times = { headersTimeout: most, requestTimeout: most };
+    const options = { ...times, connectionsCheckingInterval: most / 10 };
+    const server = createServer(options, (request, response) => {
       this.#answering++;
       response.on("close", () => this.#answering--);
       this.#answer(request, response).catch((error) => this.#failed(error, response));
     });
+    server.maxConnections = this.#connectionsMax + CONNECTIONS_SPARE;
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {
@@ -70,8 +82,10 @@ export class ControlServer implements Service {
     const name = pathname.startsWith("/v1/") ? pathname.slice("/v1/".length) : "";
     const key = `${request.method === "POST" ? "POST" : "GET"} ${name}` as const;
     const route = Object.hasOwn(this.#routes, key) ? this.#routes[key] : undefined;
-    if (route === undefined || !["GET", "POST"].includes(request.method ?? "")) {
-      reply(response, 404, { error: `nothing at ${request.method} ${pathname}` });
+    const isKnown = ["GET", "POST"].includes(request.method ?? "");
+    if (route === undefined || !isKnown) {
+      const error = `nothing at ${request.method} ${pathname}: it is GET or POST below /v1/`;
+      reply(response, isKnown ? 404 : 405, { error, code: "ERR_USAGE" });
       return;
     }
     if (this.#answering > this.#connectionsMax) {

@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { wallMsOf } from "../base/wall-time.ts";
 import type { Config } from "../config/schema.ts";
-import type { Check, Finding } from "./finding.ts";
+import { type Check, type Finding, isForbiddenToAsker, notAllowed } from "./finding.ts";
 
 const DAY_MS = 86_400_000;
 const WARN_DAYS = 30;
@@ -30,6 +30,7 @@ async function certificateFinding(id: string, path: string, wallMs: number): Pro
   try {
     certificate = new X509Certificate(await readFile(path));
   } catch (error) {
+    if (isForbiddenToAsker(error)) return notAllowed(id, path);
     const what = `${path} cannot be read as a certificate`;
     return {
       id,

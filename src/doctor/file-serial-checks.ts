@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access, readdir, readFile, readlink, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Config } from "../config/schema.ts";
-import type { Check, Finding } from "./finding.ts";
+import { type Check, type Finding, notAllowed } from "./finding.ts";
 
 /** Names that the kernel gives in the order of plugging in. */
 const RENUMBERED = /^\/dev\/tty(USB|ACM)\d+$/;
@@ -129,6 +129,7 @@ async function portFinding(
   try {
     await access(target, constants.R_OK | constants.W_OK);
   } catch {
+    if (await runsAsAnother(gatewayPid, places.processes)) return notAllowed(id, port);
     return {
       id,
       verdict: "critical",
@@ -154,6 +155,13 @@ async function portFinding(
   }
   if (holders.length === 0 || RENUMBERED.test(port)) return null;
   return { id, verdict: "fine", what: `${port} is there, held by the gateway` };
+}
+
+/** Whether a gateway runs, and as another user than who asks: it may have rights that we have not. */
+async function runsAsAnother(gatewayPid: number | null, processes: string): Promise<boolean> {
+  if (gatewayPid === null) return false;
+  const owner = await stat(join(processes, String(gatewayPid))).catch(() => null);
+  return owner === null || owner.uid !== process.getuid?.();
 }
 
 async function absent(id: string, port: string, places: SerialPlaces): Promise<Finding> {

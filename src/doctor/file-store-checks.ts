@@ -1,9 +1,19 @@
 import { constants } from "node:fs";
-import { access, mkdir, open, readdir, readFile, stat, statfs, unlink } from "node:fs/promises";
+import {
+  access,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  stat,
+  statfs,
+  unlink,
+} from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Config } from "../config/schema.ts";
-import type { Check, Finding } from "./finding.ts";
+import { type Check, type Finding, isForbiddenToAsker, notAllowed } from "./finding.ts";
 
 /** statfs(2): file systems that forget everything when the power goes. */
 const VOLATILE: Readonly<Record<number, string>> = { 16914836: "tmpfs", 2240043254: "ramfs" };
@@ -38,6 +48,7 @@ async function pathFinding(path: string): Promise<Finding> {
     return { id, verdict: "fine", what: `${path} can be read and written` };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    if (isForbiddenToAsker(error)) return notAllowed(id, path);
     if (code === "ENOENT") {
       return {
         id,
@@ -63,7 +74,8 @@ async function pathFinding(path: string): Promise<Finding> {
 
 async function fileSystemFinding(path: string): Promise<Finding> {
   const id = "store.filesystem";
-  const there = await nearestThere(path);
+  // Where a link leads is what counts.
+  const there = await realpath(await nearestThere(path));
   const volatile = VOLATILE[(await statfs(there)).type];
   if (volatile !== undefined) {
     return {
@@ -94,6 +106,11 @@ async function spaceFinding(path: string, bytesMax: number): Promise<Finding> {
   const id = "store.space";
   const { bavail, bsize } = await statfs(await nearestThere(path));
   const free = bavail * bsize;
+  const unseen = await readdir(path).then(
+    () => null,
+    (error) => error,
+  );
+  if (isForbiddenToAsker(unseen ?? {}) && free >= FREE_BYTES_MIN) return notAllowed(id, path);
   const used = await bytesBelow(path);
   const rest = Math.max(0, bytesMax - used);
   const what = `${mebibytes(free)} free; the store has ${mebibytes(used)} of ${mebibytes(bytesMax)}`;
@@ -168,7 +185,13 @@ export function latencyVerdict(times: readonly number[]): Finding {
 
 async function quarantineFinding(path: string): Promise<Finding> {
   const id = "store.quarantine";
-  const names = await readdir(path).catch(() => []);
+  let names: readonly string[];
+  try {
+    names = await readdir(path);
+  } catch (error) {
+    if (isForbiddenToAsker(error)) return notAllowed(id, path);
+    names = []; // what is not there has nothing aside
+  }
   const aside = names.filter((name) => name.startsWith("quarantine-"));
   if (aside.length === 0) return { id, verdict: "fine", what: "no damaged store was set aside" };
   return {

@@ -26,6 +26,19 @@ export interface Check {
   run(signal: AbortSignal): Promise<readonly Finding[]>;
 }
 
+/** Whether an error says only that who asks may not look: nothing is known of what the service may do. Root may always. */
+export function isForbiddenToAsker(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return (code === "EACCES" || code === "EPERM") && process.getuid?.() !== 0;
+}
+
+/** That who asks may not look. */
+export function notAllowed(id: string, path: string): Finding {
+  const why = `user ${process.getuid?.() ?? "?"} may not look at it, which says nothing of what the gateway may do`;
+  const todo = "ask again as root: sudo fieldgate doctor";
+  return { id, verdict: "unknown", what: `${path} cannot be looked at`, why, todo };
+}
+
 /** Exit code of the worst finding: 0 fine, 1 warning, 2 critical, 3 nothing could be told. */
 export function exitCodeOf(findings: readonly Finding[]): 0 | 1 | 2 | 3 {
   const verdicts = findings.map(({ verdict }) => verdict);

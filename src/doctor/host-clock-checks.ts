@@ -60,8 +60,13 @@ async function realTimeClock({ rtcDirectory, synchronised }: ClockSources): Prom
   if (clocks.length > 0)
     return { id, verdict: "fine", what: `real-time clock ${clocks.join(", ")}` };
   // As a Raspberry Pi is sold: no reason for an alarm as long as the network brings the time.
-  if ((await synchronised()) === true) {
+  const isSet = await synchronised();
+  if (isSet === true) {
     return { id, verdict: "fine", what: "no battery-backed clock; NTP sets the time" };
+  }
+  if (isSet === null) {
+    const why = "this machine, or this container, does not tell who sets its time";
+    return { id, verdict: "unknown", what: "no battery-backed clock is seen here", why };
   }
   return {
     id,

@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
@@ -11,6 +11,13 @@ export interface HealthSources {
   unready(): readonly string[];
   metrics(): MetricSources;
 }
+
+/** Who asks is on this machine, and asks in one piece. */
+const QUESTION_MS_MAX = 10_000;
+const LOOK_MS = 1000;
+const CONNECTIONS_MAX = 32;
+/** What this machine calls itself: another name in `Host` is that of a page in a browser here, which has its name lead to us. */
+const LOCAL_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
 /**
  * For monitoring on the machine itself: `/healthz` (the process answers), `/readyz` (it serves; else 503 and why) and
@@ -36,12 +43,17 @@ export class HealthServer implements Service {
 
   /** @throws FieldgateError ERR_LISTEN when the port is taken */
   async start(): Promise<void> {
-    const server = createServer((request, response) => {
+    const times = { headersTimeout: QUESTION_MS_MAX, requestTimeout: QUESTION_MS_MAX };
+    const options = { ...times, connectionsCheckingInterval: LOOK_MS };
+    const server = createServer(options, (request, response) => {
+      const refused = refusal(request);
+      if (refused !== null) return reply(response, ...refused);
       this.#answer(request.url ?? "/", response).catch((error) => {
         this.#log.error("health request failed", errorFields(error));
         reply(response, 500, "failed\n");
       });
     });
+    server.maxConnections = CONNECTIONS_MAX;
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {
@@ -77,7 +89,16 @@ export class HealthServer implements Service {
   }
 }
 
+/** Why a question is not answered: status and words; null when it is. Nobody has a body to send here, and none is read. */
+function refusal({ method, headers }: IncomingMessage): [code: number, text: string] | null {
+  if (!LOCAL_HOST.test(headers.host ?? "localhost")) {
+    return [403, "Host must be localhost or a loopback address\n"];
+  }
+  return method === "GET" || method === "HEAD" ? null : [405, "only GET and HEAD are answered\n"];
+}
+
 function reply(response: ServerResponse, code: number, text: string, type = "text/plain"): void {
-  response.writeHead(code, { "content-type": type });
+  const ends = code === 403 || code === 405 ? { connection: "close" } : {};
+  response.writeHead(code, { "content-type": type, ...ends });
   response.end(text);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
@@ -11,6 +12,8 @@ import { ask, follow, tell } from "../../src/control/control-client.ts";
 import { ControlServer } from "../../src/control/control-server.ts";
 import type { ControlRoutes } from "../../src/control/protocol.ts";
 import { until } from "../support/until.ts";
+
+const QUESTION_MS_MAX = 500;
 
 describe("the control socket", () => {
   it("answers what is asked, with its query, and does what it is told, with a body", () =>
@@ -77,6 +80,52 @@ describe("the control socket", () => {
       }
     }));
 
+  it("refuses other methods, other versions and other places with a code", () =>
+    withServer({ "GET status": () => 1 }, async (socket) => {
+      for (const [method, path, status] of [
+        ["DELETE", "/v1/status", 405],
+        ["PUT", "/v1/status", 405],
+        ["GET", "/v2/status", 404],
+        ["GET", "/status", 404],
+        ["GET", "/v1/", 404],
+      ] as const) {
+        assert.deepEqual(await sent(socket, { method, path }), [status, "ERR_USAGE"], path);
+      }
+    }));
+
+  it("waits for nobody who asks too slowly, and has room for others meanwhile", () =>
+    withServer({ "GET it": () => ({ it: 1 }), "POST it": () => 1 }, async (socket) => {
+      const slow = [
+        "GET /v1/it HTTP/1.1\r\n",
+        "POST /v1/it HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+      ];
+      const cut = slow.map(async (part) => {
+        const connection = connect(socket);
+        connection.write(part);
+        let said = "";
+        for await (const chunk of connection) said += chunk;
+        return said;
+      });
+      assert.deepEqual(await ask(socket, "it"), { it: 1 });
+      for (const said of await Promise.all(cut)) assert.match(said, /^HTTP\/1\.1 408 /);
+    }));
+
+  it("says that a gateway does not answer in time, or breaks off", () =>
+    withServer(
+      {
+        "GET never": () => new Promise(() => {}),
+        "GET half": async function* ({ signal }) {
+          yield 1;
+          if (!signal.aborted) throw new Error("broke");
+        },
+      },
+      async (socket) => {
+        const late = { code: "ERR_CONTROL", message: /no answer within 0.05 s: it hangs/ };
+        await assert.rejects(ask(socket, "never", 50), late);
+        await assert.rejects(ask(socket, "half"), { code: "ERR_CONTROL", message: /broke off/ });
+      },
+    ));
+
   it("goes on telling until the caller leaves, and notices that", () => {
     let stopped = false;
     return withServer(
@@ -139,7 +188,8 @@ describe("the control socket", () => {
       assert.equal((await stat(socket)).mode & 0o777, 0o660);
       assert.equal((await stat(dirname(socket))).mode & 0o777, 0o750);
     });
-    await assert.rejects(ask("/nowhere/control.sock", "status"), { code: "ERR_CONTROL" });
+    const silent = { code: "ERR_CONTROL", message: /no such socket.*systemctl status/ };
+    await assert.rejects(ask("/nowhere/control.sock", "status"), silent);
   });
 });
 
@@ -152,7 +202,7 @@ async function withServer(
   const lines: string[] = [];
   const write = (line: string) => lines.push(line);
   const log = jsonLog({ clock: systemClock, level: "info", write });
-  const server = new ControlServer({ socket, connectionsMax: 4 }, routes, log);
+  const server = new ControlServer({ socket, connectionsMax: 4 }, routes, log, QUESTION_MS_MAX);
   await server.start();
   try {
     await work(socket, lines);
@@ -162,17 +212,22 @@ async function withServer(
   }
 }
 
-/** HTTP status and code of the answer to a body that our own client would not send. */
 function posted(socket: string, name: string, body: string): Promise<[number, unknown]> {
+  return sent(socket, { method: "POST", path: `/v1/${name}` }, body);
+}
+
+/** HTTP status and code of the answer to what our own client would not send. */
+function sent(
+  socket: string,
+  what: { readonly method: string; readonly path: string },
+  body = "",
+): Promise<[number, unknown]> {
   return new Promise((resolve, reject) => {
-    const asking = request(
-      { socketPath: socket, method: "POST", path: `/v1/${name}`, agent: false },
-      async (response) => {
-        let text = "";
-        for await (const chunk of response) text += chunk;
-        resolve([response.statusCode ?? 0, JSON.parse(text).code]);
-      },
-    );
+    const asking = request({ socketPath: socket, ...what, agent: false }, async (response) => {
+      let text = "";
+      for await (const chunk of response) text += chunk;
+      resolve([response.statusCode ?? 0, JSON.parse(text).code]);
+    });
     asking.on("error", reject);
     asking.end(body);
   });

@@ -82,6 +82,7 @@ describe("the doctor, asked about the clock", () => {
         )["clock.rtc"];
       assert.equal(await asked(true), "fine");
       assert.equal(await asked(false), "warning");
+      assert.equal(await asked(null), "unknown", "a container does not tell");
       await says("rtc/rtc0", "");
       assert.equal(await asked(false, join(directory, "rtc")), "fine");
     }));

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -156,6 +159,31 @@ describe("the doctor, asked about etcd", () => {
       await etcd.end();
     }
   });
+});
+
+it("the doctor tells members of etcd that have no leader, or are slow, from healthy ones", async () => {
+  const member = (body: object) =>
+    createServer((_, response) => response.end(JSON.stringify(body)));
+  const members = [
+    member({ health: "false", reason: "RAFT NO LEADER" }),
+    member({ health: "true" }),
+  ];
+  const endpoints: string[] = [];
+  for (const server of members) {
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    endpoints.push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  }
+  // Whoever answers at all takes longer than no time.
+  const found = await examine(etcdChecks(clusterOf(endpoints), systemClock, 0), null, systemClock);
+  for (const server of members) server.close();
+  assert.deepEqual(
+    found.map(({ id, verdict, why = "" }) => [id, verdict, why.slice(0, 14)]),
+    [
+      ["etcd.1", "warning", "RAFT NO LEADER"],
+      ["etcd.2", "warning", "a slow etcd ma"],
+      ["etcd.quorum", "warning", "without a quor"],
+    ],
+  );
 });
 
 function clusterOf(endpoints: readonly string[]) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -74,6 +74,58 @@ describe("the doctor, asked about the store", () => {
         assert.match(found?.what ?? "", /read-only|in memory/);
       }),
     ));
+
+  it("warns of a disk whose syncs take long", (t) =>
+    withDirectory(async (directory) => {
+      const asked = `
+        import { systemClock } from "./src/base/system-clock.ts";
+        import { examine } from "./src/doctor/doctor.ts";
+        import { storeChecks } from "./src/doctor/file-store-checks.ts";
+        const checks = storeChecks({ store: { path: ${JSON.stringify(directory)}, bytesMax: 1 } }, systemClock);
+        console.log(JSON.stringify(await examine(checks, "store.latency", systemClock)));`;
+      const node = [process.execPath, "--import", "tsx", "--input-type=module", "-e", asked];
+      const slow = "inject=fdatasync:delay_exit=60000";
+      const argv = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", slow, ...node];
+      const { error, stdout, stderr } = spawnSync("strace", argv, { encoding: "utf8" });
+      if (error !== undefined || /ptrace|not permitted/i.test(stderr)) {
+        t.skip("strace is not permitted here");
+        return;
+      }
+      const [found] = JSON.parse(stdout);
+      assert.equal(found.verdict, "warning", stdout);
+      assert.match(found.what, /reaches the disk in [6-9]\d|[1-4]\d\d/);
+    }));
+
+  it("follows the link that the store's place may be, and gives no alarm for what lies above it", (t) =>
+    withDirectory((source) =>
+      withMount(t, ["--bind", source], async (above) => {
+        await withDirectory(async (elsewhere) => {
+          await symlink(elsewhere, join(above, "store"));
+          mount("-o", "remount,bind,ro", above);
+          const [found] = await examined(join(above, "store"), {}, "store.filesystem");
+          assert.doesNotMatch(found?.what ?? "", /read-only/);
+        });
+      }),
+    ));
+
+  it("raises no alarm because who asks may not look", () =>
+    withDirectory(async (directory) => {
+      const path = join(directory, "store");
+      await mkdir(path, { mode: 0o700 });
+      await chmod(directory, 0o755);
+      const code = `
+        import { systemClock } from "./src/base/system-clock.ts";
+        import { examine } from "./src/doctor/doctor.ts";
+        import { storeChecks } from "./src/doctor/file-store-checks.ts";
+        const checks = storeChecks({ store: { path: ${JSON.stringify(path)}, bytesMax: 1 } }, systemClock);
+        process.setuid(65534);
+        console.log(JSON.stringify(await examine(checks, "store", systemClock)));`;
+      const argv = ["--import", "tsx", "--input-type=module", "-e", code];
+      const { stdout } = spawnSync(process.execPath, argv, { encoding: "utf8" });
+      const { "store.filesystem": _, ...found } = verdicts(JSON.parse(stdout));
+      const unknown = ["store.path", "store.space", "store.latency", "store.quarantine"];
+      assert.deepEqual(found, Object.fromEntries(unknown.map((id) => [id, "unknown"])));
+    }));
 
   it("judges a disk by the median of its syncs", () => {
     const of = (...times: number[]) => latencyVerdict(times).verdict;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { request } from "node:http";
 import { describe, it } from "node:test";
 import { jsonLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
@@ -83,6 +84,39 @@ describe("the health server", () => {
     withServer(["store failed: no space left"], async (get) => {
       assert.equal((await get("/healthz"))[0], 200);
       assert.deepEqual(await get("/readyz"), [503, "store failed: no space left\n"]);
+    }));
+
+  it("answers this machine's own names and GET only, and reads no body", () =>
+    withServer([], async (_get, port) => {
+      const status = (options: object, body = "") =>
+        new Promise<number | undefined>((resolve, reject) => {
+          const asking = request(
+            { host: "127.0.0.1", port, path: "/healthz", ...options },
+            (answer) => {
+              answer.resume();
+              resolve(answer.statusCode);
+            },
+          );
+          asking.on("error", reject);
+          asking.end(body);
+        });
+      const host = (name: string) => status({ headers: { host: name } });
+      for (const name of ["localhost", `localhost:${port}`, "127.0.0.1", "[::1]:9100"]) {
+        assert.equal(await host(name), 200, name);
+      }
+      // A page of that name, in a browser on the gateway, whose name now leads here.
+      for (const name of [
+        "evil.example",
+        `evil.example:${port}`,
+        "localhost.evil.example",
+        "10.0.0.1",
+      ]) {
+        assert.equal(await host(name), 403, name);
+      }
+      for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
+        assert.equal(await status({ method }, "x"), 405, method);
+      }
+      assert.equal(await status({ method: "HEAD" }), 200);
     }));
 
   it("says with ERR_LISTEN that its port is taken", () =>

@@ -20,6 +20,8 @@ mkdir -p $root/etc/systemd/system/fieldgate.service.d
 printf '[Service]\\nWatchdogSec=${WATCHDOG_SECONDS}\\n' > $root/etc/systemd/system/fieldgate.service.d/test.conf
 printf 'gateway: { id: gw-a, site: s }\\nstore: { path: /var/lib/fieldgate }\\nlisteners: [{ name: lan, host: 127.0.0.1, port: 1883 }]\\ncontrol: { socket: /run/fieldgate/control.sock }\\n' > $root/etc/fieldgate/fieldgate.yaml
 grep -q '^fieldgate:' $root/etc/passwd || chroot $root useradd --system --no-create-home fieldgate
+chroot $root useradd --no-create-home --groups fieldgate technician
+chroot $root useradd --no-create-home stranger
 `;
 
 /** Says what became of the unit, a line a step: its state, its restarts, its line of status. */
@@ -31,6 +33,8 @@ active() { for i in $(seq 1 400); do [ "$(systemctl is-active fieldgate)" = acti
 active 0; told started
 fieldgate status --socket /run/fieldgate/control.sock > /dev/null; echo "status exits with $?"
 echo "socket $(stat -c %a /run/fieldgate/control.sock), store $(stat -c %a /var/lib/fieldgate)"
+as() { setpriv --reuid=$1 --regid=$1 --init-groups fieldgate status --socket /run/fieldgate/control.sock 2>&1 | grep -o "gw-a at s\\|you may not use the socket"; }
+for user in fieldgate technician stranger; do echo "as $user: $(as $user)"; done
 old=$(pid); kill -KILL $old; active $old; told killed
 old=$(pid); kill -STOP $old; active $old; told hung
 old=$(pid); sed 's/id: gw-a/id: gw-b/' /etc/fieldgate/fieldgate.yaml > /root/other.yaml
@@ -54,6 +58,9 @@ describe("the unit under a real systemd", () => {
     has(/^started: active, 0 restarts, primary, uplink none, 0 queued, 0 clients$/m);
     has(/^status exits with 0$/m);
     has(/^socket 660, store 700$/m);
+    has(
+      /^as fieldgate: gw-a at s\nas technician: gw-a at s\nas stranger: you may not use the socket$/m,
+    );
     has(/^killed: active, 1 restarts, primary/m);
     has(/^hung: active, 2 restarts, primary/m);
     has(/^apply exits with 0$/m);

@@ -2,12 +2,13 @@
  * How others are served while a broker is attacked: `npm run bench -- attacks [--seconds N]`
  *
  * One client publishes 500 messages a second at QoS 1 to another, through the program as it is shipped, its limits at their
- * defaults; an attacker in a process of its own does its worst meanwhile. The bound is that of a broker with a core to itself.
+ * defaults; an attacker in a process of its own, at another address, does its worst meanwhile. The bound is that of a broker with
+ * a core to itself: the attacker is kept on the first one, the program off it.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
@@ -17,13 +18,27 @@ import { figure, table } from "./support/figures.ts";
 import { mqload } from "./support/mqload.ts";
 
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "5" } } });
-const ATTACKS = ["none", "flood", "loris", "middle", "guess", "subscribe", "halfopen"] as const;
+const ATTACKS = [
+  "none",
+  "flood",
+  "spread",
+  "loris",
+  "middle",
+  "guess",
+  "subscribe",
+  "halfopen",
+] as const;
+const ITS_CORE = "0";
+const OUR_CORES = `1-${cpus().length - 1}`;
 
 const folder = await mkdtemp(join(tmpdir(), "fieldgate-attacks-"));
 const usersFile = join(folder, "users");
 const hash = await hashPassword(Buffer.from("right"));
 await writeFile(usersFile, `# fieldgate users 1\nann:${hash}\n# end\n`);
 const subject = await startOurs("local", {}, { usersFile });
+const isApart = cpus().length > 1;
+if (isApart) execFileSync("taskset", ["-acp", OUR_CORES, String(subject.pid)]);
+else console.log("one core: the attacker takes its time from the broker");
 const rows = [["latency of others, ms", "median", "p99", "missing", "bound of p99"]];
 try {
   for (const name of ATTACKS) {
@@ -42,8 +57,10 @@ try {
 
 /** Begins an attack; the returned function ends it. */
 async function attack(name: string): Promise<() => Promise<void>> {
-  const argv = ["bench/support/attacker.mjs", name, String(subject.port)];
-  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
+  const apart = isApart ? ["taskset", "-c", ITS_CORE] : [];
+  const script = ["bench/support/attacker.mjs", name, String(subject.port)];
+  const [program = "", ...argv] = [...apart, process.execPath, ...script];
+  const child = spawn(program, argv, { stdio: ["ignore", "pipe", "inherit"] });
   const exit = once(child, "exit");
   await once(createInterface({ input: child.stdout }), "line");
   return async () => {

@@ -1,16 +1,20 @@
-/** `node attacker.mjs ATTACK PORT`: attacks an MQTT broker on loopback until it is ended. Prints a line when it has begun. */
+/**
+ * `node attacker.mjs ATTACK PORT`: attacks an MQTT broker on loopback until it is ended, from an address that is not that of
+ * others. Prints a line when it has begun.
+ */
 import { connect } from "node:net";
 
+const ATTACKER = "127.0.0.2";
 const [name, port] = [process.argv[2] ?? "", Number(process.argv[3])];
 
 const ATTACKS = {
   /** 5,000 connections in a burst, and again each second: nothing is sent. */
   flood() {
-    const burst = () => {
-      for (let i = 0; i < 5000; i++) socket().on("connect", destroyLater);
-    };
-    burst();
-    setInterval(burst, 1000);
+    bursts(() => ATTACKER);
+  },
+  /** The same from 250 addresses. */
+  spread() {
+    bursts((i) => `127.0.1.${(i % 250) + 1}`);
   },
   /** 500 connections, each of which sends CONNECT byte by byte, one a second. */
   loris() {
@@ -69,8 +73,16 @@ if (attack === undefined) throw new Error(`there is no attack ${name}`);
 attack();
 setTimeout(() => console.log("begun"), 500);
 
-function socket() {
-  return connect({ port, host: "127.0.0.1" }).on("error", () => {});
+function socket(localAddress = ATTACKER) {
+  return connect({ port, host: "127.0.0.1", localAddress }).on("error", () => {});
+}
+
+function bursts(addressOf) {
+  const burst = () => {
+    for (let i = 0; i < 5000; i++) socket(addressOf(i)).on("connect", destroyLater);
+  };
+  burst();
+  setInterval(burst, 1000);
 }
 
 function destroyLater() {

@@ -1,3 +1,5 @@
+import { networkOf } from "../base/network.ts";
+
 /** Bounds of what failed attempts cost those who make them, and us. */
 export interface AttemptLimits {
   /** Failures of one address that cost nothing. */
@@ -76,15 +78,4 @@ export class Attempts {
     const beyond = failures - failuresFree;
     return beyond <= 0 ? 0 : Math.min(pauseMaxMs, pauseFirstMs * 2 ** (beyond - 1));
   }
-}
-
-/** Who has one address of IPv6 has 2^64 of them: the first half counts. */
-function networkOf(address: string): string {
-  if (!address.includes(":")) return address;
-  const [head = "", tail] = address.split("::");
-  const before = head === "" ? [] : head.split(":");
-  const after = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
-  const groups = [...before, ...Array.from({ length: zeros }, () => "0"), ...after];
-  return `${groups.slice(0, 4).join(":")}::/64`;
 }

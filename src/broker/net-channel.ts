@@ -66,7 +66,9 @@ export class NetChannel implements Channel {
     this.#socket.resume();
   }
 
-  admitted(): void {}
+  admitted(): void {
+    settle(this.#socket);
+  }
 
   watch(ms: number): void {
     if (!this.#ended) this.#socket.setTimeout(ms);
@@ -83,6 +85,15 @@ export class NetChannel implements Channel {
   destroy(): void {
     this.#socket.destroy();
   }
+}
+
+/** A client that has silently gone is found out by TCP, whatever its keep-alive, after this and eleven more minutes. */
+const PROBE_MS = 60_000;
+
+/** What is asked of the system for a client that stays; for one of a flood it would be a good part of what it costs. */
+export function settle(socket: Socket): void {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, PROBE_MS);
 }
 
 /** "10.0.0.5:49152", for logs. */

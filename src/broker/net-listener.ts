@@ -111,11 +111,7 @@ export class NetListener {
         refused: this.#world.refused,
       });
     }
-    const server = createServer({
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: PROBE_MS,
-    });
+    const server = createServer();
     server.on("connection", (socket) => this.#arrived(socket));
     server.on("drop", () => this.#turnedAway());
     this.#server = server;
@@ -232,9 +228,6 @@ export class NetListener {
     this.#world.refused("not accepted by the system");
   }
 }
-
-/** A client that has silently gone is found out by TCP, whatever its keep-alive, after this and eleven more minutes. */
-const PROBE_MS = 60_000;
 
 function usesTls({ type }: ListenerOptions): boolean {
   return type === "tls" || type === "wss";

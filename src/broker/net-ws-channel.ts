@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
-import { addressOf, isLoopback, NOBODY, remoteOf } from "./net-channel.ts";
+import { addressOf, isLoopback, NOBODY, remoteOf, settle } from "./net-channel.ts";
 import type { CertificateIdentity, Channel, ChannelReceiver } from "./ports.ts";
 
 /** Close codes of RFC 6455, section 7.4.1. */
@@ -92,6 +92,7 @@ export class WsChannel implements Channel {
   }
 
   admitted(): void {
+    settle(this.#socket);
     this.#socket.off("data", this.#count);
   }
 

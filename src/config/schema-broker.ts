@@ -129,13 +129,19 @@ export const mqtt = section(
     connectionsPerAddressMax: whole({
       default: 10_000,
       minimum: 1,
-      description: "Connections of one address at a time.",
+      description: "Connections of one address, or one /64 of IPv6, at a time.",
     }),
     connectRate: whole({
       default: 1000,
       minimum: 1,
       description:
-        "New connections a second, and as many at once; more are closed before anything is read of them.",
+        "New connections a second, and as many at once; more are closed before anything is read of them. The last quarter is only for addresses that have not come within the last second.",
+    }),
+    connectRatePerAddress: whole({
+      default: 250,
+      minimum: 1,
+      description:
+        "The same of one address, or one /64 of IPv6. Clients behind one router that translates addresses share it: those who come later than the rest try again.",
     }),
     topicLevelsMax: whole({
       default: 32,

@@ -2,11 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe, it } from "node:test";
 import packet from "mqtt-packet";
-import { Arrivals } from "../../src/broker/arrivals.ts";
 import { testListener, withBroker } from "../support/broker.ts";
 import { publish, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { SimClock } from "../support/sim-clock.ts";
 import { until } from "../support/until.ts";
 import { dial, dialTcp, WIRES, withCertificates } from "../support/wires.ts";
 
@@ -155,33 +153,6 @@ describe("a flood of connections", () => {
       },
       { connectionsPerAddressMax: 1 },
     ));
-});
-
-describe("arrivals", () => {
-  const limits = { connectionsMax: 10, connectionsPerAddressMax: 3, connectRate: 4 };
-
-  it("are let in as many a second as the rate says, that many at once", async () => {
-    const clock = new SimClock();
-    const arrivals = new Arrivals({ ...limits, connectionsPerAddressMax: 10 }, clock);
-    const enter = (times: number) => Array.from({ length: times }, () => arrivals.enter("a"));
-    const late = "too many new connections a second";
-    assert.deepEqual(enter(5), [null, null, null, null, late]);
-    await clock.run(500);
-    assert.deepEqual(enter(3), [null, null, late]);
-    await clock.run(60_000);
-    assert.deepEqual(enter(5), [null, null, null, null, "too many connections"]);
-  });
-
-  it("of one address leave room for others, and leave it again", () => {
-    const arrivals = new Arrivals({ ...limits, connectRate: 100 }, new SimClock());
-    const one = "too many connections of one address";
-    assert.deepEqual(
-      ["a", "a", "a", "a", "b", "__proto__"].map((address) => arrivals.enter(address)),
-      [null, null, null, one, null, null],
-    );
-    arrivals.leave("a");
-    assert.deepEqual([arrivals.enter("a"), arrivals.enter("a")], [null, one]);
-  });
 });
 
 function count(reasons: Readonly<Record<string, number>>): number {

@@ -20,7 +20,8 @@ describe("a stranger", () => {
   it("has one time for its handshake and its CONNECT, from when it came", async () => {
     const clock = new SimClock();
     const sinceMs: number[] = [];
-    const limits = { connectionsMax: 10, connectionsPerAddressMax: 10, connectRate: 100 };
+    const rates = { connectRate: 100, connectRatePerAddress: 100 };
+    const limits = { connectionsMax: 10, connectionsPerAddressMax: 10, ...rates };
     const world = {
       ...{ clock, log: silentLog, arrivals: new Arrivals(limits, clock) },
       ...{ connectBytesMax: 1000, packetBytesMax: 1000, refused() {} },

@@ -14,9 +14,12 @@ import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
 
+const RATE = "too many new connections a second";
+
 /** What each attack is counted as: closed, or dropped. */
 const ATTACKS: readonly (readonly [name: string, what: string, reason: string])[] = [
-  ["flood", "5,000 connections in a burst, again and again", "too many new connections a second"],
+  ["flood", "5,000 connections in a burst, again and again", `${RATE} of one address`],
+  ["spread", "the same from 250 addresses", RATE],
   ["loris", "500 CONNECTs, byte by byte", "no CONNECT in time"],
   ["middle", "200 packets that do not end", "packet not finished in time"],
   ["guess", "100 connections that guess a password", "too many failed attempts"],

@@ -24,7 +24,7 @@ const OPTIONS: BrokerOptions = {
   packetTimeoutMs: 60_000,
   connectionsMax: 1000,
   connectionsPerAddressMax: 1000,
-  connectRate: 100_000,
+  ...{ connectRate: 100_000, connectRatePerAddress: 100_000 },
   topicLevelsMax: 32,
   topicBytesMax: 65_535,
   connectionsPerUserMax: 1000,

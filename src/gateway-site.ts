@@ -164,6 +164,7 @@ function siteView(site: Site) {
     },
     outdated: (epoch: number) => site.outdated(epoch),
     lost: (gateway: string) => site.lost(gateway),
+    told: (gateway: string, note: Parameters<Site["told"]>[1]) => site.told(gateway, note),
     acts: () => site.role.mayUplink(),
   };
 }

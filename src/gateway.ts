@@ -74,11 +74,11 @@ export class Gateway {
     });
     timekeeper.follow(() => journal.clockChanged());
     // Known before there are copies of journals: the site tells its peers how complete they are.
-    const copies: { replication: Replication | null } = { replication: null };
-    const ours = newSite(config, tools, journal, copies);
+    const later: Later = { replication: null, settle: async () => {} };
+    const ours = newSite(config, tools, journal, later);
     const wiring = new SiteWiring(config, tools, journal, ours);
     const replication = wiring.replication(journalOptions(config));
-    copies.replication = replication;
+    later.replication = replication;
     const rows = journal.rows("access");
     const wallIsSure = () => timekeeper.quality() !== "unset";
     const access = gatewayAccess(config, { ...tools, rows, wallIsSure });
@@ -87,6 +87,9 @@ export class Gateway {
     const settings = newSettings(config, tools, broker, wiring.routes);
     const attended = config.devices.map((each) => attend(each, config, tools, broker, ours));
     const uplink = wiring.uplink(journal, config.gateway.id);
+    later.settle = async () => {
+      await Promise.all([wiring.uplinks.settle(), uplink?.settle()]);
+    };
     const laneTotals = () => journal.laneTotals;
     const parts: GatewayParts = {
       config,
@@ -170,11 +173,17 @@ function newTimekeeper({ health }: Config, { clock, log, timeSources }: GatewayT
   return new Timekeeper(health.clockSeconds * 1000, timeSources, { clock, log: log.part("time") });
 }
 
+/** What the site needs of parts that are made after it. */
+interface Later {
+  replication: Replication | null;
+  settle: () => Promise<void>;
+}
+
 function newSite(
   config: Config,
   tools: GatewayTools,
   journal: StoreJournal,
-  copies: { readonly replication: Replication | null },
+  later: Readonly<Later>,
 ): Site {
   return site(config.cluster, {
     ...tools,
@@ -182,14 +191,16 @@ function newSite(
     version,
     rows: journal.rows("site"),
     address: () => {
-      const listensAt = copies.replication?.address ?? "";
+      const listensAt = later.replication?.address ?? "";
       return listensAt === "" ? "" : (config.cluster?.peer?.address ?? listensAt);
     },
     journalOffset: () => ({
       id: journal.id,
       seq: journal.durableSeq,
-      replicated: copies.replication?.entries ?? 0,
+      replicated: later.replication?.entries ?? 0,
     }),
+    tell: (gateway, note) => later.replication?.office(gateway, note) ?? false,
+    settle: () => later.settle(),
   });
 }
 

@@ -17,6 +17,7 @@ import type { StoredBlock } from "./ports.ts";
  *  10 interest   JSON   dialer ◀ acceptor   filters: what is subscribed to here
  *  11 live              dialer ▶ acceptor   messages that are not kept: u32 length, u16 length of the topic, topic, payload
  *  12 claim      JSON   dialer ▶ acceptor   a client that has come to the dialer: whoever has it lets go
+ *  13 office     JSON   dialer ▶ acceptor   how far a hand-over between the two is
  */
 export const FRAME = {
   hello: 1,
@@ -31,9 +32,10 @@ export const FRAME = {
   interest: 10,
   live: 11,
   claim: 12,
+  office: 13,
 } as const;
 
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 const PLAIN = 0;
 const PACKED = 1;
 const BATCH_HEADER_BYTES = 6;

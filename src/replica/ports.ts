@@ -2,6 +2,7 @@ import type { FieldgateError } from "../base/errors.ts";
 import type { Rows } from "../base/rows.ts";
 import type { Watchable } from "../base/watchable.ts";
 import type { Message } from "../mqtt/message.ts";
+import type { OfficeNote } from "./office.ts";
 
 /** What replication needs of others. gateway.ts introduces them. */
 
@@ -98,6 +99,8 @@ export interface SiteView {
    * acting as primary any more.
    */
   lost(gateway: string): () => void;
+  /** That gateway has told how far a hand-over between it and this one is. */
+  told(gateway: string, note: OfficeNote): void;
   /** Whether this gateway carries the messages of the site to the cloud now: then its own positions are the newest. */
   acts(): boolean;
 }

@@ -19,6 +19,7 @@ import { type Greeting, objection, readGreeting, refusalOf } from "./greeting.ts
 import { Heartbeat } from "./heartbeat.ts";
 import type { PeerLimits } from "./limits.ts";
 import { interestFrame, readLive } from "./live.ts";
+import { type OfficeNote, readOffice } from "./office.ts";
 import type { Channel, ChannelReceiver, Codec, CopiedJournal } from "./ports.ts";
 import { type Positions, readPositions } from "./positions.ts";
 
@@ -43,6 +44,8 @@ export interface ReceiverTools {
   readonly live: (messages: readonly Message[], gateway: string) => void;
   /** A client has come to that gateway. */
   readonly claimed: (client: string, gateway: string) => void;
+  /** How far a hand-over between that gateway and this one is. */
+  readonly office: (gateway: string, note: OfficeNote) => void;
   readonly ended: (receiver: Receiver) => void;
 }
 
@@ -154,6 +157,7 @@ export class Receiver implements ChannelReceiver {
     else if (type === FRAME.positions) this.#tools.positions(readPositions(readJson(frame)));
     else if (type === FRAME.live) this.#tools.live(readLive(frame), this.gateway);
     else if (type === FRAME.claim) this.#tools.claimed(readClaim(frame), this.gateway);
+    else if (type === FRAME.office) this.#tools.office(this.gateway, readOffice(frame));
     else if (type === FRAME.relay) await this.#relayed(frame);
     else if (type === FRAME.refused) throw refusalOf(readJson(frame));
     else throw notUnderstood(`a frame of type ${type} where none is expected`);

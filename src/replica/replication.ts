@@ -10,6 +10,7 @@ import { PROTOCOL_VERSION } from "./frames.ts";
 import type { Greeting } from "./greeting.ts";
 import type { PeerLimits } from "./limits.ts";
 import { Interests } from "./live.ts";
+import type { OfficeNote } from "./office.ts";
 import type {
   Channel,
   Codec,
@@ -144,6 +145,11 @@ export class Replication implements Service {
     return true;
   }
 
+  /** Tells a peer how far a hand-over is. False when it is not connected. */
+  office(gateway: string, note: OfficeNote): boolean {
+    return this.#senders.get(gateway)?.office(note) ?? false;
+  }
+
   /** Whether that journal comes to us from its own gateway. */
   hears(journal: string): boolean {
     return [...this.#receivers.values()].some((one) => one.journal === journal);
@@ -208,6 +214,7 @@ export class Replication implements Service {
           for (const message of messages) this.#tools.subscribers?.take(message, from);
         },
         claimed: (client, from) => this.#tools.subscribers?.claimed(client, from),
+        office: (from, note) => this.#tools.site.told(from, note),
         ended: (ended) => this.#ended(ended),
       },
       channel,

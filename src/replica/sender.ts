@@ -16,6 +16,7 @@ import { type Greeting, objection, readWelcome, refusalOf } from "./greeting.ts"
 import { Heartbeat } from "./heartbeat.ts";
 import { BATCH_BYTES } from "./limits.ts";
 import { liveBytes, liveFrame, readInterest } from "./live.ts";
+import { type OfficeNote, officeFrame } from "./office.ts";
 import type { Channel, Peer, PeerNetwork } from "./ports.ts";
 import { PEER_CURSORS, type Positions } from "./positions.ts";
 import { Shipment, type ShipmentTools } from "./shipment.ts";
@@ -128,6 +129,14 @@ export class Sender {
   claim(client: string): boolean {
     if (this.#shipment === null) return false;
     this.#channel?.send(claimFrame(client));
+    return true;
+  }
+
+  /** Tells the peer how far a hand-over is, after all that is known of positions. False when it cannot be told. */
+  office(note: OfficeNote): boolean {
+    if (this.#shipment === null) return false;
+    this.tellPositions();
+    this.#channel?.send(officeFrame(note));
     return true;
   }
 

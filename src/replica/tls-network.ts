@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { connect, createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { errorFields, FieldgateError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
@@ -32,6 +32,8 @@ class TlsNetwork implements PeerNetwork {
   readonly #options: TlsNetworkOptions;
   readonly #log: Log;
   readonly #channels = new Set<TlsChannel>();
+  /** That others have made: those whose handshake is not done are no channels yet. */
+  readonly #sockets = new Set<Socket>();
   #server: Server | null = null;
 
   constructor(options: TlsNetworkOptions, log: Log) {
@@ -65,9 +67,17 @@ class TlsNetwork implements PeerNetwork {
       throw badFiles(cause);
     }
     this.#server = server;
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
     // Each peer has one, and may have another one while the old one is not yet noticed to be dead.
     server.maxConnections = 2 * peersMax;
-    server.on("tlsClientError", (error) => this.#refused(error));
+    // Node leaves it open when the handshake took too long.
+    server.on("tlsClientError", (error, socket) => {
+      socket.destroy();
+      this.#refused(error);
+    });
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {
         const message = `cluster.peer cannot listen on ${host}:${port}: ${cause.message}`;
@@ -83,6 +93,7 @@ class TlsNetwork implements PeerNetwork {
     const server = this.#server;
     this.#server = null;
     for (const channel of [...this.#channels]) channel.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     if (server?.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
   }
 

@@ -1,4 +1,5 @@
 import { assertNever } from "../base/errors.ts";
+import { incumbent, reigns } from "./holder.ts";
 import type { Holder } from "./records.ts";
 import { fenceAtMs, type Lease } from "./role.ts";
 
@@ -20,13 +21,18 @@ import { fenceAtMs, type Lease } from "./role.ts";
  *                        │                           │             ▲                   │
  *                        └──── any of these ◀────────┘             └─lease confirmed───┘
  *
+ * Hand-over: the primary names the next one in the key `epoch`, beside itself, and acts on. The one that is named has the epoch
+ * on its disk by and by, and enters the office when the lease of the one before has ended: that gives its lease back, and says so.
+ *
  * - `taking`, `primary`, `fenced` and `passing` are offices: left for good as soon as one of the reasons holds.
  *   An epoch once left is never acted under again.
  * - Only `primary` acts, and asks the clock each time (role.ts).
  * - When nobody stands, the last primary's lease has ended, and it was fenced before. There is doubt when etcd knows less
  *   than we do (it was wiped or restored, or never had an epoch): then someone may act under what it forgot, and nobody
  *   tries before it has stood for a whole lease's time. A lease that still stands proves that etcd was not wiped meanwhile.
- * - A lease whose process is known to have ended (`ended`) counts as one that does not stand, before etcd has heard of it.
+ * - A lease whose process is known to have ended, or whose gateway has said that it acts under it no more (`ended`), counts as
+ *   one that does not stand, before etcd has heard of it.
+ * - Who has named another one and left its office gives its lease back, whatever it left it for.
  * - The epoch that is tried for goes to the disk while etcd is asked: when the answer comes, it is there already.
  * - A primary that is lost often ranks behind all others for a while (`heldUntilMs`): but with no one else it tries.
  */
@@ -190,10 +196,10 @@ function told(
     case "outdated":
       return outdated(state, event.epoch, nowMs, terms);
     case "passing":
-      if (phase.at !== "primary") return state;
+      if (phase.at !== "primary" && phase.at !== "fenced") return state;
       return { ...state, phase: { ...phase, at: "passing" } };
     case "passed":
-      return phase.at === "passing" ? freed(state) : state;
+      return phase.at === "passing" ? { ...freed(state), lease: null } : state;
     default:
       return assertNever(event);
   }
@@ -249,9 +255,9 @@ function settled(state: Election, nowMs: number, terms: ElectionTerms): Election
 }
 
 function isOurs({ lease, view, knownEpoch }: Election, { epoch }: Office): boolean {
-  const { holder } = view ?? {};
-  if (lease === null || holder?.lease !== lease.id) return false;
-  return holder.epoch === epoch && knownEpoch === epoch;
+  const { holder = null } = view ?? {};
+  if (lease === null || holder?.epoch !== knownEpoch) return false;
+  return reigns(holder).some((reign) => reign.lease === lease.id && reign.epoch === epoch);
 }
 
 function inOffice(state: Election, office: Office, nowMs: number): Election {
@@ -272,13 +278,15 @@ function seeking(
   const { lease, knownEpoch, spentEpoch } = state;
   const view = viewWithout(state.view, state.endedLease);
   if (lease === null || view === null) return standby(state, null);
-  const { holder, standing } = view;
+  const { holder } = view;
+  if (holder?.after?.lease === lease.id) return standby({ ...state, lease: null }, null);
+  const place = incumbent(view);
+  if (place !== null && place.lease !== lease.id) return standby(state, null);
   const isMine = holder?.lease === lease.id;
   if (isMine && holder.epoch === knownEpoch && holder.epoch > spentEpoch) {
     const office: Office = { at: "taking", epoch: holder.epoch, sinceMs: nowMs };
     return inOffice({ ...state, phase: office }, office, nowMs);
   }
-  if (!isMine && holder !== null && standing.has(holder.lease)) return standby(state, null);
   if (phase.at !== "standby") return state;
   const certainMs = certainAtMs(state, lease, terms);
   if (nowMs < certainMs) return standby(state, { for: "certainty", untilMs: certainMs });

@@ -1,7 +1,8 @@
 import type { Clock } from "../base/clock.ts";
 import type { SiteView } from "./election.ts";
 import type { Condition, Etcd } from "./etcd-port.ts";
-import { type Keys, writeHolder, writeStanding } from "./records.ts";
+import { reigns } from "./holder.ts";
+import { type Keys, type Reign, writeHolder, writeStanding } from "./records.ts";
 import type { Lease } from "./role.ts";
 
 export interface BallotTools {
@@ -53,8 +54,9 @@ export class EtcdBallot {
   }
 
   /**
-   * Tries to become primary. It succeeds only if nothing has changed since the view, we stand, and the last primary does
-   * not. Its lease is asked for as well: someone may have deleted its key by hand. The view then tells what came of it.
+   * Tries to become primary. It succeeds only if nothing has changed since the view, we stand, and neither the last primary does
+   * nor the one before it that has named it. Their leases are asked for as well: someone may have deleted a key by hand. The view
+   * then tells what came of it.
    * @param ended a lease whose process has ended: it is not asked for, and may stand still
    */
   async take(
@@ -64,37 +66,33 @@ export class EtcdBallot {
     ended: string | null = null,
   ): Promise<void> {
     const { etcd, keys, gateway, refresh } = this.#tools;
-    const isVacant = holder === null || holder.lease === lease || holder.lease === ended;
-    const other = isVacant ? null : holder.lease;
-    if (other !== null && (await etcd.leaseLives(other))) return;
+    const others = reigns(holder).map((reign) => reign.lease);
+    const inWay = others.filter((one) => one !== lease && one !== ended);
+    for (const one of inWay) if (await etcd.leaseLives(one)) return;
     const when: Condition[] = [
       { key: keys.epoch, is: "unchanged", modRevision: holderRevision },
       { key: keys.standing(lease), is: "present" },
+      ...inWay.map((one) => ({ key: keys.standing(one), is: "not under", lease: one }) as const),
     ];
-    if (other !== null) {
-      when.push({ key: keys.standing(other), is: "not under", lease: other });
-    }
     await etcd.commit(when, [{ key: keys.epoch, value: writeHolder({ epoch, gateway, lease }) }]);
     await refresh();
   }
 
   /**
-   * Makes the gateway that stands under `toLease` primary in the place of ours.
-   * @returns false when something has changed since the view, or one of the two stands no more: nothing was done
+   * Makes `next` primary as soon as our own lease has ended.
+   * @param own under which we act until then
+   * @returns false when something has changed since the view, or one of the two stands no more: then nothing was done, or it was
+   * done by an attempt that etcd has not answered. The view tells, when it is refreshed
    */
-  async pass(
-    epoch: number,
-    lease: string,
-    to: { readonly gateway: string; readonly lease: string },
-    { holderRevision }: SiteView,
-  ): Promise<boolean> {
+  async name(next: Reign, own: Reign, { holderRevision }: SiteView): Promise<boolean> {
     const { etcd, keys } = this.#tools;
     const when: Condition[] = [
       { key: keys.epoch, is: "unchanged", modRevision: holderRevision },
-      { key: keys.standing(lease), is: "present" },
-      { key: keys.standing(to.lease), is: "present" },
+      { key: keys.standing(own.lease), is: "present" },
+      { key: keys.standing(next.lease), is: "present" },
     ];
-    return etcd.commit(when, [{ key: keys.epoch, value: writeHolder({ epoch, ...to }) }]);
+    const value = writeHolder({ ...next, after: own });
+    return etcd.commit(when, [{ key: keys.epoch, value }]);
   }
 
   #now(): Pick<Lease, "sentMs" | "sentWallMs"> {

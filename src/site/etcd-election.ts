@@ -1,4 +1,3 @@
-import type { Clock } from "../base/clock.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
@@ -12,21 +11,23 @@ import {
   nextElection,
   type SiteView,
 } from "./election.ts";
-import { type EpochRows, readEpoch, writeEpoch } from "./epoch-row.ts";
+import { EpochKeeper } from "./epoch-keeper.ts";
+import { type EpochRows, readEpoch } from "./epoch-row.ts";
 import { EtcdBallot } from "./etcd-ballot.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
 import type { Etcd } from "./etcd-port.ts";
 import { type HandOver, notPrimary, refused } from "./hand-over.ts";
+import { incumbent } from "./holder.ts";
 import { type Candidate, ranked } from "./rank.ts";
-import type { Keys } from "./records.ts";
+import type { Keys, Reign } from "./records.ts";
 import { holds, type Lease, type Role, type RoleState } from "./role.ts";
+import { type OfficeNote, Succession, type SuccessionTools } from "./succession.ts";
 import { electionTerms } from "./terms.ts";
 import type { SiteTiming } from "./timing.ts";
 import { UnknownKeys } from "./unknown-keys.ts";
 import { viewOf } from "./view.ts";
 
-export interface ElectionTools {
-  readonly clock: Clock;
+export interface ElectionTools extends Omit<SuccessionTools, "timing"> {
   readonly log: Log;
   readonly random: Random;
   readonly etcd: Etcd;
@@ -76,6 +77,8 @@ export class EtcdElection implements Role {
   readonly #terms: ElectionTerms;
   readonly #mirror: EtcdMirror;
   readonly #ballot: EtcdBallot;
+  readonly #succession: Succession;
+  readonly #keeper: EpochKeeper;
   readonly #role = new Watched<RoleState>({ at: "standby" });
   readonly #pending = new Set<Promise<void>>();
   #election = newElection(0);
@@ -85,8 +88,7 @@ export class EtcdElection implements Role {
   #nap = new AbortController();
   #isHurried = false;
   #isStopping = false;
-  #isKeeping = false;
-  #toKeep = 0;
+  #handingOver: Promise<HandOver> | null = null;
   #isSilent = false;
   #rounds: Promise<void> = Promise.resolve();
 
@@ -99,6 +101,8 @@ export class EtcdElection implements Role {
     this.#mirror = new EtcdMirror(etcd, keys.election, { clock, log, random, changed });
     const refresh = () => this.#mirror.refresh();
     this.#ballot = new EtcdBallot({ clock, etcd, keys, gateway, ttlSeconds, refresh });
+    this.#succession = new Succession(tools);
+    this.#keeper = new EpochKeeper(tools.rows, (epoch) => this.#step({ is: "kept", epoch }));
   }
 
   get(): RoleState {
@@ -122,10 +126,13 @@ export class EtcdElection implements Role {
 
   /** Who is primary as far as this gateway knows. */
   get primary(): { readonly gateway: string; readonly epoch: number } | null {
+    const place = this.#place;
+    return place && { gateway: place.gateway, epoch: place.epoch };
+  }
+
+  get #place(): Reign | null {
     const { view } = this.#election;
-    const holder = view?.holder ?? null;
-    if (view === null || holder === null || !view.standing.has(holder.lease)) return null;
-    return { gateway: holder.gateway, epoch: holder.epoch };
+    return view && incumbent(view);
   }
 
   /** Those that are primary, or could be at once. */
@@ -173,19 +180,14 @@ export class EtcdElection implements Role {
    * primary when the connection broke is ended, and its place is free at once. One that it took later, as another process, is not.
    */
   lost(gateway: string): () => void {
-    const { view } = this.#election;
-    const holder = view?.holder ?? null;
-    if (view === null || holder?.gateway !== gateway || !view.standing.has(holder.lease)) {
-      return () => {};
-    }
+    const place = this.#place;
+    if (place?.gateway !== gateway) return () => {};
     return () => {
-      if (this.#isStopping || this.#election.view?.holder?.lease !== holder.lease) return;
+      if (this.#isStopping || this.#place?.lease !== place.lease) return;
       this.counters.evicted++;
-      this.#tools.log.warn("the primary's process has ended: its lease is ended too", {
-        ...holder,
-      });
-      this.#step({ is: "ended", lease: holder.lease });
-      this.#track(this.#ballot.release(holder.lease));
+      this.#tools.log.warn("the primary's process has ended: its lease is ended too", { ...place });
+      this.#step({ is: "ended", lease: place.lease });
+      this.#track(this.#ballot.release(place.lease));
     };
   }
 
@@ -215,26 +217,59 @@ export class EtcdElection implements Role {
     this.#step({ is: "outdated", epoch });
   }
 
+  /** What another gateway of the site says of a hand-over between it and this one. */
+  told(gateway: string, note: OfficeNote): void {
+    const { view, knownEpoch } = this.#election;
+    if (note.is === "ready") this.#succession.readied(gateway, note.epoch);
+    else if (note.is === "over") {
+      if (view?.standing.get(note.lease) === gateway)
+        this.#step({ is: "ended", lease: note.lease });
+    } else if (note.epoch > knownEpoch) {
+      this.#track(this.#mirror.refresh());
+    }
+  }
+
   /**
-   * Makes another gateway primary, in one write: that one, or the best that stands.
+   * Makes another gateway primary: that one, or the best that stands. Until it is ready this one acts on.
    * @throws FieldgateError ERR_SITE_HAND_OVER when this is not the primary, or the other cannot be; ERR_ETCD when etcd
-   * does not answer: then one of the two is primary, and neither acts before that is certain
+   * does not answer: then this one is primary no more, and whether the other one is will be seen
    */
-  async handOver(id?: string): Promise<HandOver> {
+  handOver(id?: string): Promise<HandOver> {
+    this.#handingOver ??= this.#handOver(id).finally(() => {
+      this.#handingOver = null;
+    });
+    return this.#handingOver;
+  }
+
+  async #handOver(id?: string): Promise<HandOver> {
     const { phase, lease, view, knownEpoch } = this.#election;
     if (phase.at !== "primary" || lease === null || view === null) throw notPrimary(this.primary);
-    const successor = this.#successor(view, lease, id);
-    const [to, epoch] = [successor.gateway, knownEpoch + 1];
-    this.#step({ is: "passing" });
+    const own = { epoch: phase.epoch, gateway: this.#tools.gateway, lease: lease.id };
+    const next = { epoch: knownEpoch + 1, ...this.#successor(view, lease, id) };
+    const { gateway: to, epoch } = next;
+    if (!(await this.#named(next, own, view))) {
+      throw refused(`${to} could not take over: etcd has changed`, { to });
+    }
+    await this.#succession.prepared(next, own);
+    if (this.#election.lease?.id === own.lease) this.#step({ is: "passing" });
+    this.#succession.over(next, own);
+    this.counters.handedOver++;
+    this.#tools.log.info("handed over", { to, epoch });
+    this.#step({ is: "passed" });
+    return { to, epoch };
+  }
+
+  /** A request that was not answered may still arrive: without the lease that it names it does nothing. */
+  async #named(next: Reign, own: Reign, view: SiteView): Promise<boolean> {
     try {
-      const isPassed = await this.#ballot.pass(epoch, lease.id, successor, view);
-      if (!isPassed) throw refused(`${to} could not take over: etcd has changed`, { to });
-      this.counters.handedOver++;
-      this.#tools.log.info("handed over", { to, epoch });
-      return { to, epoch };
-    } finally {
-      await this.#mirror.refresh().catch((error: unknown) => this.#failed(error));
+      if (await this.#ballot.name(next, own, view)) return true;
+      await this.#mirror.refresh();
+      const { holder = null } = this.#election.view ?? {};
+      return holder?.lease === next.lease && holder.epoch === next.epoch;
+    } catch (error) {
+      this.#step({ is: "passing" });
       this.#step({ is: "passed" });
+      throw error;
     }
   }
 
@@ -277,6 +312,7 @@ export class EtcdElection implements Role {
     }
     for (const action of actions) this.#begin(action);
     this.#tell();
+    this.#succession.answer(next);
   }
 
   #begin(action: ElectionAction): void {
@@ -302,24 +338,14 @@ export class EtcdElection implements Role {
     this.#role.set(role);
   }
 
-  /** Writes the highest epoch seen or tried for to the disk, one at a time. What fails is tried again by the next round. */
-  async #keep(wanted: number): Promise<void> {
-    this.#toKeep = Math.max(this.#toKeep, wanted);
-    if (this.#isKeeping) return;
-    this.#isKeeping = true;
+  /** What fails is tried again by the next round. */
+  async #keep(epoch: number): Promise<void> {
     try {
-      while (this.#election.keptEpoch < this.#toKeep) {
-        const epoch = this.#toKeep;
-        await writeEpoch(this.#tools.rows, epoch);
-        this.#step({ is: "kept", epoch });
-      }
+      await this.#keeper.keep(epoch);
     } catch (error) {
-      this.#toKeep = 0;
       this.counters.failures++;
       this.#tools.log.error("the epoch cannot be kept: not primary", errorFields(error));
       this.#step({ is: "unkept" });
-    } finally {
-      this.#isKeeping = false;
     }
   }
 

@@ -3,12 +3,13 @@ import type { EtcdEntry } from "./etcd-port.ts";
 /**
  * What stands in etcd under fieldgate/SITE/, as JSON:
  *
- *   election/epoch           who is, or was last, primary, under which epoch. Stays for ever
+ *   election/epoch           who is, or was last, primary, under which epoch; and after whom, when the place was handed over.
+ *                            Stays for ever
  *   election/standing/LEASE  a gateway that is primary or could be at once. Hangs on that lease: primaryTtlSeconds
  *   gateways/ID              a gateway of the site. Hangs on its registration: registrationTtlSeconds
  *
- * The primary is the one whose lease `epoch` names, as long as that lease stands. Anything else under these keys is
- * garbage: it is ignored and counted.
+ * The primary is the one whose lease `epoch` names, as long as that lease stands; but as long as the lease of the one
+ * before it stands, it is that one (holder.ts). Anything else under these keys is garbage: it is ignored and counted.
  */
 export interface Keys {
   readonly election: string;
@@ -30,11 +31,17 @@ export function keysOf(site: string): Keys {
   };
 }
 
-/** The one whom the highest epoch was given to. */
-export interface Holder {
+/** An epoch, and whom it was given to. */
+export interface Reign {
   readonly epoch: number;
   readonly gateway: string;
   readonly lease: string;
+}
+
+/** The highest one. */
+export interface Holder extends Reign {
+  /** The one who has named it, and acts until its lease has ended. */
+  readonly after?: Reign;
 }
 
 /** A gateway of the site as it has registered. */
@@ -64,12 +71,21 @@ export function isEpoch(value: unknown): value is number {
 
 /** What the key `epoch` says, or null when that is garbage. */
 export function readHolder(entry: EtcdEntry): Holder | null {
-  const { epoch, gateway, lease } = fields(entry.value);
+  const { after, ...last } = fields(entry.value);
+  const holder = readReign(last);
+  if (holder === null || after === undefined) return holder;
+  const before = readReign(after);
+  return before === null || before.epoch >= holder.epoch ? null : { ...holder, after: before };
+}
+
+function readReign(value: unknown): Reign | null {
+  if (typeof value !== "object" || value === null) return null;
+  const { epoch, gateway, lease } = value as Record<string, unknown>;
   return isEpoch(epoch) && isText(gateway) && isLease(lease) ? { epoch, gateway, lease } : null;
 }
 
-export function writeHolder({ epoch, gateway, lease }: Holder): string {
-  return JSON.stringify({ epoch, gateway, lease });
+export function writeHolder(holder: Holder): string {
+  return JSON.stringify(holder);
 }
 
 /** The lease and the gateway that stand there, or null when that is garbage: also when it hangs on another lease. */

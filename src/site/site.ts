@@ -15,6 +15,7 @@ import type { Candidate } from "./rank.ts";
 import { keysOf, type Member } from "./records.ts";
 import type { Role, RoleState } from "./role.ts";
 import { SoloElection } from "./solo-election.ts";
+import type { OfficeNote, TellOffice } from "./succession.ts";
 import { type SiteTiming, timingOf } from "./timing.ts";
 
 export type SiteOptions = ClusterConfig;
@@ -35,6 +36,10 @@ export interface SiteTools {
     readonly seq: number;
     readonly replicated?: number;
   };
+  /** Tells a peer something of a hand-over, if it is connected. */
+  readonly tell?: TellOffice;
+  /** Sends nothing new to the cloud until the role changes; resolves when nothing is under way there. */
+  readonly settle?: () => Promise<void>;
   /** Instead of the one that the options name: for tests. */
   readonly etcd?: Etcd;
   readonly timing?: Partial<SiteTiming>;
@@ -72,6 +77,8 @@ export interface Site extends Service {
    * @throws FieldgateError ERR_SITE_HAND_OVER when this is not the primary or the other cannot be, ERR_ETCD
    */
   handOver(id?: string): Promise<HandOver>;
+  /** What a peer has told of a hand-over between it and this one. */
+  told(gateway: string, note: OfficeNote): void;
   /** Before this gateway stops: hands over when it is primary and another one can be. Never rejects. */
   depart(): Promise<void>;
   /**
@@ -115,6 +122,8 @@ class SoloSite implements Site {
     const message = "this gateway is alone: there is no cluster in its configuration";
     throw new FieldgateError("ERR_SITE_HAND_OVER", message);
   }
+
+  told(): void {}
 
   async depart(): Promise<void> {}
 
@@ -162,6 +171,7 @@ class EtcdSite implements Site {
     this.#clock = clock;
     this.#log = log;
     this.#stopMsMax = timing.stopMsMax;
+    const { tell, settle } = tools;
     const common = { clock, log, random, etcd, keys };
     this.#membership = new EtcdMembership({
       ...common,
@@ -177,6 +187,8 @@ class EtcdSite implements Site {
       ttlSeconds: options.primaryTtlSeconds,
       onEtcdLoss: options.onEtcdLoss,
       candidate: (id) => this.#candidate(id),
+      ...(tell && { tell }),
+      ...(settle && { settle }),
     });
   }
 
@@ -211,6 +223,10 @@ class EtcdSite implements Site {
 
   handOver(id?: string): Promise<HandOver> {
     return this.role.handOver(id);
+  }
+
+  told(gateway: string, note: OfficeNote): void {
+    this.role.told(gateway, note);
   }
 
   depart(): Promise<void> {

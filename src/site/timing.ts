@@ -14,6 +14,9 @@ export interface SiteTiming {
   readonly stableMs: number;
   /** A stopping primary hands over within this time, or lets its lease go. */
   readonly handOverMsMax: number;
+  /** Of it, for the next one to have its epoch on disk, and for what is under way to the cloud. */
+  readonly readyMsMax: number;
+  readonly settleMsMax: number;
   /** A stopping gateway waits so long for etcd. What it could not give back runs out by itself. */
   readonly stopMsMax: number;
 }
@@ -35,6 +38,8 @@ export function timingOf(primaryTtlSeconds: number): SiteTiming {
     holdMsMax: 600_000,
     stableMs: 60_000,
     handOverMsMax: 500,
+    readyMsMax: 250,
+    settleMsMax: 100,
     stopMsMax: 2000,
   };
 }

@@ -88,8 +88,9 @@ export class Carrier {
     });
   }
 
-  /** A connection is open: everything after the cursors goes over it. */
+  /** A connection is open: everything after the cursors goes over it. What was drained before is over. */
   begin(connection: CloudConnection, terms: CloudTerms): void {
+    this.#draining = null;
     const inflightMax = Math.min(terms.receiveMax, this.#options.windowMax);
     this.#carriage = { connection, inflightMax, ended: new AbortController() };
     // While another gateway sent what is ours, its acknowledgements have moved the cursors.

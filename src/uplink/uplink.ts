@@ -69,6 +69,8 @@ export interface LaneStatus {
 
 export interface Uplink extends Service {
   status(): UplinkStatus;
+  /** Sends nothing new until it carries anew, and resolves when nothing is in flight any more: at once when it does not carry. */
+  settle(): Promise<void>;
   /** For operators: what waits in a lane, and what to do with it. */
   readonly desk: LaneDesk;
 }
@@ -187,6 +189,10 @@ class CloudUplink implements Uplink {
     this.#unfollow = () => {
       for (const stop of unfollow) stop();
     };
+  }
+
+  async settle(): Promise<void> {
+    if (this.#isCarrying) await this.#carrier?.drain();
   }
 
   async stop(): Promise<void> {

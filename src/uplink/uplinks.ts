@@ -25,6 +25,10 @@ export class Uplinks implements Service {
     return new Map([...this.#uplinks].map(([journal, uplink]) => [journal, uplink.status()]));
   }
 
+  async settle(): Promise<void> {
+    await Promise.all([...this.#uplinks.values()].map((uplink) => uplink.settle()));
+  }
+
   async start(): Promise<void> {}
 
   async stop(): Promise<void> {

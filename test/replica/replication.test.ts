@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { FRAME, frameOf, jsonFrame, PROTOCOL_VERSION } from "../../src/replica/frames.ts";
 import { SafeJournal } from "../../src/replica/safe-journal.ts";
@@ -121,6 +123,40 @@ describe("replication over TLS", () => {
     }));
 });
 
+describe("what gateways tell each other of a hand-over", () => {
+  it("comes behind what they know of positions, and cannot be told to one that is not connected", () =>
+    withPeers(async (peers) => {
+      const [a, b] = await pair(peers);
+      await fill(a, 20);
+      await until("copied", () => b.has(a) === 20);
+      a.journal.cursor("uplink/telemetry").move(15, 15);
+      const replica = b.replicas.get(a.journal.id);
+      assert.ok(replica);
+      const note = { is: "over", epoch: 7, lease: "4711" } as const;
+      assert.equal(a.replication.office(b.id, note), true);
+      await until("told", () => b.notes.length > 0);
+      assert.deepEqual(b.notes, [{ gateway: "gw-a", ...note }]);
+      assert.equal(replica.cursor("uplink/telemetry").seq, 15);
+      await b.stop();
+      await until("it is gone", () => a.status.inSync.length === 0);
+      assert.equal(a.replication.office(b.id, note), false);
+      assert.equal(a.replication.office("gw-z", note), false);
+    }));
+});
+
+it("one that connects and does not finish the handshake is let go, and keeps nobody from stopping", () =>
+  withPeers(async (peers) => {
+    const a = await peers.start("gw-a", { connectTimeoutMs: 200 });
+    const address = { host: "127.0.0.1", port: Number(a.replication.address.split(":").at(-1)) };
+    const [loris, another] = [connect(address), connect(address)];
+    await once(loris, "close");
+    await once(another.resume(), "close");
+    const third = connect(address);
+    await once(third, "connect");
+    await a.stop();
+    await once(third.resume(), "close");
+  }));
+
 describe("a gateway that is no peer is refused, and nothing of it is kept:", () => {
   it("one whose certificate is another authority's", () =>
     refused({ authority: "other" }, "ERR_PEER_CERTIFICATE"));
@@ -162,6 +198,11 @@ describe("a gateway that is no peer is refused, and nothing of it is kept:", () 
         [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([0, 0, 0, 0, 1, 1]))],
         [jsonFrame(FRAME.hello, hello), jsonFrame(FRAME.positions, { journal: 1 })],
         [jsonFrame(FRAME.hello, hello), frameOf(FRAME.relay, Buffer.alloc(9))],
+        [jsonFrame(FRAME.hello, hello), jsonFrame(FRAME.office, { is: "over", epoch: 1 })],
+        [
+          jsonFrame(FRAME.hello, hello),
+          jsonFrame(FRAME.office, { is: "all", epoch: 1, lease: "1" }),
+        ],
         [jsonFrame(FRAME.hello, hello), frameOf(FRAME.want, Buffer.from("{}"))],
         [jsonFrame(FRAME.hello, hello), Buffer.alloc(2 ** 20 + 1, 5)],
       ];

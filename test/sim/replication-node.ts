@@ -104,6 +104,7 @@ export class ReplicaNode {
           epoch: () => 1,
           outdated: () => undefined,
           lost: (one) => this.#suspects(one),
+          told: () => undefined,
           acts: () => false,
         },
         found: () => undefined,

@@ -2,6 +2,7 @@ import type { Clock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
 import type { Random } from "../../src/base/random.ts";
 import { type Site, site } from "../../src/site/site.ts";
+import type { OfficeNote } from "../../src/site/succession.ts";
 import { SimClock } from "../support/sim-clock.ts";
 import { type SimEtcd, SimLink } from "./site-etcd.ts";
 
@@ -84,6 +85,9 @@ export class SimNode {
   /** Grows with each start. */
   starts = 0;
   failsWrites = false;
+  /** What others are told goes a way of its own, which may be long, or lead nowhere. */
+  peers: readonly SimNode[] = [];
+  notes: "none" | "all" | "late" = "all";
   readonly #clock: SimClock;
   readonly #random: Random;
   readonly #etcd: SimEtcd;
@@ -178,7 +182,21 @@ export class SimNode {
         },
         journalOffset: () => ({ id: `journal-${id}`, seq: this.starts }),
         etcd: this.link,
+        tell: (gateway, note) => this.#tell(gateway, note),
+        settle: () => clock.sleep(this.#random() * 200),
       },
     );
+  }
+
+  #tell(gateway: string, note: OfficeNote): boolean {
+    const peer = this.peers.find(({ id }) => id === gateway);
+    if (peer === undefined || this.notes === "none") return false;
+    const wayMs = this.#random() * (this.notes === "late" ? 4000 : 5);
+    void this.#clock.sleep(wayMs).then(async () => {
+      const { site: whole, process } = peer;
+      await process.awake();
+      whole.told(this.id, note);
+    });
+    return true;
   }
 }

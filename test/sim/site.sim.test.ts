@@ -42,7 +42,10 @@ async function simulate(seed: number): Promise<Record<string, number>> {
   for (let index = 0; index < count; index++) {
     nodes.push(new SimNode(`gw-${index}`, clock, random, etcd));
   }
-  for (const node of nodes) await node.start();
+  for (const node of nodes) {
+    node.peers = nodes;
+    await node.start();
+  }
 
   const storm = new Storm(clock, random, etcd, nodes, sink);
   while (clock.monotonicMs() < STORM_MS) {
@@ -186,6 +189,10 @@ class Storm {
     return from[Math.floor(this.#random() * from.length)] as T;
   }
 
+  get nodes(): readonly SimNode[] {
+    return this.#nodes;
+  }
+
   get node(): SimNode {
     return this.pick(this.#nodes);
   }
@@ -296,6 +303,7 @@ const STRIKES: Record<string, Strike> = {
         link.weather = CALM;
       });
     }
+    for (const node of storm.nodes) node.notes = storm.pick(["all", "late", "none"]);
     const to = storm.upTo(2) < 1 ? storm.node.id : undefined;
     void primary.site.handOver(to).catch(() => undefined);
   },

@@ -99,17 +99,57 @@ describe("election", () => {
 
   it("does not act under an epoch again that it has left", () => {
     check(
-      "passing@2000 passed@2100 tick@2101 view:9/1+1@2110 kept9@2120",
-      "passing8 | trying +take9 +keep9 | trying | taking9 +keep9 | primary9",
+      "passing@2000 passed@2100 leased4@2110 view:8/1-1+4@2120 tick@2220 view:9/4+4@2230 kept9@2240",
+      "passing8 | standby +release1 +stand | standby | standby?2220 | trying +take9 +keep9 | taking9 +keep9 | primary9",
       PRIMARY,
     );
   });
 
   it("does not act from the moment it hands over, whatever is renewed meanwhile", () => {
     check(
-      "passing@2000 confirmed1:2001@2010 tick@2020 view:9/2+1@2030 passed@2031",
-      "passing8 | passing8 | passing8 | standby +keep9 | standby",
+      "view:9/2after8/1+1@1990 passing@2000 confirmed1:2001@2010 tick@2020 passed@2031 leased4@2040 view:9/2+4@2050",
+      "primary8 +keep9 | passing8 | passing8 | passing8 | standby +release1 +stand | standby | standby",
       PRIMARY,
+    );
+    check("view:9/2+1@2030 passing@2031", "standby +keep9 | standby", PRIMARY);
+  });
+
+  it("acts on under its own epoch when it has named the next one, until it is fenced, lost or outdated", () => {
+    check(
+      "view:9/2after8/1+1@1990 tick@3699 tick@3700 confirmed1:2500@3800 passing@3900 passed@3901",
+      "primary8 +keep9 | primary8 | fenced8 | primary8 | passing8 | standby +release1 +stand",
+      PRIMARY,
+    );
+    check(
+      "view:9/2after8/1+1@1990 tick@3700 passing@3800 passed@3801",
+      "primary8 +keep9 | fenced8 | passing8 | standby +release1 +stand",
+      PRIMARY,
+    );
+    check(
+      "view:9/2after8/1+1@1990 outdated9@2000",
+      "primary8 +keep9 | standby +release1 +stand",
+      PRIMARY,
+    );
+    check("view:9/2after8/1+1-2@1990 tick@2500", "primary8 +keep9 | primary8", PRIMARY);
+    check("view:9/2after8/1@1990", "standby +release1 +stand +keep9", PRIMARY);
+  });
+
+  it("does not enter the office that it is named for while the one before stands, and keeps the epoch meanwhile", () => {
+    const named =
+      "admitted@0 leased1@0 view:7/2+1@10 kept7@11 confirmed1:1900@1910 view:8/1after7/2+1+2@2000";
+    check("kept8@2005 tick@2900 view:8/1after7/2+1@2910", "standby | standby | primary8", named);
+    check("kept8@2005 ended3@2010 ended2@2011", "standby | standby | primary8", named);
+    check("ended2@2010 kept8@2015", "taking8 | primary8", named);
+    check(
+      "admitted@0 leased1@0 view:7/2+1@10 ended2@11 kept7@12 view:8/1after7/2+1+2@20 kept8@30",
+      "standby +stand | standby | standby +keep7 | standby?111 | standby?111 | taking8 +keep8 | primary8",
+    );
+  });
+
+  it("takes no place that was handed over before both have ended", () => {
+    check(
+      "admitted@0 leased1@0 view:8/2after7/3+1+2+3@10 kept8@11 view:8/2after7/3+1-2+3@1000 view:8/2after7/3+1@1010 view:8/2after7/3+1-2@1020 tick@1120",
+      "standby +stand | standby | standby +keep8 | standby | standby | standby | standby?1120 | trying +take9 +keep9",
     );
   });
 
@@ -202,7 +242,8 @@ const TERMS: ElectionTerms = {
 
 /**
  * Plays a script of `event@ms` words after those of a beginning, and compares states and actions.
- * `view:7/2-2+1g1`: epoch 7 is lease 2's, which stands no more; 1 stands; etcd went back once. `?ms`: tries then, `~ms`: in doubt until then.
+ * `view:7/2-2+1g1`: epoch 7 is lease 2's, which stands no more; 1 stands; etcd went back once. `8/2after7/3`: 3 has handed over to 2; it
+ * stands only where `+3` says so. `?ms`: tries then, `~ms`: in doubt until then.
  */
 function check(script: string, trace: string, begin = "", disk = 0): void {
   const { seen } = run(`${begin} ${script}`.trim(), disk);
@@ -243,6 +284,7 @@ function eventOf(word: string, nowMs: number): ElectionEvent {
 
 function viewOf(text: string): SiteView {
   const [, epoch, lease] = /^(\d+)\/(\d+)/.exec(text) ?? [];
+  const before = /after(\d+)\/(\d+)/.exec(text);
   const generation = Number(/g(\d+)/.exec(text)?.[1] ?? 0);
   const standing = new Map<string, string>();
   if (lease !== undefined) standing.set(lease, `gw-${lease}`);
@@ -252,6 +294,10 @@ function viewOf(text: string): SiteView {
   const holder =
     epoch === undefined || lease === undefined
       ? null
-      : { epoch: Number(epoch), gateway: `gw-${lease}`, lease };
+      : { ...reign(epoch, lease), ...(before && { after: reign(before[1], before[2]) }) };
   return { generation, holder, holderRevision: Number(epoch ?? 0), standing };
+}
+
+function reign(epoch = "", lease = "") {
+  return { epoch: Number(epoch), gateway: `gw-${lease}`, lease };
 }

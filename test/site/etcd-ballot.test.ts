@@ -76,21 +76,40 @@ describe("a ballot", () => {
     assert.equal(epoch(), "7 gw-a");
   });
 
-  it("passes the place on only while both stand and nothing has changed", async () => {
+  it("takes it neither from one that is named nor from the one that has named it, while they stand", async () => {
+    const { standing, take, epoch, store } = polls();
+    const [a, b, c] = [await standing("gw-a"), await standing("gw-b"), await standing("gw-c")];
+    const before = { epoch: 5, gateway: "gw-b", lease: b };
+    const holder = { epoch: 6, gateway: "gw-c", lease: c, after: before };
+    store.commit([], [{ key: keys.epoch, value: writeHolder(holder) }]);
+    const { revision } = store;
+    await take(7, a, { ...vacant(null), holder, holderRevision: revision });
+    assert.equal(epoch(), "6 gw-c after 5 gw-b");
+    store.revoke(c);
+    await take(7, a, { ...vacant(null), holder, holderRevision: revision });
+    assert.equal(epoch(), "6 gw-c after 5 gw-b");
+    store.revoke(b);
+    await take(7, a, { ...vacant(null), holder, holderRevision: revision });
+    assert.equal(epoch(), "7 gw-a");
+  });
+
+  it("names the next one only while both stand and nothing has changed", async () => {
     const { standing, ballot, done, epoch, store } = polls();
     const [a, b] = [await standing("gw-a"), await standing("gw-b")];
     const revision = put(store, 6, "gw-a", a);
-    const to = { gateway: "gw-b", lease: b };
-    const pass = (from: string, seen: number) =>
-      done(ballot.pass(7, from, to, vacant({ lease: from, epoch: 6, revision: seen })));
-    assert.equal(await pass(a, revision - 1), false);
-    assert.equal(await pass("4711", revision), false);
+    const next = { epoch: 7, gateway: "gw-b", lease: b };
+    const name = (lease: string, seen: number) => {
+      const own = { epoch: 6, gateway: "gw-a", lease };
+      return done(ballot.name(next, own, vacant({ ...own, revision: seen })));
+    };
+    assert.equal(await name(a, revision - 1), false);
+    assert.equal(await name("4711", revision), false);
     assert.equal(epoch(), "6 gw-a");
-    assert.equal(await pass(a, revision), true);
-    assert.equal(epoch(), "7 gw-b");
-    const next = put(store, 8, "gw-a", a);
+    assert.equal(await name(a, revision), true);
+    assert.equal(epoch(), "7 gw-b after 6 gw-a");
+    const later = put(store, 8, "gw-a", a);
     store.revoke(b);
-    assert.equal(await pass(a, next), false);
+    assert.equal(await name(a, later), false);
   });
 });
 
@@ -151,7 +170,10 @@ function polls() {
   const epoch = () => {
     const entry = store.list(keys.epoch).entries[0];
     const holder = entry === undefined ? null : readHolder(entry);
-    return holder === null ? "nobody" : `${holder.epoch} ${holder.gateway}`;
+    if (holder === null) return "nobody";
+    const { after } = holder;
+    const before = after === undefined ? "" : ` after ${after.epoch} ${after.gateway}`;
+    return `${holder.epoch} ${holder.gateway}${before}`;
   };
   return { clock, store, ballot, asked, lies, done, standing, take, epoch };
 }

@@ -25,6 +25,8 @@ export interface TestPeerOptions {
   readonly authority?: string;
   /** The id in its certificate; by default its own. */
   readonly certified?: string;
+  /** Of its network. */
+  readonly connectTimeoutMs?: number;
   readonly log?: Log;
 }
 
@@ -45,7 +47,7 @@ export class TestPeers {
 
   /** The network that a gateway has which is given these certificates. */
   async #network(id: string, options: TestPeerOptions): Promise<PeerNetwork> {
-    const { authority = "site", certified = id } = options;
+    const { authority = "site", certified = id, connectTimeoutMs = 2000 } = options;
     const directory = join(this.#directory, authority);
     await initSite("plant-7", directory, systemClock).catch(() => undefined);
     await enrollGateway(certified, directory, systemClock).catch(() => undefined);
@@ -54,7 +56,7 @@ export class TestPeers {
       certFile: join(directory, `${certified}.crt`),
       keyFile: join(directory, `${certified}.key`),
     };
-    const bounds = { frameBytesMax: 2 ** 20, connectTimeoutMs: 2000, peersMax: 8 };
+    const bounds = { frameBytesMax: 2 ** 20, connectTimeoutMs, peersMax: 8 };
     return tlsNetwork(
       { host: "127.0.0.1", port: 0, ...files, ...bounds },
       options.log ?? silentLog,
@@ -75,6 +77,8 @@ export class TestPeer {
   readonly network: PeerNetwork;
   /** Peers whose process was said to have ended. */
   readonly ended: string[] = [];
+  /** What peers have told of hand-overs. */
+  readonly notes: unknown[] = [];
   readonly #members: Watched<readonly Peer[]>;
 
   constructor(
@@ -134,6 +138,7 @@ export class TestPeer {
           epoch: () => 1,
           outdated: () => undefined,
           lost: (id) => () => this.ended.push(id),
+          told: (gateway, note) => this.notes.push({ gateway, ...note }),
           acts: () => false,
         },
         found: () => undefined,

@@ -89,7 +89,8 @@ const CHANGES: Record<string, { readonly msMax: number; readonly fault: Fault }>
   "hand-over": {
     msMax: 50,
     fault: async (primary) => {
-      await primary.command("site", "hand-over");
+      const { code, err } = await primary.command("site", "hand-over");
+      if (code !== 0) throw new Error(`no hand-over: ${err}`);
       return async () => {};
     },
   },

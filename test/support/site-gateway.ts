@@ -7,6 +7,7 @@ import { ask } from "../../src/control/control-client.ts";
 import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { enrollGateway, initSite } from "../../src/replica/file-certificates.ts";
 import { startEtcd } from "./etcd.ts";
+import { freePort } from "./free-port.ts";
 import { Program } from "./program.ts";
 import { until } from "./until.ts";
 
@@ -48,10 +49,10 @@ export class SiteGateway {
     const { directory, endpoints, cloudPort, store, cluster, peer, uplink } = this.#options;
     const { devices = [] } = this.#options;
     const tls = await certificates(directory, this.id);
+    if (this.port === 0) this.port = await freePort();
     const config = {
       gateway: { id: this.id, site: "plant-7" },
       store: { path: this.store, ...store },
-      // A free one at first, then the same again.
       listeners: [{ name: "lan", port: this.port }],
       cluster: { endpoints, ...cluster, peer: { host: "127.0.0.1", port: 0, ...tls, ...peer } },
       control: { socket: this.#socket },

@@ -39,7 +39,7 @@ export function timingOf(primaryTtlSeconds: number): SiteTiming {
     stableMs: 60_000,
     handOverMsMax: 500,
     readyMsMax: 250,
-    settleMsMax: 100,
+    settleMsMax: 300,
     stopMsMax: 2000,
   };
 }

@@ -115,6 +115,10 @@ async function change(name: string, msMax: number, fault: Fault): Promise<void> 
     await new Promise((done) => setTimeout(done, LEASE_MS));
     for (let round = 0; round < rounds; round++) {
       await site.inSync(site.gateways);
+      await until("all could be primary", async () => {
+        const all = await Promise.all(site.gateways.map((one) => one.status()));
+        return all.every(({ cluster }) => cluster.standing.length === site.gateways.length);
+      });
       const primary = await site.primary(site.gateways);
       await until("it sends", () => performance.now() - watch.lastMs < 100);
       const { epoch } = watch;

@@ -1,3 +1,4 @@
+import type { Clock } from "../base/clock.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
@@ -9,25 +10,25 @@ import {
   type ElectionTerms,
   newElection,
   nextElection,
-  type SiteView,
 } from "./election.ts";
 import { EpochKeeper } from "./epoch-keeper.ts";
 import { type EpochRows, readEpoch } from "./epoch-row.ts";
 import { EtcdBallot } from "./etcd-ballot.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
 import type { Etcd } from "./etcd-port.ts";
-import { type HandOver, notPrimary, refused } from "./hand-over.ts";
+import type { HandOver } from "./hand-over.ts";
 import { incumbent } from "./holder.ts";
-import { type Candidate, ranked } from "./rank.ts";
+import type { Candidate } from "./rank.ts";
 import type { Keys, Reign } from "./records.ts";
-import { holds, type Lease, type Role, type RoleState } from "./role.ts";
-import { type OfficeNote, Succession, type SuccessionTools } from "./succession.ts";
+import { holds, type Role, type RoleState } from "./role.ts";
+import { type OfficeNote, Succession, type TellOffice } from "./succession.ts";
 import { electionTerms } from "./terms.ts";
 import type { SiteTiming } from "./timing.ts";
 import { UnknownKeys } from "./unknown-keys.ts";
 import { viewOf } from "./view.ts";
 
-export interface ElectionTools extends Omit<SuccessionTools, "timing"> {
+export interface ElectionTools {
+  readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
   readonly etcd: Etcd;
@@ -40,6 +41,10 @@ export interface ElectionTools extends Omit<SuccessionTools, "timing"> {
   readonly onEtcdLoss: "cloud-fenced" | "hold";
   /** What is known of a gateway that stands. */
   readonly candidate: (gateway: string) => Candidate;
+  /** Tells another gateway how far a hand-over is; absent where the gateways have no connections. */
+  readonly tell?: TellOffice;
+  /** Sends nothing new as primary, and resolves when nothing of what was sent is under way. */
+  readonly settle?: () => Promise<void>;
 }
 
 /** Since the start. */
@@ -88,7 +93,6 @@ export class EtcdElection implements Role {
   #nap = new AbortController();
   #isHurried = false;
   #isStopping = false;
-  #handingOver: Promise<HandOver> | null = null;
   #isSilent = false;
   #rounds: Promise<void> = Promise.resolve();
 
@@ -101,7 +105,18 @@ export class EtcdElection implements Role {
     this.#mirror = new EtcdMirror(etcd, keys.election, { clock, log, random, changed });
     const refresh = () => this.#mirror.refresh();
     this.#ballot = new EtcdBallot({ clock, etcd, keys, gateway, ttlSeconds, refresh });
-    this.#succession = new Succession(tools);
+    this.#succession = new Succession({
+      ...tools,
+      ballot: this.#ballot,
+      refresh,
+      election: () => this.#election,
+      step: (event) => this.#step(event),
+      refreshSoon: () => this.#track(this.#mirror.refresh()),
+      handedOver: (done) => {
+        this.counters.handedOver++;
+        log.info("handed over", { ...done });
+      },
+    });
     this.#keeper = new EpochKeeper(tools.rows, (epoch) => this.#step({ is: "kept", epoch }));
   }
 
@@ -219,14 +234,7 @@ export class EtcdElection implements Role {
 
   /** What another gateway of the site says of a hand-over between it and this one. */
   told(gateway: string, note: OfficeNote): void {
-    const { view, knownEpoch } = this.#election;
-    if (note.is === "ready") this.#succession.readied(gateway, note.epoch);
-    else if (note.is === "over") {
-      if (view?.standing.get(note.lease) === gateway)
-        this.#step({ is: "ended", lease: note.lease });
-    } else if (note.epoch > knownEpoch) {
-      this.#track(this.#mirror.refresh());
-    }
+    this.#succession.told(gateway, note);
   }
 
   /**
@@ -235,56 +243,7 @@ export class EtcdElection implements Role {
    * does not answer: then this one is primary no more, and whether the other one is will be seen
    */
   handOver(id?: string): Promise<HandOver> {
-    this.#handingOver ??= this.#handOver(id).finally(() => {
-      this.#handingOver = null;
-    });
-    return this.#handingOver;
-  }
-
-  async #handOver(id?: string): Promise<HandOver> {
-    const { phase, lease, view, knownEpoch } = this.#election;
-    if (phase.at !== "primary" || lease === null || view === null) throw notPrimary(this.primary);
-    const own = { epoch: phase.epoch, gateway: this.#tools.gateway, lease: lease.id };
-    const next = { epoch: knownEpoch + 1, ...this.#successor(view, lease, id) };
-    const { gateway: to, epoch } = next;
-    if (!(await this.#named(next, own, view))) {
-      throw refused(`${to} could not take over: etcd has changed`, { to });
-    }
-    await this.#succession.prepared(next, own);
-    if (this.#election.lease?.id === own.lease) this.#step({ is: "passing" });
-    this.#succession.over(next, own);
-    this.counters.handedOver++;
-    this.#tools.log.info("handed over", { to, epoch });
-    this.#step({ is: "passed" });
-    return { to, epoch };
-  }
-
-  /** A request that was not answered may still arrive: without the lease that it names it does nothing. */
-  async #named(next: Reign, own: Reign, view: SiteView): Promise<boolean> {
-    try {
-      if (await this.#ballot.name(next, own, view)) return true;
-      await this.#mirror.refresh();
-      const { holder = null } = this.#election.view ?? {};
-      return holder?.lease === next.lease && holder.epoch === next.epoch;
-    } catch (error) {
-      this.#step({ is: "passing" });
-      this.#step({ is: "passed" });
-      throw error;
-    }
-  }
-
-  #successor(view: SiteView, own: Lease, id?: string) {
-    const others = [...view.standing].filter(([lease]) => lease !== own.id);
-    const candidates = others.map(([, gateway]) => this.#tools.candidate(gateway));
-    const best = id ?? ranked(candidates)[0]?.id;
-    const [lease, gateway] = others.find((other) => other[1] === best) ?? [];
-    if (lease !== undefined && gateway !== undefined) return { lease, gateway };
-    if (id === undefined) throw refused("no other gateway stands to be primary", {});
-    const isOurs = id === this.#tools.gateway;
-    throw refused(isOurs ? `${id} is primary already` : `${id} does not stand to be primary`, {
-      to: id,
-      standing: others.map((other) => other[1]),
-    });
+    return this.#succession.handOver(id);
   }
 
   #look(): void {

@@ -1,6 +1,11 @@
 import type { Clock } from "../base/clock.ts";
-import type { Election } from "./election.ts";
+import type { Election, ElectionEvent, SiteView } from "./election.ts";
+import type { EtcdBallot } from "./etcd-ballot.ts";
+import { type HandOver, notPrimary, refused } from "./hand-over.ts";
+import { incumbent } from "./holder.ts";
+import { type Candidate, ranked } from "./rank.ts";
 import type { Reign } from "./records.ts";
+import type { Lease } from "./role.ts";
 import type { SiteTiming } from "./timing.ts";
 
 /** What one gateway tells another one of a hand-over between them, over the connection that they have. Everything goes on without it, slower. */
@@ -25,7 +30,22 @@ export interface SuccessionTools {
   readonly tell?: TellOffice;
   /** Sends nothing new as primary, and resolves when nothing of what was sent is under way. */
   readonly settle?: () => Promise<void>;
+  /** This gateway's id. */
+  readonly gateway: string;
+  readonly candidate: (gateway: string) => Candidate;
+  readonly ballot: Pick<EtcdBallot, "name">;
+  /** Afterwards the election has seen what was in etcd when this was called. */
+  readonly refresh: () => Promise<void>;
+  /** The same, and nobody waits for it. */
+  readonly refreshSoon: () => void;
+  readonly election: () => Election;
+  readonly step: (event: ElectionEvent) => void;
+  readonly handedOver: (done: HandOver) => void;
 }
+
+/** A primary is new for so long. */
+const NEW_MS = 1000;
+const RETRY_MS = 20;
 
 /**
  * What makes a hand-over short. In the time in which nobody acts there is one message between two gateways:
@@ -39,13 +59,97 @@ export class Succession {
   readonly #tools: SuccessionTools;
   #awaited: { readonly next: Reign; readonly ready: AbortController } | null = null;
   #answeredEpoch = 0;
+  #handingOver: Promise<HandOver> | null = null;
 
   constructor(tools: SuccessionTools) {
     this.#tools = tools;
   }
 
+  /** See EtcdElection. Who asks while one is under way is told of that one. */
+  handOver(id?: string): Promise<HandOver> {
+    this.#handingOver ??= this.#tryHandOver(id).finally(() => {
+      this.#handingOver = null;
+    });
+    return this.#handingOver;
+  }
+
+  told(gateway: string, note: OfficeNote): void {
+    const { election, step, refreshSoon } = this.#tools;
+    const { view, knownEpoch } = election();
+    if (note.is === "ready") this.#readied(gateway, note.epoch);
+    else if (note.is === "named") {
+      if (note.epoch > knownEpoch) refreshSoon();
+    } else if (view?.standing.get(note.lease) === gateway) {
+      step({ is: "ended", lease: note.lease });
+    }
+  }
+
+  /** Who has handed over to us stands anew in a moment: until then nobody may be there. */
+  async #tryHandOver(id?: string): Promise<HandOver> {
+    for (;;) {
+      try {
+        return await this.#handOver(id);
+      } catch (error) {
+        const { election, clock } = this.#tools;
+        const { phase } = election();
+        const isNew = phase.at === "primary" && clock.monotonicMs() - phase.sinceMs < NEW_MS;
+        if (!isNew) throw error;
+        await clock.sleep(RETRY_MS);
+      }
+    }
+  }
+
+  async #handOver(id?: string): Promise<HandOver> {
+    const { election, gateway, step, handedOver } = this.#tools;
+    const { phase, lease, view, knownEpoch } = election();
+    if (phase.at !== "primary" || lease === null || view === null) {
+      throw notPrimary(view && incumbent(view));
+    }
+    const own = { epoch: phase.epoch, gateway, lease: lease.id };
+    const next = { epoch: knownEpoch + 1, ...this.#successor(view, lease, id) };
+    const { gateway: to, epoch } = next;
+    if (!(await this.#named(next, own, view))) {
+      throw refused(`${to} could not take over: etcd has changed`, { to });
+    }
+    await this.#prepared(next, own);
+    if (election().lease?.id === own.lease) step({ is: "passing" });
+    this.#tell(next, own, "over");
+    handedOver({ to, epoch });
+    step({ is: "passed" });
+    return { to, epoch };
+  }
+
+  /** A request that was not answered may still arrive: without the lease that it names it does nothing. */
+  async #named(next: Reign, own: Reign, view: SiteView): Promise<boolean> {
+    const { ballot, refresh, election, step } = this.#tools;
+    try {
+      if (await ballot.name(next, own, view)) return true;
+      await refresh();
+      const { holder = null } = election().view ?? {};
+      return holder?.lease === next.lease && holder.epoch === next.epoch;
+    } catch (error) {
+      step({ is: "passing" });
+      step({ is: "passed" });
+      throw error;
+    }
+  }
+
+  #successor(view: SiteView, own: Lease, id?: string) {
+    const others = [...view.standing].filter(([lease]) => lease !== own.id);
+    const candidates = others.map(([, gateway]) => this.#tools.candidate(gateway));
+    const best = id ?? ranked(candidates)[0]?.id;
+    const [lease, gateway] = others.find((other) => other[1] === best) ?? [];
+    if (lease !== undefined && gateway !== undefined) return { lease, gateway };
+    if (id === undefined) throw refused("no other gateway stands to be primary", {});
+    const isOurs = id === this.#tools.gateway;
+    throw refused(isOurs ? `${id} is primary already` : `${id} does not stand to be primary`, {
+      to: id,
+      standing: others.map((other) => other[1]),
+    });
+  }
+
   /** Resolves when the next one is ready and nothing is under way any more; or could not be asked, or took too long. Never rejects. */
-  async prepared(next: Reign, own: Reign): Promise<void> {
+  async #prepared(next: Reign, own: Reign): Promise<void> {
     const { timing, settle } = this.#tools;
     const ready = new AbortController();
     this.#awaited = { next, ready };
@@ -61,12 +165,8 @@ export class Succession {
     await this.#upTo(timing.settleMsMax, settled);
   }
 
-  over(next: Reign, own: Reign): void {
-    this.#tell(next, own, "over");
-  }
-
   /** That gateway has that epoch on its disk. */
-  readied(gateway: string, epoch: number): void {
+  #readied(gateway: string, epoch: number): void {
     const { next, ready } = this.#awaited ?? {};
     if (next?.gateway === gateway && next.epoch === epoch) ready?.abort();
   }

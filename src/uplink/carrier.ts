@@ -158,6 +158,7 @@ export class Carrier {
   drain(): Promise<void> {
     return new Promise((resolve) => {
       this.#draining = resolve;
+      if (this.inflight > 0) this.#carriage?.connection.prompt();
       this.wake();
     });
   }

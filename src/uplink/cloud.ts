@@ -36,6 +36,11 @@ export interface CloudConnection {
    */
   send(token: number, entry: SourceEntry, to: Destination): number | DropReason;
   flush(): void;
+  /**
+   * Nothing is sent for a while, and acknowledgements are waited for. A broker whose TCP gathers small packets (Nagle), as mosquitto's
+   * does, keeps them until it hears from us, up to the 40 ms of a delayed acknowledgement: so it hears something.
+   */
+  prompt(): void;
   /** Ends the connection: politely when asked, and at once otherwise. Resolves when its socket is gone. */
   close(how: "politely" | "at once"): Promise<void>;
 }

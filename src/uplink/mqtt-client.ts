@@ -146,6 +146,10 @@ export class MqttCloudClient {
     this.#stream?.socket.uncork();
   }
 
+  prompt(): void {
+    if (this.#state === "open") this.#client?.sendPing();
+  }
+
   /** Resolves when the socket is gone. Politely: with a DISCONNECT, if the other side takes it in time. */
   async close(how: "politely" | "at once"): Promise<void> {
     const polite = how === "politely" && this.#state === "open";

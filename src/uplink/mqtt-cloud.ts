@@ -49,6 +49,7 @@ function connectionOver(dial: Dial<MqttCloudClient>): CloudConnection {
   return {
     send: (token, entry, to) => dial.client.send(token, entry, to),
     flush: () => dial.client.flush(),
+    prompt: () => dial.client.prompt(),
     close: (how) => dial.close(how),
   };
 }

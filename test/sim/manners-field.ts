@@ -244,6 +244,7 @@ export class MannersField {
             return bytes;
           },
           flush: () => connection.flush(),
+          prompt: () => connection.prompt(),
           close: (how) => {
             owed.closed();
             return connection.close(how);

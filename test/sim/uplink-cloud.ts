@@ -138,6 +138,8 @@ class SimConnection implements CloudConnection {
 
   flush(): void {}
 
+  prompt(): void {}
+
   async close(): Promise<void> {
     this.#over = true;
   }

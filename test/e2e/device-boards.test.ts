@@ -12,7 +12,7 @@ import type { GatewayStatus, LedgerProof } from "../../src/gateway-status.ts";
 import { checkAsked, checkSpeaking, FAULTS, SPEAKING } from "../devices/board-books.ts";
 import { boardDevice, numberOf } from "../devices/boards-support.ts";
 import { meterSlave, modbusDevice } from "../devices/modbus-support.ts";
-import { Program } from "../support/program.ts";
+import { PROGRAM, Program } from "../support/program.ts";
 import { until } from "../support/until.ts";
 
 const IS_LONG = process.env["FIELDGATE_TEST_LONG"] !== undefined;
@@ -20,6 +20,7 @@ const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const FRAMES = IS_LONG ? 1000 : 100;
 const BAUD_RATE = 230_400;
 const WAIT_MS_MAX = 240_000;
+const START_MS_MAX = 60_000;
 
 const FRESH = { backoffFirstMs: 10, backoffMaxMs: 50, stableMs: 0 };
 const KINDS = [...SPEAKING, "energy-meter"] as const;
@@ -51,7 +52,11 @@ for (const seed of Array.from({ length: IS_LONG ? 5 : 1 }, (_, i) => SEED + i)) 
     });
     t.after(() => field.stop());
     const socket = join(directory, "control.sock");
-    const gateway = new Program(await configOf(directory, socket, boards, field));
+    const gateway = new Program(
+      await configOf(directory, socket, boards, field),
+      PROGRAM,
+      START_MS_MAX,
+    );
     t.after(() => gateway.kill());
     const port = await gateway.start();
     const client = await connectAsync(`mqtt://127.0.0.1:${port}`);

@@ -16,7 +16,8 @@ describe("a device that is commanded over MQTT", { timeout: 120_000 }, () => {
   let client: MqttClient;
   const replies: Record<string, unknown>[] = [];
   const readings: string[] = [];
-  let status: Record<string, unknown> = {};
+  const statuses: Record<string, unknown>[] = [];
+  const status = () => statuses.at(-1) ?? {};
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), "commands-"));
@@ -29,20 +30,23 @@ describe("a device that is commanded over MQTT", { timeout: 120_000 }, () => {
       ],
     });
     program = new Program(await config(directory, field));
+    await start();
+  });
+
+  /** Starts the program, and listens to it. */
+  async function start(): Promise<void> {
     const port = await program.start();
     client = await connectAsync(`mqtt://127.0.0.1:${port}`);
     client.on("message", (topic, payload) => {
       if (topic.endsWith("/reply")) replies.push(JSON.parse(String(payload)));
-      else if (topic.endsWith("/status")) status = { ...JSON.parse(String(payload)), topic };
+      else if (topic.endsWith("/status")) statuses.push(JSON.parse(String(payload)));
       else readings.push(String(payload));
     });
     await client.subscribeAsync(
       ["devices/+/+/command/reply", "devices/gw/door/status", "devices/gw/door"],
-      {
-        qos: 1,
-      },
+      { qos: 1 },
     );
-  });
+  }
 
   after(async () => {
     await client?.endAsync(true);
@@ -52,7 +56,7 @@ describe("a device that is commanded over MQTT", { timeout: 120_000 }, () => {
   });
 
   it("says that it is online, and publishes", async () => {
-    await until("online", () => status["online"] === true);
+    await until("online", () => status()["online"] === true);
     await until("readings", () => readings.length > 3);
   });
 
@@ -77,21 +81,34 @@ describe("a device that is commanded over MQTT", { timeout: 120_000 }, () => {
 
   it("refuses what comes while its port is away, and takes commands when it is back", async () => {
     await field.sensor("door").pull();
-    await until("offline", () => status["online"] === false);
+    await until("offline", () => status()["online"] === false);
     await command("door", { id: "away", text: "lamp=off" });
     assert.equal((await reply("away"))["result"], "refused");
     await field.sensor("door").plugIn();
-    await until("online again", () => status["online"] === true);
+    await until("online again", () => status()["online"] === true);
     await command("door", { id: "back", text: "lamp=off" });
     assert.deepEqual(await reply("back"), { id: "back", result: "success" });
     await until("lamp off", () => readings.some((text) => text.includes('"lamp":"off"')));
     assert.equal(field.counts()["door"]?.obeyed, 2);
   });
 
+  it("is offline for whoever comes after the gateway was killed, and remembers no command", async () => {
+    await program.kill();
+    await client.endAsync(true);
+    await field.sensor("door").pull();
+    statuses.splice(0);
+    await start();
+    await until("a status", () => statuses.length > 0);
+    assert.equal(statuses[0]?.["online"], false);
+    await field.sensor("door").plugIn();
+    await until("online again", () => status()["online"] === true);
+    assert.equal(field.counts()["door"]?.obeyed, 2, "nothing is written again by itself");
+  });
+
   it("is told to be offline when the gateway stops", async () => {
     await program.terminate();
-    await until("stopped", () => status["reason"] === "stopped");
-    assert.equal(status["online"], false);
+    await until("stopped", () => status()["reason"] === "stopped");
+    assert.equal(status()["online"], false);
   });
 
   async function command(name: string, what: object): Promise<void> {

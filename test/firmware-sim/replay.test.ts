@@ -280,7 +280,8 @@ function boardAt(kind: string, port: string | null): DeviceConfig {
 
 function master(port: string | null, transport: "pty" | "modbus-tcp"): DeviceConfig {
   const framing = transport === "pty" ? "framing: rtu" : "framing: tcp";
-  const slave = meterSlave(1, "intervalMs: 10");
+  // An answer that a busy machine delays is waited for: both runs have all of them then.
+  const slave = meterSlave(1, "intervalMs: 10\n      timeoutMs: 20000");
   return modbusDevice(port ?? "", slave, framing, `baudRate: ${BAUD_RATE}`);
 }
 

@@ -5,6 +5,7 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import type { Random } from "../../src/base/random.ts";
+import { compiledScript } from "../support/compiled-script.ts";
 import { type Started, startOnEach } from "../support/damaged-store.ts";
 import { seededRandom } from "../support/random.ts";
 
@@ -73,18 +74,16 @@ describe(`LevelDB on a disk of which one call fails (SEED=${SEED})`, () => {
   });
 });
 
+let writer: string | null = null;
+
 function write(path: string, fault: Record<string, string>): Run {
-  const script = join(SUPPORT, "store-writer.ts");
   const env = { ...process.env, ...fault, FAULT_UNDER: path, LD_PRELOAD: library };
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    ["--import", "tsx", script, path],
-    {
-      env,
-      encoding: "utf8",
-      timeout: 120_000,
-    },
-  );
+  writer ??= compiledScript("store-writer");
+  const { stdout, stderr, status } = spawnSync(process.execPath, [writer, path], {
+    env,
+    encoding: "utf8",
+    timeout: 120_000,
+  });
   const lines = stdout.split("\n").filter((line) => line !== "");
   const told = lines.map((line) => JSON.parse(line) as { seq?: number; passed?: number });
   return {

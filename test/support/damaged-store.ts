@@ -5,15 +5,10 @@ import { silentLog } from "../../src/base/log.ts";
 import type { Random } from "../../src/base/random.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { levelJournal } from "../../src/journal/level-journal.ts";
+import { compiledScript } from "./compiled-script.ts";
+import { STORE_OPTIONS } from "./store-options.ts";
 import type { StoreReading } from "./store-reader.ts";
 
-/** Small, so that LevelDB writes and merges tables early. */
-export const STORE_OPTIONS = {
-  bytesMax: 2 ** 22,
-  durability: "fast",
-  tidyEveryMs: 60_000,
-  trimBytesMin: 1,
-} as const;
 const STARTS_MAX = 8;
 const COMMITS = 300;
 
@@ -80,13 +75,15 @@ export interface Started {
   readonly stderr: string;
 }
 
+let reader: string | null = null;
+
 /** Starts on each of these stores, again and again if the process dies, as a supervisor does. */
 export function startOnEach(paths: readonly string[]): Started[] {
   const done: Started[] = [];
   let starts = 1;
   while (done.length < paths.length) {
-    const script = join(import.meta.dirname, "store-reader.ts");
-    const argv = ["--import", "tsx", script, ...paths.slice(done.length)];
+    reader ??= compiledScript("store-reader");
+    const argv = [reader, ...paths.slice(done.length)];
     const { stdout, stderr, status } = spawnSync(process.execPath, argv, {
       encoding: "utf8",
       maxBuffer: 2 ** 28,

@@ -1,13 +1,13 @@
 /**
  * Opens stores, one after the other, says what is in each, adds to it and closes it: in a process of its own, because LevelDB may
- * end the process that reads a damaged one. `node --import tsx store-reader.ts PATH...` writes a line of JSON for each.
+ * end the process that reads a damaged one. Arguments: PATH... It writes a line of JSON for each.
  */
 import { createHash } from "node:crypto";
 import { systemClock } from "../../src/base/system-clock.ts";
 import type { Queue } from "../../src/journal/journal.ts";
 import { levelJournal } from "../../src/journal/level-journal.ts";
 import type { StoreJournal } from "../../src/journal/store-journal.ts";
-import { STORE_OPTIONS } from "./damaged-store.ts";
+import { STORE_OPTIONS } from "./store-options.ts";
 import { Told } from "./told-losses.ts";
 
 export interface StoreReading {

@@ -1,13 +1,13 @@
 /**
  * Works on a store as a gateway does and says what it may rely on: a line of JSON for each entry that is durable, "stopped" at the
- * end. `node --import tsx store-writer.ts PATH`. Exit code 2: it ended because of the disk, and said why.
+ * end. Argument: PATH. Exit code 2: it ended because of the disk, and said why.
  */
 import { FieldgateError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { levelJournal } from "../../src/journal/level-journal.ts";
-import { STORE_OPTIONS } from "./damaged-store.ts";
 import { seededRandom } from "./random.ts";
+import { STORE_OPTIONS } from "./store-options.ts";
 
 const ROUNDS = 24;
 const NEVER = new AbortController().signal;

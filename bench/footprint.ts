@@ -1,5 +1,5 @@
 /**
- * What the gateway costs while it does nothing: `npm run bench -- footprint [--rounds N]`
+ * What the gateway costs while it does nothing: `npm run bench -- footprint [--rounds N] [--idle SECONDS]`
  *
  * Start: from spawning the program to its first CONNACK, with an empty store and with the store of the run before, beside a
  * bare `node -e 0`, in turns; then with a million messages that wait for a session. The very first start, before any compiled code is kept, is told apart:
@@ -21,7 +21,12 @@ import { cpuMs } from "./support/cpu.ts";
 import { median } from "./support/figures.ts";
 import { Targets } from "./support/targets.ts";
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "10" } } });
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "10" },
+    idle: { type: "string", default: "30" },
+  },
+});
 const rounds = Number(values.rounds);
 const targets = new Targets(true);
 const QUEUED = 1_000_000;
@@ -46,7 +51,7 @@ const CONNECT_TO_STAY = Buffer.from([
   5,
   ...Buffer.from(SESSION),
 ]);
-const IDLE_MS = 30_000;
+const IDLE_MS = 1000 * Number(values.idle);
 const COMPILED = "dist/compile-cache";
 
 const directory = await mkdtemp(join(tmpdir(), "fieldgate-footprint-"));

@@ -34,8 +34,17 @@ export function linkWarnings(name: string, link: LinkStatus | null): string[] {
   const open = link.endpoints.filter(({ breaker }) => breaker === "open");
   const left = open.map(({ endpoint }) => `${name} leaves ${endpoint} alone: its breaker is open`);
   if (link.state === "connected") return left;
-  const why = link.lastError?.["error"];
-  return [`${name} ${link.state}${typeof why === "string" ? `: ${why}` : ""}`, ...left];
+  const why = causesOf(link.lastError);
+  return [`${name} ${link.state}${why.length === 0 ? "" : `: ${why.join(": ")}`}`, ...left];
+}
+
+/** What went wrong, and below it why: `the cloud did not accept the connection: connect ECONNREFUSED 10.0.0.7:8883`. */
+function causesOf(error: unknown): readonly string[] {
+  if (typeof error !== "object" || error === null || !("error" in error)) return [];
+  const causes = causesOf("cause" in error ? error.cause : null);
+  return typeof error.error === "string" && !causes.includes(error.error)
+    ? [error.error, ...causes]
+    : causes;
 }
 
 type LinkStatus = Pick<NonNullable<GatewayStatus["downlink"]>, "state" | "lastError" | "endpoints">;

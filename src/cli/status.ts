@@ -8,7 +8,7 @@ import { askGateway } from "./socket.ts";
 import { accessWarnings } from "./status-access.ts";
 import { flashLine, journalRows, storeReasons } from "./status-store.ts";
 import { linkWarnings, progressWarnings, uplinkRows } from "./status-uplink.ts";
-import { paint, say, visible } from "./terminal.ts";
+import { fitted, paint, say, visible } from "./terminal.ts";
 import { count, duration, row, size } from "./words.ts";
 
 export const command: Command = {
@@ -27,7 +27,9 @@ Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no ga
   async run(invocation) {
     const status = (await askGateway(invocation, "status")) as GatewayStatus;
     const verdict = judge(status);
-    say(invocation.json, { ...status, ...verdict }, () => screen(status, verdict));
+    say(invocation.json, { ...status, ...verdict }, () =>
+      fitted(screen(status, verdict), process.stdout.columns),
+    );
     return verdict.exit;
   },
 };

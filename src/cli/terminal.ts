@@ -39,6 +39,29 @@ export function harmless(screen: string): string {
   return screen.replaceAll(OBEYED_OR_COLOUR, (found) => (isOurs(found) ? found : escaped(found)));
 }
 
+/**
+ * A screen for a terminal of so many columns: what is too long for a line goes on below, between words, where the text of its row
+ * begins. Elsewhere as it is.
+ * @param columns undefined or 0: no terminal
+ */
+export function fitted(screen: string, columns: number | undefined): string {
+  if (!columns || columns <= 2 * TEXT_COLUMN) return screen;
+  const lines = screen.split("\n").flatMap((line) => {
+    const rows: string[] = [];
+    let rest = line;
+    while (rest.length > columns) {
+      const space = rest.lastIndexOf(" ", columns);
+      const at = space > TEXT_COLUMN ? space : columns;
+      rows.push(rest.slice(0, at));
+      rest = `${" ".repeat(TEXT_COLUMN)}${rest.slice(at).trimStart()}`;
+    }
+    return [...rows, rest];
+  });
+  return lines.join("\n");
+}
+
+/** Where `row` begins its text. */
+const TEXT_COLUMN = 23;
 /** What `paint` writes, behind the escape character. */
 const OUR_COLOUR = /^\[(?:[12]|22|3[12369])m$/;
 /** Control characters but those of lines, C1 too, and the marks that change the direction of writing. */

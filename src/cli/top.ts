@@ -7,7 +7,7 @@ import { type Command, numberOf } from "./command.ts";
 import { askGateway } from "./socket.ts";
 import { judge } from "./status.ts";
 import { uplinkRows } from "./status-uplink.ts";
-import { harmless, jsonLine, paint, visible } from "./terminal.ts";
+import { fitted, harmless, jsonLine, paint, visible } from "./terminal.ts";
 import { duration, row, size } from "./words.ts";
 
 export const command: Command = {
@@ -43,7 +43,7 @@ Exit codes: 0 ended by --count, q or Ctrl-C, 3 no gateway answers
         if (invocation.json) process.stdout.write(jsonLine(jsonOf(now, shown)));
         else
           process.stdout.write(
-            isLive ? fitted(frame(now, shown)) : `${harmless(frame(now, shown))}\n`,
+            isLive ? drawn(frame(now, shown)) : `${harmless(frame(now, shown))}\n`,
           );
         before = now;
         if (--left === 0) break;
@@ -63,8 +63,8 @@ const WRAP = { off: "\u001b[?7l", on: "\u001b[?7h" };
 const CLIENTS_SHOWN = 10;
 
 /** As much of a frame as the terminal has lines for. */
-function fitted(text: string): string {
-  const lines = harmless(text).trimEnd().split("\n");
+function drawn(text: string): string {
+  const lines = harmless(fitted(text, process.stdout.columns)).trimEnd().split("\n");
   return `${HOME}${lines.slice(0, process.stdout.rows || lines.length).join("\r\n")}`;
 }
 

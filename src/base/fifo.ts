@@ -27,6 +27,14 @@ export class Fifo<T> {
     return item;
   }
 
+  /** Puts something else in the place of each of the first so many. */
+  replace(count: number, other: (item: T) => T): void {
+    for (let i = 0; i < Math.min(count, this.#length); i++) {
+      const at = (this.#first + i) & (this.#slots.length - 1);
+      this.#slots[at] = other(this.#slots[at] as T);
+    }
+  }
+
   #grow(): void {
     const slots: (T | undefined)[] = new Array(Math.max(SLOTS_MIN, this.#slots.length * 2));
     for (let i = 0; i < this.#length; i++) {

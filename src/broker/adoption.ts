@@ -3,7 +3,7 @@ import { publishFrameOf } from "../mqtt/publish-frame.ts";
 import type { Counters } from "./counters.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
 import type { BrokerJournal, SessionQueue } from "./ports.ts";
-import { queueIsFull, type SessionLimits } from "./session.ts";
+import { queueIsFull, type SessionLimits } from "./session-limits.ts";
 import type { AdoptedState, Sessions } from "./sessions.ts";
 
 export interface AdoptionWorld {

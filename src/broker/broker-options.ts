@@ -9,7 +9,7 @@ import type { TimeLimits } from "./overdue.ts";
 import type { OverloadLimits } from "./overload.ts";
 import type { BrokerJournal, Elsewhere } from "./ports.ts";
 import type { RateOptions } from "./rates.ts";
-import type { SessionLimits } from "./session.ts";
+import type { SessionLimits } from "./session-limits.ts";
 import type { SharesOptions } from "./share-groups.ts";
 
 export interface BrokerOptions
@@ -31,6 +31,7 @@ export interface BrokerOptions
   readonly sharedPerSessionMax: number;
   readonly inboundInflightMax: number;
   readonly sessionsMax: number;
+  readonly waitingBytesMax: number;
   readonly subscriptionsMax: number;
   readonly retainedMax: number;
   readonly retainedBytesMax: number;

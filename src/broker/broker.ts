@@ -120,6 +120,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#upkeep = new Upkeep(options, {
       ...{ clock, access, overload: this.#overload, throttle: this.#throttle },
       ...{ replay: this.#replay, shares: this.#shares, backpressure: this.#backpressure },
+      sessions: this.#sessions,
       ...{ desk: this.desk, listeners: this.#listeners, connections: this.#connections },
     });
     this.#admission = new Admission(options, { access, counters, sessions: this.#sessions });
@@ -304,6 +305,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#backpressure.holds(connection, bytes);
   }
   drained(connection: Connection): void {
+    connection.session?.drained();
     this.#backpressure.drained(connection);
   }
 

@@ -36,6 +36,11 @@ export class Inflight<T extends { readonly packetId: number }> {
     this.#size--;
   }
 
+  /** All items, in no order. */
+  each(found: (item: T) => void): void {
+    for (const item of this.#slots) if (item !== undefined) found(item);
+  }
+
   /** All items, in the order in which they were added. */
   all(): T[] {
     const places = [...this.#slots.keys()].filter((place) => this.#slots[place] !== undefined);

@@ -12,7 +12,7 @@ type Stage = "sent" | "received" | "released";
 export interface Sent {
   readonly packetId: number;
   /** Null for a message whose identifier is all that is left of it. */
-  readonly frame: PublishFrame | null;
+  frame: PublishFrame | null;
   readonly qos: QoS;
   readonly retain: boolean;
   /** Position in the durable queue, or 0 for another message. */

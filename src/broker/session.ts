@@ -11,20 +11,16 @@ import type { Queued, SessionQueue } from "./ports.ts";
 import { Received } from "./received.ts";
 import type { Subscription } from "./router.ts";
 import type { Sent } from "./sent.ts";
+import { queueIsFull, type SessionLimits } from "./session-limits.ts";
 import { Waiting, type WaitingMessage } from "./waiting.ts";
-
-export interface SessionLimits {
-  readonly inflightMax: number;
-  readonly queueMessagesMax: number;
-  readonly queueBytesMax: number;
-  readonly queueWhenFull: "drop-oldest" | "drop-new" | "disconnect";
-  readonly outputBytesMax: number;
-}
+import type { WaitingRoom } from "./waiting-room.ts";
 
 /** What a session needs of those around it. */
 export interface SessionWorld extends LoanWorld {
   readonly limits: SessionLimits;
   readonly counters: Counters;
+  /** The memory that it shares with the others. */
+  readonly room: WaitingRoom;
   /** The QoS granted to the session for a topic now; null when it is not subscribed. */
   granted(session: Session, topic: string): QoS | null;
   /** Keeps that the receiver has a message of QoS 2, or forgets it. Resolves when that is durable. */
@@ -67,7 +63,7 @@ export class Session {
   readonly #world: SessionWorld;
   readonly #inflight = new Inflight<Sent>();
   readonly #ids = new MemoryIds(this.#inflight);
-  readonly #waiting = new Waiting();
+  readonly #waiting: Waiting;
 
   readonly #backlog: Backlog | null;
   /** The highest index that an earlier process may have sent: up to there a delivery may be a redelivery. */
@@ -88,6 +84,7 @@ export class Session {
     this.queue = queue;
     this.#released = new Set(released);
     this.#world = world;
+    this.#waiting = new Waiting(world.room, () => this.#giveWay());
     this.#backlog = queue && new Backlog(queue);
     this.loans = new Loans(this, this.#inflight, this.#ids, world);
     // What an earlier process has sent is not known. It was no more than a window.
@@ -154,12 +151,29 @@ export class Session {
 
   /** QoS 1 and 2 that are kept in memory only. */
   deliverFromMemory(frame: PublishFrame, qos: QoS, retain: boolean): void {
-    if (this.#inflight.size < this.#world.limits.inflightMax && this.#waiting.length === 0) {
+    if (this.#waiting.length === 0 && this.hasRoomNow(qos)) {
       this.#sendFromMemory({ frame, qos, retain });
       return;
     }
-    if (this.#waitingIsFull() && !this.#makeRoomInMemory()) return;
-    this.#waiting.push({ frame, qos, retain });
+    if (this.#hasRoomInMemory()) this.#waiting.push({ frame, qos, retain });
+  }
+
+  /** Its client has taken its output: there may be room for more. */
+  drained(): void {
+    this.#pump();
+  }
+
+  /** Called every now and then: what stays is not to keep the large chunks in which it came. */
+  settle(): void {
+    this.#waiting.settle();
+    this.#inflight.each((sent) => {
+      sent.frame = sent.frame?.kept() ?? null;
+    });
+  }
+
+  /** It is over: what waits in memory for it is let go. */
+  end(): void {
+    this.#waiting.end();
   }
 
   /** A message of the durable queue, which is on disk now. */
@@ -288,7 +302,7 @@ export class Session {
   #pump(): void {
     const { link } = this;
     if (link === null) return;
-    while (this.#inflight.size < this.#world.limits.inflightMax) {
+    while (this.hasRoomNow(1)) {
       const waiting = this.#waiting.shift();
       if (waiting !== undefined) {
         if (this.mayReceive(waiting.frame.topic)) this.#sendFromMemory(waiting);
@@ -355,34 +369,27 @@ export class Session {
     );
   }
 
-  #drop(reason: "queue-full" | "output-full"): void {
+  #drop(reason: "queue-full" | "output-full" | "memory-full"): void {
     this.dropped++;
     this.#world.counters.dropped(reason);
   }
 
-  #waitingIsFull(): boolean {
-    const { limits } = this.#world;
-    return (
-      this.#waiting.length >= limits.queueMessagesMax || this.#waiting.bytes >= limits.queueBytesMax
-    );
-  }
-
-  #makeRoomInMemory(): boolean {
-    const { limits } = this.#world;
-    if (limits.queueWhenFull === "drop-oldest") {
-      while (this.#waitingIsFull() && this.#waiting.shift() !== undefined) this.#drop("queue-full");
-      return true;
+  /** Whether one more may wait in memory. When it is full, the policy decides, as of the durable queue. */
+  #hasRoomInMemory(): boolean {
+    const { queueMessagesMax, queueBytesMax, queueWhenFull } = this.#world.limits;
+    const waiting = this.#waiting;
+    for (;;) {
+      const isFull = waiting.length >= queueMessagesMax || waiting.bytes >= queueBytesMax;
+      if (!isFull && waiting.hasRoom) return true;
+      this.#drop(isFull ? "queue-full" : "memory-full");
+      if (queueWhenFull === "disconnect") this.link?.close("queue full");
+      if (queueWhenFull !== "drop-oldest" || waiting.shift() === undefined) return false;
     }
-    this.#drop("queue-full");
-    if (limits.queueWhenFull === "disconnect") this.link?.close("queue full");
-    return false;
   }
-}
 
-/** Whether what waits for a persistent session is as much as may. */
-export function queueIsFull(
-  { headIndex, tailIndex, bytes }: SessionQueue,
-  { queueMessagesMax, queueBytesMax }: SessionLimits,
-): boolean {
-  return tailIndex - headIndex >= queueMessagesMax || bytes >= queueBytesMax;
+  /** It has more than its share of the memory, and another one needs some. */
+  #giveWay(): void {
+    if (this.#world.limits.queueWhenFull === "disconnect") this.link?.close("queue full");
+    if (this.#waiting.shift() !== undefined) this.#drop("memory-full");
+  }
 }

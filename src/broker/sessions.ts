@@ -9,8 +9,10 @@ import type { ControlPersistence } from "./level-persistence.ts";
 import type { Loan } from "./loans.ts";
 import type { BrokerJournal } from "./ports.ts";
 import type { Router } from "./router.ts";
-import { Session, type SessionLimits, type SessionLink, type SessionWorld } from "./session.ts";
+import { Session, type SessionLink, type SessionWorld } from "./session.ts";
+import type { SessionLimits } from "./session-limits.ts";
 import { isShareQueue, type ShareGroups } from "./share-groups.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 /**
  * All sessions by client id, and what of them must survive, in four spaces of rows:
@@ -26,6 +28,7 @@ import { isShareQueue, type ShareGroups } from "./share-groups.ts";
 export class Sessions implements SessionWorld {
   readonly limits: SessionLimits;
   readonly counters: Counters;
+  readonly room: WaitingRoom;
   readonly #journal: BrokerJournal;
   readonly #router: Router<Session>;
   readonly #shares: ShareGroups;
@@ -35,7 +38,7 @@ export class Sessions implements SessionWorld {
   readonly #byClient = new Map<string, Session>();
 
   constructor(
-    limits: SessionLimits,
+    limits: SessionLimits & { readonly waitingBytesMax: number },
     tools: {
       readonly journal: BrokerJournal;
       readonly router: Router<Session>;
@@ -46,6 +49,7 @@ export class Sessions implements SessionWorld {
     },
   ) {
     this.limits = limits;
+    this.room = new WaitingRoom(limits.waitingBytesMax);
     this.counters = tools.counters;
     this.#journal = tools.journal;
     this.#router = tools.router;
@@ -173,6 +177,11 @@ export class Sessions implements SessionWorld {
       if (session.rights.maySubscribe(filter)) this.#shares.join(session, share, qos);
       else this.#shares.leave(session, share);
     }
+  }
+
+  /** To be called about once a second. */
+  watch(): void {
+    for (const session of this.#byClient.values()) session.settle();
   }
 
   /** The connection is gone: so is a clean session. */
@@ -309,6 +318,7 @@ export class Sessions implements SessionWorld {
 
   #discard(session: Session): void {
     this.#byClient.delete(session.clientId);
+    session.end();
     for (const filter of session.subscriptions.keys()) this.#ended(session, filter);
     session.subscriptions.clear();
     session.loans.giveBack();

@@ -8,7 +8,7 @@ import type { ConnectClaims } from "./aedes-control.ts";
 import type { Counters } from "./counters.ts";
 import { type ControlPersistence, levelPersistence, type StoredWill } from "./level-persistence.ts";
 import type { BrokerJournal, Elsewhere } from "./ports.ts";
-import type { SessionLimits } from "./session.ts";
+import type { SessionLimits } from "./session-limits.ts";
 import { principalIn, type Sessions } from "./sessions.ts";
 import { publishWillsLeft } from "./wills-left.ts";
 

@@ -20,6 +20,7 @@ interface UpkeepParts {
   readonly throttle: Throttle<Connection>;
   readonly replay: RetainedReplay;
   readonly shares: ShareGroups;
+  readonly sessions: { watch(): void };
   readonly backpressure: Backpressure;
   readonly desk: BrokerDesk;
   readonly listeners: readonly NetListener[];
@@ -66,7 +67,8 @@ export class Upkeep {
 
   /** Closes who is silent for too long, or takes too long over something. */
   #watch(): void {
-    const { clock, access, listeners, connections, shares, desk, backpressure } = this.#parts;
+    const { clock, access, listeners, connections, shares, sessions, desk, backpressure } =
+      this.#parts;
     const nowMs = clock.monotonicMs();
     for (const listener of listeners) listener.sweep();
     for (const connection of connections) {
@@ -75,6 +77,7 @@ export class Upkeep {
       else if (access.hasEnded(connection.rights)) connection.close("token has ended");
     }
     shares.watch(nowMs);
+    sessions.watch();
     desk.watch();
     backpressure.relax();
   }

@@ -172,6 +172,12 @@ export const mqtt = section(
       minimum: 1024,
       description: "Bytes that wait for one session.",
     }),
+    waitingBytesMax: bytes({
+      default: 128 * 2 ** 20,
+      minimum: 1024,
+      description:
+        "Bytes that wait in memory, for all sessions together: of clean ones all of QoS 1 and 2. Beyond it each has an equal share.",
+    }),
     outputBytesMax: bytes({
       default: 2 ** 20,
       minimum: 1024,

@@ -34,7 +34,7 @@ const OPTIONS: BrokerOptions = {
   inflightMax: 32,
   inboundInflightMax: 100,
   queueMessagesMax: 100_000,
-  queueBytesMax: 2 ** 26,
+  ...{ queueBytesMax: 2 ** 26, waitingBytesMax: 2 ** 27 },
   queueWhenFull: "drop-oldest",
   outputBytesMax: 2 ** 20,
   heldBytesMax: 2 ** 20,

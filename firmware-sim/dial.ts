@@ -2,6 +2,8 @@ import { connect, type Socket } from "node:net";
 import type { Plug } from "./plug.ts";
 
 const BACKLOG_BYTES_MAX = 65_536;
+/** The far end has so long to hang up as well. */
+const HANG_UP_MS_MAX = 1000;
 
 /** The far end of a sensor that connects by itself: plugged in, it connects; pulled, it hangs up. */
 export function dialPlug(host: string, port: number): Plug {
@@ -30,9 +32,12 @@ export function dialPlug(host: string, port: number): Plug {
       socket = null;
       if (hanging === null || hanging.closed) return;
       const closed = new Promise((resolve) => hanging.once("close", resolve));
-      // What was written leaves first, as it did from the sensor.
-      hanging.destroySoon();
+      // What was written arrives first, as it did from the sensor: to close while answers are unread would reset the connection, and
+      // the far end could lose what it has not read yet.
+      hanging.end();
+      const late = setTimeout(() => hanging.destroy(), HANG_UP_MS_MAX);
       await closed;
+      clearTimeout(late);
     },
   };
 }

@@ -93,7 +93,7 @@ export class SiteWiring {
         identity: { gateway: gateway.id, site: gateway.site },
         journal: this.#journal,
         replicas,
-        network: tlsNetwork(limits, log.part("replica")),
+        network: tlsNetwork(limits),
         codec: zlibCodec,
         site: siteView(this.#site),
         found: (replica, origin) => {

@@ -41,6 +41,7 @@ export interface LinkMetricSources {
       readonly cursorsForgotten: number;
       readonly replicaFull: number;
       readonly seqsMissed: number;
+      readonly failures: Readonly<Record<string, number>>;
     };
   } | null;
 }
@@ -95,6 +96,12 @@ function replicationPart(sheet: Sheet, { replication }: LinkMetricSources): void
   const lags: Samples = peers.map(({ id, lagMs }) => [{ peer: id }, seconds(lagMs)]);
   sheet.gauge("peer_lag_seconds", "How far a peer's copy is behind.", lags);
   sheet.counter("peers_sync_lost", "Times that a peer fell behind.", counters.syncLost);
+  const failures: Samples = Object.entries(counters.failures).map(([code, n]) => [{ code }, n]);
+  sheet.counter(
+    "peer_failures",
+    "Connections with peers that failed, ended or were refused.",
+    failures,
+  );
   const forgotten = "Peers given up, because they held back too much.";
   sheet.counter("peers_forgotten", forgotten, counters.cursorsForgotten);
   sheet.counter("replica_full", "Times that a copy here was full.", counters.replicaFull);

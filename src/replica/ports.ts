@@ -126,11 +126,15 @@ export interface PeerNetwork {
    */
   dial(address: string, gateway: string, receiver: ChannelReceiver): Channel;
   /**
-   * Takes connections. `accept` is given each one, with the id in the certificate of the gateway that made it.
+   * Takes connections. `accept` is given each one, with the id in the certificate of the gateway that made it; `refused` is told of
+   * each that came to nothing before that.
    * @returns where it listens, host:port
    * @throws FieldgateError ERR_LISTEN, ERR_CERTIFICATE
    */
-  listen(accept: (channel: Channel, gateway: string) => ChannelReceiver): Promise<string>;
+  listen(
+    accept: (channel: Channel, gateway: string) => ChannelReceiver,
+    refused: (error: FieldgateError) => void,
+  ): Promise<string>;
   /** Closes everything. */
   close(): Promise<void>;
 }

@@ -28,6 +28,7 @@ import { Release } from "./release.ts";
 import { ReplicaRoom } from "./replica-room.ts";
 import { Sender } from "./sender.ts";
 import type { ReplicationStatus } from "./status.ts";
+import { Strangers } from "./strangers.ts";
 
 export interface ReplicationOptions {
   readonly limits: PeerLimits;
@@ -187,7 +188,11 @@ export class Replication implements Service {
     const { clock, network } = this.#tools;
     while (!this.#life.signal.aborted) {
       try {
-        this.#address = await network.listen((channel, gateway) => this.#accept(channel, gateway));
+        const strangers = new Strangers({ clock, log: this.#log, counters: this.counters });
+        this.#address = await network.listen(
+          (channel, gateway) => this.#accept(channel, gateway),
+          (error) => strangers.refused(error),
+        );
         this.#error = null;
         return;
       } catch (error) {

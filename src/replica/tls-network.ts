@@ -1,8 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { AddressInfo, Socket } from "node:net";
 import { connect, createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
-import { errorFields, FieldgateError } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
+import { FieldgateError } from "../base/errors.ts";
 import type { Channel, ChannelReceiver, PeerNetwork } from "./ports.ts";
 
 export interface TlsNetworkOptions {
@@ -24,21 +23,19 @@ const ALERT = /ERR_SSL|alert|certificate|CERT|self.signed|issuer/i;
  * Gateways over TLS 1.3, each with a certificate of the site's authority (x509-certificates.ts): who they are is the common
  * name of their subject, wherever they are. Files are read for each connection and at the start of the listener.
  */
-export function tlsNetwork(options: TlsNetworkOptions, log: Log): PeerNetwork {
-  return new TlsNetwork(options, log);
+export function tlsNetwork(options: TlsNetworkOptions): PeerNetwork {
+  return new TlsNetwork(options);
 }
 
 class TlsNetwork implements PeerNetwork {
   readonly #options: TlsNetworkOptions;
-  readonly #log: Log;
   readonly #channels = new Set<TlsChannel>();
   /** That others have made: those whose handshake is not done are no channels yet. */
   readonly #sockets = new Set<Socket>();
   #server: Server | null = null;
 
-  constructor(options: TlsNetworkOptions, log: Log) {
+  constructor(options: TlsNetworkOptions) {
     this.#options = options;
-    this.#log = log;
   }
 
   dial(address: string, gateway: string, receiver: ChannelReceiver): Channel {
@@ -50,7 +47,10 @@ class TlsNetwork implements PeerNetwork {
     return channel;
   }
 
-  async listen(accept: (channel: Channel, gateway: string) => ChannelReceiver): Promise<string> {
+  async listen(
+    accept: (channel: Channel, gateway: string) => ChannelReceiver,
+    refused: (error: FieldgateError) => void,
+  ): Promise<string> {
     const { host, port, connectTimeoutMs, peersMax } = this.#options;
     const files = await readFiles(this.#options);
     const options = {
@@ -75,8 +75,9 @@ class TlsNetwork implements PeerNetwork {
     server.maxConnections = 2 * peersMax;
     // Node leaves it open when the handshake took too long.
     server.on("tlsClientError", (error, socket) => {
+      const { remoteAddress: address } = socket;
       socket.destroy();
-      this.#refused(error);
+      refused(noHandshake(error, address));
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {
@@ -130,12 +131,6 @@ class TlsNetwork implements PeerNetwork {
     channel.receiver = accept(channel, gateway);
     channel.use(socket);
     channel.opened();
-  }
-
-  #refused(error: Error): void {
-    const message =
-      "a peer was refused: it has no certificate of this site, or the handshake failed";
-    this.#log.warn(message, { code: "ERR_PEER_CERTIFICATE", cause: errorFields(error) });
   }
 }
 
@@ -281,6 +276,11 @@ function wrongGateway(wanted: string, name: string): FieldgateError {
 function badFiles(cause: unknown): FieldgateError {
   const message = "the files of cluster.peer are no certificate, or key and certificate do not fit";
   return new FieldgateError("ERR_CERTIFICATE", message, { cause });
+}
+
+function noHandshake(cause: Error, address: string | undefined): FieldgateError {
+  const message = "it has no certificate of this site, or the handshake failed";
+  return new FieldgateError("ERR_PEER_CERTIFICATE", message, { cause, details: { address } });
 }
 
 /** TLS says no in many words; all of them mean that one side does not believe the other one's certificate. */

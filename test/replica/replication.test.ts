@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
+import { silentLog } from "../../src/base/log.ts";
 import { FRAME, frameOf, jsonFrame, PROTOCOL_VERSION } from "../../src/replica/frames.ts";
 import { SafeJournal } from "../../src/replica/safe-journal.ts";
 import { message, NOW } from "../support/journal-samples.ts";
@@ -145,11 +146,23 @@ describe("what gateways tell each other of a hand-over", () => {
     }));
 });
 
-it("one that connects and does not finish the handshake is let go, and keeps nobody from stopping", () =>
+it("one that does not finish the handshake, or sends garbage, is let go, counted and logged once, and keeps nobody from stopping", () =>
   withPeers(async (peers) => {
-    const a = await peers.start("gw-a", { connectTimeoutMs: 200 });
+    const warned: string[] = [];
+    const log = {
+      ...silentLog,
+      part: () => ({ ...silentLog, warn: (line: string) => warned.push(line) }),
+    };
+    const a = await peers.start("gw-a", { connectTimeoutMs: 200, log: log as never });
     const address = { host: "127.0.0.1", port: Number(a.replication.address.split(":").at(-1)) };
     await Promise.all([letGo(connect(address)), letGo(connect(address))]);
+    for (let n = 0; n < 20; n++) {
+      const garbage = connect(address);
+      garbage.write("GET / HTTP/1.0\r\n\r\n");
+      await letGo(garbage);
+    }
+    await until("each is counted", () => failures(a, "ERR_PEER_CERTIFICATE") === 22);
+    assert.deepEqual(warned, ["a peer was refused"]);
     const late = connect(address);
     await once(late, "connect");
     await Promise.all([a.stop(), letGo(late)]);

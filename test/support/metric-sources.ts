@@ -86,7 +86,13 @@ export const METRIC_SOURCES: MetricSources = {
     inSync: ["gw-b"],
     isAlone: false,
     peers: [{ id: "gw-b", lagMs: 40 }],
-    counters: { syncLost: 1, cursorsForgotten: 0, replicaFull: 0, seqsMissed: 0 },
+    counters: {
+      syncLost: 1,
+      cursorsForgotten: 0,
+      replicaFull: 0,
+      seqsMissed: 0,
+      failures: { ERR_PEER_CERTIFICATE: 2 },
+    },
   },
   cluster: { role: "standby", epoch: 12, mayAct: false, etcd: "answers", members: [{}] },
   host: {

@@ -57,10 +57,7 @@ export class TestPeers {
       keyFile: join(directory, `${certified}.key`),
     };
     const bounds = { frameBytesMax: 2 ** 20, connectTimeoutMs, peersMax: 8 };
-    return tlsNetwork(
-      { host: "127.0.0.1", port: 0, ...files, ...bounds },
-      options.log ?? silentLog,
-    );
+    return tlsNetwork({ host: "127.0.0.1", port: 0, ...files, ...bounds });
   }
 
   async end(): Promise<void> {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { withBroker } from "../support/broker.ts";
+import { testListener, withBroker } from "../support/broker.ts";
 import { publish, retained, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
 import { login, TestUsers } from "../support/users.ts";
+import { dial, dialTcp } from "../support/wires.ts";
 
 /** Published advisories on MQTT brokers that no other test replays. docs/security.md has the whole table. */
 describe("what has brought down other brokers", () => {
@@ -117,6 +118,31 @@ describe("what has brought down other brokers", () => {
       }
       assert.equal(broker.status().sessions, 1);
     }));
+
+  it("WebSocket with thousands of headers, a subprotocol full of spaces, or less in it than MQTT announces (CVE-2024-37890, CVE-2021-32640, CVE-2026-25627)", () =>
+    withBroker(
+      async ({ port, broker }) => {
+        const handshake = (more: string) =>
+          "GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+          `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n${more}\r\n\r\n`;
+        const headers = Array.from({ length: 1500 }, (_, i) => `${i}:`).join("\r\n");
+        const spaces = `Sec-WebSocket-Protocol: b${" ".repeat(7000)}x`;
+        for (const more of [headers, spaces]) {
+          const socket = await dialTcp(port);
+          socket.resume().write(handshake(more));
+          await until("it is closed", () => socket.closed);
+        }
+        const short = await RawClient.connected(await dial("ws", port), { clientId: "short" });
+        short.send([0x30, 0x80, 0x20, 0, 1, 97]);
+        const other = await RawClient.connected(await dial("ws", port), { clientId: "other" });
+        await other.settled();
+        assert.equal(short.closed, false, "the rest may still come");
+        assert.equal(broker.status().connections, 2);
+        assert.equal(broker.status().closed["WebSocket without the subprotocol mqtt"], 2);
+        for (const each of [short, other]) each.drop();
+      },
+      { listeners: [testListener({ type: "ws" })] },
+    ));
 
   it("a user without roles, or with roles that say nothing, may do nothing (CVE-2018-12550: an empty file of rules)", async () => {
     const users = await TestUsers.of({ ann: [], bob: ["empty"], eve: ["not configured"] });

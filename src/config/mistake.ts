@@ -1,3 +1,5 @@
+import { redactUrl } from "./redact.ts";
+
 /** Where something stands in the file; both count from 1. */
 export interface Place {
   readonly line: number;
@@ -52,7 +54,8 @@ export function parentPath(path: string): string | null {
   return path.slice(0, Math.max(0, path.lastIndexOf("."), path.lastIndexOf("[")));
 }
 
-/** Text of the file, fit to stand in a line of a terminal: escaped, in quotes, not longer than 64 characters. */
+/** Text of the file, fit to stand in a line of a terminal: escaped, in quotes, not longer than 64 characters, no password of a URL. */
 export function quoted(text: string): string {
-  return JSON.stringify(text.length > 64 ? `${text.slice(0, 61)}...` : text);
+  const shown = redactUrl(text);
+  return JSON.stringify(shown.length > 64 ? `${shown.slice(0, 61)}...` : shown);
 }

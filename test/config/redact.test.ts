@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { FieldgateError } from "../../src/base/errors.ts";
+import { formatMistakes } from "../../src/config/format-mistakes.ts";
 import { redact, redactUrl } from "../../src/config/redact.ts";
 import { parseConfig } from "../../src/config/yaml-load.ts";
 
@@ -63,3 +65,36 @@ describe("a redacted URL", () => {
 function check(text: string, expected: string): void {
   assert.equal(redactUrl(text), expected);
 }
+
+describe("a mistake in the configuration", () => {
+  for (const [what, text] of [
+    ["a URL whose port is none", "uplink: { endpoints: ['mqtts://u:pl4nted@host:99999'] }"],
+    ["a URL with a space", "uplink: { endpoints: ['mqtts://u:pl4nted@bad host'] }"],
+    ["a URL of another scheme", "uplink: { endpoints: ['ftp://u:pl4nted@host'] }"],
+    ["a URL of etcd that is none", "cluster: { endpoints: ['http://u:pl4nted@ho st:1'] }"],
+    ["a URL where a list belongs", "uplink: { endpoints: 'mqtts://u:pl4nted@h' }"],
+    ["a URL where one word of several belongs", "log: { level: 'mqtt://u:pl4nted@h' }"],
+    ["a URL where a number belongs", "mqtt: { connectRate: 'mqtt://u:pl4nted@h' }"],
+    ["a password for a key that is not there", "uplink: { password: pl4nted }"],
+    ["a password where its file belongs", "uplink: { passwordFile: { value: pl4nted } }"],
+    ["a password twice", "uplink:\n  password: pl4nted\n  password: pl4nted\n"],
+    [
+      "YAML that ends before it should",
+      "uplink:\n  endpoints: [ mqtts://u:pl4nted@h\n  a: 'pl4nted\n",
+    ],
+    ["tabs", "uplink:\n\tpassword: pl4nted\n"],
+  ] as const) {
+    it(`that is about ${what} tells no secret`, () => {
+      assert.throws(
+        () => parseConfig(text, "f.yaml"),
+        (error: FieldgateError) => {
+          assert.ok(error instanceof FieldgateError, String(error));
+          const cause = error.cause instanceof Error ? String(error.cause.stack) : "";
+          const said = `${formatMistakes(error)} ${error.stack} ${JSON.stringify(error)} ${cause}`;
+          assert.doesNotMatch(said, /pl4nted/);
+          return true;
+        },
+      );
+    });
+  }
+});

@@ -14,8 +14,9 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { hashPassword } from "../src/access/phc.ts";
 import { startOurs } from "./support/brokers.ts";
-import { figure, table } from "./support/figures.ts";
+import { figure } from "./support/figures.ts";
 import { mqload } from "./support/mqload.ts";
+import { Targets } from "./support/targets.ts";
 
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "5" } } });
 const ATTACKS = [
@@ -39,17 +40,20 @@ const subject = await startOurs("local", {}, { usersFile });
 const isApart = cpus().length > 1;
 if (isApart) execFileSync("taskset", ["-acp", OUR_CORES, String(subject.pid)]);
 else console.log("one core: the attacker takes its time from the broker");
-const rows = [["latency of others, ms", "median", "p99", "missing", "bound of p99"]];
+const P99_MS_MAX = 50;
+const targets = new Targets();
 try {
   for (const name of ATTACKS) {
     const end = name === "none" ? async () => {} : await attack(name);
     const load = ["-m", "pair", "-P", 1, "-q", 1, "-r", 500];
     const seen = await mqload("-p", subject.port, ...load, "-t", Number(values.seconds));
     await end();
-    const ms = [seen.p50_us / 1000, seen.p99_us / 1000].map(figure);
-    rows.push([name, ...ms, String(seen.missing), "50"]);
+    const [median, p99] = [seen.p50_us / 1000, seen.p99_us / 1000];
+    const told = `${figure(p99)} ms (median ${figure(median)})`;
+    targets.below(`${name}: p99 of others`, p99, P99_MS_MAX, " ms", told);
+    targets.atMost(`${name}: messages missing`, seen.missing, 0);
   }
-  console.log(table(rows));
+  targets.print();
 } finally {
   await subject.end();
   await rm(folder, { recursive: true });
@@ -60,7 +64,7 @@ async function attack(name: string): Promise<() => Promise<void>> {
   const apart = isApart ? ["taskset", "-c", ITS_CORE] : [];
   const script = ["bench/support/attacker.mjs", name, String(subject.port)];
   const [program = "", ...argv] = [...apart, process.execPath, ...script];
-  const child = spawn(program, argv, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(program, argv, { stdio: ["pipe", "pipe", "inherit"] });
   const exit = once(child, "exit");
   await once(createInterface({ input: child.stdout }), "line");
   return async () => {

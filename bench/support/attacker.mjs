@@ -1,10 +1,11 @@
 /**
- * `node attacker.mjs ATTACK PORT`: attacks an MQTT broker on loopback until it is ended, from an address that is not that of
- * others. Prints a line when it has begun.
+ * `node attacker.mjs ATTACK PORT`: attacks an MQTT broker on loopback until it is ended, or its standard input is: nobody is left
+ * attacked when a bench is broken off. From an address that is not that of others. Prints a line when it has begun.
  */
 import { connect } from "node:net";
 
 const ATTACKER = "127.0.0.2";
+process.stdin.on("end", () => process.exit()).resume();
 const [name, port] = [process.argv[2] ?? "", Number(process.argv[3])];
 
 const ATTACKS = {

@@ -95,7 +95,7 @@ describe("the program serves others, and counts what it refuses, beside", () => 
 
   async function begin(name: string): Promise<ChildProcess> {
     const argv = ["bench/support/attacker.mjs", name, String(port)];
-    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "inherit"] });
     await once(createInterface({ input: child.stdout }), "line");
     return child;
   }

@@ -50,12 +50,14 @@ describe("the memory that sessions share", () => {
         const slow = await subscriber(site, "slow");
         const publisher = await RawClient.connected(site.port, { clientId: "publisher" });
         const say = sayer(publisher);
-        await say(names, 2);
         await say(["slow"], 6);
+        await say(names, 20);
         const before = await memory();
         await say(names, 60);
-        const more = (await memory()).buffers - before.buffers;
-        assert.ok(more < 4 * MIB, `${more} bytes more, of ${60 * 20 * KB_10.length}`);
+        // Up to a second what waits may lie in the chunks in which it came.
+        await until("of 12 MB more less than 1 MiB stays", async () => {
+          return (await memory()).buffers - before.buffers < MIB;
+        });
         assert.ok((site.broker.status().dropped["memory-full"] ?? 0) > 900);
         for (let i = 0; i < 6; i++) {
           const { messageId } = await slow.next("publish");

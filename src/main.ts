@@ -74,13 +74,13 @@ async function parse(
 }
 
 /** Who reads no further, as in `fieldgate tail | head -3`, wants no more of it: that is no fault. */
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit();
-    process.exitCode = EXIT.critical;
-    if (stream === process.stdout) process.stderr.write(`fieldgate: ${error.message}\n`);
-  });
-}
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  process.exitCode = EXIT.critical;
+  process.stderr.write(`fieldgate: ${error.message}\n`);
+});
+/** There is nobody left to tell. Who reads the gateway's log may end; the gateway does not for that. */
+process.stderr.on("error", () => {});
 
 const argv = process.argv.slice(2);
 main(argv).then(

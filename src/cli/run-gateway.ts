@@ -19,8 +19,6 @@ import { type Heart, Supervision, supervisionOptions } from "../health/supervisi
 export async function runGateway(configPath: string): Promise<void> {
   // What the gateway writes, the store above all, is for nobody else to read, whoever starts it.
   process.umask(0o077);
-  // Who reads the log may end; the gateway does not for that.
-  process.stderr.on("error", () => {});
   const trial = new ConfigTrial(await loadText(configPath), systemClock);
   const stop = new AbortController();
   const ended = new Promise<NodeJS.Signals>((resolve) => {

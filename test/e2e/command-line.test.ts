@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,6 +9,7 @@ import { describe, it } from "node:test";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { assertScreen, fieldgate } from "../support/screens.ts";
+import { until } from "../support/until.ts";
 
 describe("fieldgate", () => {
   it("names every mistake of a configuration at once, with lines, and exits 2", () =>
@@ -157,10 +160,32 @@ describe("fieldgate", () => {
       const books = await fieldgate("ledger", "--socket", join(directory, "sock"));
       assert.equal(books.code, 0, books.err);
       assert.match(books.out, /lane telemetry .* queued\n(.*\n)*The books balance\.\n$/);
-      program.gateway.deafen();
       assert.equal(await program.gateway.terminate(), 0);
       await client.ended();
       await assert.rejects(dial(program.port), /ECONNREFUSED/);
+    }));
+
+  it("goes on when whoever reads its log ends", () =>
+    withDirectory(async (directory) => {
+      const file = join(directory, "fieldgate.yaml");
+      const socket = join(directory, "sock");
+      const config = { store: { path: join(directory, "store") }, control: { socket } };
+      await writeFile(file, JSON.stringify({ ...config, listeners: [{ name: "lan", port: 0 }] }));
+      const argv = ["dist/fieldgate.js", "run", "--config", file];
+      const gateway = spawn(process.execPath, argv, { stdio: ["ignore", "ignore", "pipe"] });
+      const exit = once(gateway, "exit");
+      try {
+        // The rest of what it says while it starts is for nobody.
+        gateway.stderr.once("data", () => gateway.stderr.destroy());
+        await until("it answers", async () => {
+          assert.equal(gateway.exitCode, null, "it has ended");
+          return (await fieldgate("ledger", "--socket", socket)).code === 0;
+        });
+        gateway.kill("SIGTERM");
+        assert.deepEqual(await exit, [0, null]);
+      } finally {
+        gateway.kill("SIGKILL");
+      }
     }));
 
   it("tells monitoring on loopback how it is, when it is asked to", () =>

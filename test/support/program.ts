@@ -62,11 +62,6 @@ export class Program {
     return within(this.#startMsMax, `no log line "${message}"`, look());
   }
 
-  /** Nobody reads its log any more. */
-  deafen(): void {
-    this.#child?.stderr?.destroy();
-  }
-
   /** SIGSTOP: nothing of it runs until `thaw`. */
   freeze(): void {
     this.#child?.kill("SIGSTOP");

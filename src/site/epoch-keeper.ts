@@ -3,14 +3,18 @@ import { type EpochRows, writeEpoch } from "./epoch-row.ts";
 /** Writes the highest epoch seen or tried for to the disk, one at a time. */
 export class EpochKeeper {
   readonly #rows: EpochRows;
+  readonly #keptEpoch: () => number;
   readonly #kept: (epoch: number) => void;
-  #keptEpoch = 0;
   #toKeep = 0;
   #isKeeping = false;
 
-  /** @param kept is told each one that is durable */
-  constructor(rows: EpochRows, kept: (epoch: number) => void) {
+  /**
+   * @param keptEpoch the highest one that is durable
+   * @param kept is told each one that is durable, and known by `keptEpoch` then
+   */
+  constructor(rows: EpochRows, keptEpoch: () => number, kept: (epoch: number) => void) {
     this.#rows = rows;
+    this.#keptEpoch = keptEpoch;
     this.#kept = kept;
   }
 
@@ -23,10 +27,9 @@ export class EpochKeeper {
     if (this.#isKeeping) return;
     this.#isKeeping = true;
     try {
-      while (this.#keptEpoch < this.#toKeep) {
+      while (this.#keptEpoch() < this.#toKeep) {
         const next = this.#toKeep;
         await writeEpoch(this.#rows, next);
-        this.#keptEpoch = next;
         this.#kept(next);
       }
     } catch (error) {

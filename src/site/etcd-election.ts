@@ -117,7 +117,11 @@ export class EtcdElection implements Role {
         log.info("handed over", { ...done });
       },
     });
-    this.#keeper = new EpochKeeper(tools.rows, (epoch) => this.#step({ is: "kept", epoch }));
+    this.#keeper = new EpochKeeper(
+      tools.rows,
+      () => this.#election.keptEpoch,
+      (epoch) => this.#step({ is: "kept", epoch }),
+    );
   }
 
   get(): RoleState {

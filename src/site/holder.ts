@@ -1,11 +1,13 @@
-import type { SiteView } from "./election.ts";
 import type { Holder, Reign } from "./records.ts";
 
 /** Whose place it is now: of the one who has named the holder, then of the holder, as long as their leases stand; else nobody's. */
 export function incumbent({
   holder,
   standing,
-}: Pick<SiteView, "holder" | "standing">): Reign | null {
+}: {
+  readonly holder: Holder | null;
+  readonly standing: ReadonlyMap<string, string>;
+}): Reign | null {
   return reigns(holder).find(({ lease }) => standing.has(lease)) ?? null;
 }
 

@@ -1,8 +1,7 @@
-import { silentLog } from "../../src/base/log.ts";
-import { systemClock } from "../../src/base/system-clock.ts";
 import type { Device } from "../../src/devices/device.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
 import { boardDevice } from "../../test/devices/boards-support.ts";
+import { deviceTools } from "../../test/devices/device-tools.ts";
 
 export interface ReaderReport {
   readonly open: number;
@@ -26,11 +25,7 @@ const devices: Device[] = [];
 process.on("message", async ({ open = [] }: Question) => {
   for (const { name, port, kind, baudRate } of open) {
     const made = deviceFor(boardDevice(kind, name, port, baudRate), {
-      clock: systemClock,
-      log: silentLog,
-      random: Math.random,
-      identity: { gateway: "gw-a", site: "bench" },
-      sink: { admit: async () => {} },
+      ...deviceTools(),
     });
     devices.push(made);
     await made.start(new AbortController().signal);

@@ -1,9 +1,9 @@
 import { rtuFrame } from "../../firmware-sim/encode/modbus.ts";
-import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { parseConfig } from "../../src/config/yaml-load.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
 import type { Port } from "../../src/devices/port.ts";
+import { deviceTools } from "../../test/devices/device-tools.ts";
 
 const SLAVES = 10;
 const REGISTERS = 20;
@@ -37,11 +37,7 @@ export async function pollLine(baudRate: number, seconds: number): Promise<LineP
   if (config === undefined) throw new Error("no device");
   let lateMs = 0;
   const made = deviceFor(config, {
-    clock: systemClock,
-    log: silentLog,
-    random: Math.random,
-    identity: { gateway: "gw-a", site: "bench" },
-    sink: { admit: async () => {} },
+    ...deviceTools(),
     port: line(characterMs, (ms) => {
       lateMs += ms;
     }),

@@ -8,7 +8,8 @@ const HEADER_BYTES = 7;
 
 /**
  * Whether a record of the MANIFEST that counts is nothing but zeros, as a page that the disk forgot. LevelDB takes that for the
- * end of what was written, says nothing, opens an older version of the store, and deletes what it does not know of. No such file: false.
+ * end of what was written, says nothing, opens an older version of the store, and deletes what it does not know of. False where there is none, or none that can be
+ * opened: LevelDB says so itself.
  */
 export async function isManifestZeroed(directory: string): Promise<boolean> {
   const name = (await readFile(join(directory, "CURRENT"), "latin1").catch(() => "")).trim();

@@ -9,6 +9,7 @@ import { StatusTopic } from "../../src/devices/status-topic.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { SimClock } from "../support/sim-clock.ts";
 import { BOUNDS } from "./boards-support.ts";
+import { check } from "./command-books.ts";
 import { deviceTools } from "./device-tools.ts";
 import { FRAMING } from "./framing-support.ts";
 import { FakeBus, meterSlave, modbusDevice } from "./modbus-support.ts";
@@ -274,18 +275,6 @@ async function modbus() {
   await clock.run(0);
   const write = (what: DeviceWrite) => one.write(what, () => null);
   return { clock, bus, one, write };
-}
-
-type Bench = Awaited<ReturnType<typeof start>>;
-
-/** Compares the named counters, and that they balance. */
-function check({ commands }: Bench, expected: Partial<ReturnType<Commands["counters"]>>): void {
-  const counters = commands.counters();
-  const keys = Object.keys(expected) as (keyof typeof counters)[];
-  assert.deepEqual(Object.fromEntries(keys.map((key) => [key, counters[key]])), expected);
-  const ends = [...Object.values(counters.refused), ...Object.values(counters.timeout)];
-  const sum = ends.reduce((total, count) => total + count, counters.success + counters.waiting);
-  assert.equal(counters.received, sum, JSON.stringify(counters));
 }
 
 /** Commands for a device that takes `beforeMs` until its turn and `delayMs` from then on. */

@@ -11,6 +11,7 @@ import { Commands } from "../../src/devices/commands.ts";
 import { deviceFor } from "../../src/devices/device-for.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { until } from "../support/until.ts";
+import { check } from "./command-books.ts";
 import { deviceTools } from "./device-tools.ts";
 
 /** More than a pseudo-terminal or socat keeps for a reader that reads no more. */
@@ -107,18 +108,6 @@ describe("a command in the middle of which", { timeout: 60_000 }, () => {
     check(near, { timeout: { "not-taken": 1 } });
   });
 });
-
-type Near = Awaited<ReturnType<typeof commanded>>;
-
-/** Compares the named counters, and that they balance. */
-function check({ commands }: Near, expected: Partial<ReturnType<Commands["counters"]>>): void {
-  const counters = commands.counters();
-  const keys = Object.keys(expected) as (keyof typeof counters)[];
-  assert.deepEqual(Object.fromEntries(keys.map((key) => [key, counters[key]])), expected);
-  const ends = [...Object.values(counters.refused), ...Object.values(counters.timeout)];
-  const sum = ends.reduce((total, count) => total + count, counters.success + counters.waiting);
-  assert.equal(counters.received, sum, JSON.stringify(counters));
-}
 
 /** A device of text lines at that port, open, that is commanded. */
 async function commanded(

@@ -96,6 +96,19 @@ const FAULTS: readonly Fault[] = [
     brings: [],
   },
   {
+    name: "$ topics: nor beside a filter that was not there yet when it was published",
+    script: [
+      connect("pub"),
+      keep(),
+      subscribe("# 1"),
+      publish("$own/a x 1"),
+      subscribe("$own/a 1"),
+      drop(),
+      keep(),
+    ],
+    brings: [],
+  },
+  {
     name: "$ topics: nor among retained messages",
     script: [connect("pub"), connect("sub"), publish("$own/a x 0 retain"), subscribe("+/+ 0")],
     brings: [],

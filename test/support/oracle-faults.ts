@@ -32,11 +32,20 @@ class Known {
   readonly #acknowledged = new Map<string, Set<string>>();
   readonly #hushed = new Set<string>();
   readonly #publishedAt = new Map<string, QoS>();
+  /** Of each message that was published, for whom it waits if they are away. */
+  readonly #queuedFor = new Map<string, ReadonlySet<string>>();
 
   correct(step: Step, outcome: Outcome): Outcome {
     const present = this.#subscribers.follow(step);
     for (const { topic, payload, qos } of messagesOf(step)) {
       this.#publishedAt.set(`${topic} ${payload}`, qos);
+    }
+    if (step.does === "publish") {
+      for (const { topic, payload } of step.messages) {
+        const before = this.#queuedFor.get(`${topic} ${payload}`) ?? [];
+        const now = this.#subscribers.waitingFor(topic);
+        this.#queuedFor.set(`${topic} ${payload}`, new Set([...before, ...now]));
+      }
     }
     if (step.does === "hush") this.#hushed.add(step.client);
     if (step.does === "connect") {
@@ -63,8 +72,13 @@ class Known {
     for (const delivery of list) {
       const matching = this.#subscribers.matching(client, delivery.topic);
       const granted = matching.map(([, qos]) => qos);
-      // "$ topics": an absent client with the filter # is queued messages that its other filters do not bring, or not queued.
-      if (queued && delivery.topic.startsWith("$") && granted.every((qos) => qos === 0)) continue;
+      // "$ topics": an absent client with the filter # is queued messages that its other filters do not bring, or not queued;
+      // or did not bring when they were published.
+      if (queued && delivery.topic.startsWith("$")) {
+        if (granted.every((qos) => qos === 0)) continue;
+        const those = this.#queuedFor.get(`${delivery.topic} ${delivery.payload}`);
+        if (those?.has(client) === false) continue;
+      }
       // "overlap, queued": an absent client gets a message once for each filter, and once more at later returns.
       if (queued && this.#has(client, delivery, right)) continue;
       right.push({

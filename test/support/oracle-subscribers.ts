@@ -38,6 +38,13 @@ export class Subscribers {
     return [...filters].filter(([filter]) => matches(filter, topic));
   }
 
+  /** The clients for whom a message of a topic would wait now: those with a filter that matches, of more than QoS 0. */
+  waitingFor(topic: string): string[] {
+    return [...this.#sessions.keys()].filter((client) =>
+      this.matching(client, topic).some(([, granted]) => granted > 0),
+    );
+  }
+
   #leave(client: string): void {
     this.#connected.delete(client);
     if (this.#sessions.get(client)?.clean) this.#sessions.delete(client);

@@ -1,7 +1,7 @@
 import { likelyByteSize, parseByteSize } from "./byte-size.ts";
 import type { ScalarNode } from "./config-node.ts";
 import { either, expectation } from "./expectation.ts";
-import { type MistakeCode, quoted } from "./mistake.ts";
+import type { MistakeCode } from "./mistake.ts";
 import { byNearness, nearest } from "./nearest.ts";
 import type { Kind, Shape } from "./shape.ts";
 
@@ -10,8 +10,8 @@ export type ScalarResult =
   | { readonly code: MistakeCode; readonly message: string };
 
 /**
- * A single value by its shape, or what is wrong with it. Free text is never repeated in a message, because it can be a
- * secret; words of a choice, numbers and sizes are.
+ * A single value by its shape, or what is wrong with it. What was written is not repeated in a message, whatever belongs there,
+ * because it can be a secret in the wrong place; a number out of its range is, and the word that a slip was near to.
  */
 export function readScalar(node: ScalarNode, shape: Shape, kind: Kind): ScalarResult {
   if (node.value === null) return wrong("type", `has no value, must be ${expectation(shape)}`);
@@ -37,7 +37,7 @@ export function readScalar(node: ScalarNode, shape: Shape, kind: Kind): ScalarRe
 
 function readText(node: ScalarNode, shape: Shape): ScalarResult {
   if (typeof node.value !== "string") {
-    return wrong("type", `must be text, not ${node.source}: put it in quotes`);
+    return wrong("type", "must be text: put it in quotes");
   }
   if (node.value.length < (shape.minLength ?? 0)) return wrong("pattern", "must not be empty");
   if (node.value.includes("\0")) return wrong("pattern", "must not contain U+0000");
@@ -48,15 +48,13 @@ function readText(node: ScalarNode, shape: Shape): ScalarResult {
 }
 
 function readChoice(node: ScalarNode, shape: Shape, words: readonly string[]): ScalarResult {
-  if (typeof node.value !== "string") {
-    return wrong("type", `must be ${expectation(shape)}, not ${node.source}`);
-  }
+  if (typeof node.value !== "string") return wrong("type", `must be ${expectation(shape)}`);
   if (words.includes(node.value)) return { value: node.value };
   const likely = nearest(node.value, words);
   const hint = likely === null || words.length === 1 ? "" : `, did you mean "${likely}"?`;
   const list = either(byNearness(node.value, words), "or");
   const allowed = words.length === 1 ? `must be ${list}` : `must be one of ${list}`;
-  return wrong("choice", `${allowed}, not ${quoted(node.value)}${hint}`);
+  return wrong("choice", `${allowed}${hint}`);
 }
 
 function readFlag(node: ScalarNode, shape: Shape): ScalarResult {

@@ -157,7 +157,7 @@ describe("devices", () => {
       "offset: does not belong to framing cobs, only to length-prefix",
     ]);
     framing("length: 5, type: linse", [
-      'type: must be one of lines, fixed, slip, cobs, delimiter or length-prefix, not "linse", did you mean "lines"?',
+      'type: must be one of lines, fixed, slip, cobs, delimiter or length-prefix, did you mean "lines"?',
     ]);
   });
 
@@ -344,11 +344,11 @@ describe("what follows from another mistake", () => {
       "1 devices[0]: must be a section of keys and values, not 5",
       "1 devices[1].port: is missing: Serial port, or tcp://host:port of a serial server.",
       "1 devices[2].name: is taken by devices[1].name: every device needs its own name",
-      "1 devices[2].port: must be text, not 7: put it in quotes",
+      "1 devices[2].port: must be text: put it in quotes",
     ]);
     check("listeners: [{ name: a, port: x }, { name: b, host: 5 }, { name: c }]", [
       "1 listeners[0].port: must be a whole number from 0 to 65535",
-      "1 listeners[1].host: must be text, not 5: put it in quotes",
+      "1 listeners[1].host: must be text: put it in quotes",
     ]);
   });
 

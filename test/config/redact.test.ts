@@ -3,6 +3,8 @@ import { describe, it } from "node:test";
 import { FieldgateError } from "../../src/base/errors.ts";
 import { formatMistakes } from "../../src/config/format-mistakes.ts";
 import { redact, redactUrl } from "../../src/config/redact.ts";
+import { configShape } from "../../src/config/schema.ts";
+import { kindOf, type Shape } from "../../src/config/shape.ts";
 import { parseConfig } from "../../src/config/yaml-load.ts";
 
 describe("a redacted configuration", () => {
@@ -97,4 +99,52 @@ describe("a mistake in the configuration", () => {
       );
     });
   }
+
+  it("about any key of the schema repeats nothing of what was written there", () => {
+    let mistakes = 0;
+    for (const [path, written] of leaves(configShape, SECRET)) {
+      for (const text of [SECRET, `mqtt://u:${SECRET}@h`, `${SECRET} ${SECRET}`, `${SECRET}/#/{`]) {
+        const yaml = JSON.stringify(written).replaceAll(SECRET, text);
+        const said = saidOf(yaml);
+        if (said === null) continue;
+        mistakes++;
+        assert.equal(said.includes(SECRET), false, `${path}: ${said}`);
+      }
+    }
+    assert.ok(mistakes > 500, `only ${mistakes} mistakes`);
+  });
 });
+
+const SECRET = "pl4nted";
+
+/** What is said of a configuration; null when nothing is wrong with it. */
+function saidOf(yaml: string): string | null {
+  try {
+    parseConfig(yaml, "f.yaml");
+    return null;
+  } catch (error) {
+    assert.ok(error instanceof FieldgateError, String(error));
+    return `${formatMistakes(error)} ${JSON.stringify(error)}`;
+  }
+}
+
+/** Each key that holds a single value, as a configuration in which that stands there. */
+function leaves(shape: Shape, value: string): readonly (readonly [path: string, unknown])[] {
+  const kind = kindOf(shape);
+  const below = (inner: Shape, name: string, wrap: (inner: unknown) => unknown) =>
+    leaves(inner, value).map(
+      ([path, written]) => [`${name}${path === "" ? "" : `.${path}`}`, wrap(written)] as const,
+    );
+  switch (kind.is) {
+    case "section":
+      return Object.entries(kind.keys).flatMap(([key, inner]) =>
+        below(inner, key, (written) => ({ [key]: written })),
+      );
+    case "record":
+      return below(kind.values, "x", (written) => ({ x: written }));
+    case "list":
+      return below(kind.items, "[0]", (written) => [written]);
+    default:
+      return [["", value]];
+  }
+}

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Aedes, type AedesOptions, type AuthenticateError, type Client } from "aedes";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { ownCopy } from "../base/own-copy.ts";
 import type { Message, QoS } from "../mqtt/message.ts";
 import { shareOf, subscriptionError } from "../mqtt/share.ts";
 import { topicLevels } from "../mqtt/topic.ts";
@@ -125,6 +126,7 @@ export class AedesControl {
         if (connection === null) return done(new Error("gone"), false);
         connection.silenceMsMax = (packet.keepalive ?? 0) * 1500;
         packet.keepalive = 0;
+        if (packet.will) packet.will.payload = ownCopy(packet.will.payload as Buffer);
         claims.set(client, {
           given: packet.clientId !== "" && packet.clientId !== undefined,
           clean: packet.clean !== false,

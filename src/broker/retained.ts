@@ -81,11 +81,10 @@ export class Retained {
       return;
     }
     this.#sources.note(topic, false, rights);
-    const copy = Buffer.from(payload);
-    this.#put(publishFrameOf({ topic, payload: copy, qos, retain: true, properties: null }));
-    const value = Buffer.allocUnsafe(1 + copy.length);
+    this.#put(publishFrameOf({ topic, payload, qos, retain: true, properties: null }));
+    const value = Buffer.allocUnsafe(1 + payload.length);
     value[0] = qos;
-    copy.copy(value, 1);
+    value.set(payload, 1);
     this.#rows.put(topic, value).catch(failed);
   }
 
@@ -103,7 +102,7 @@ export class Retained {
 
   #put(frame: PublishFrame): void {
     this.#takeAway(frame.topic);
-    this.#tree.set(frame.topic, frame);
+    this.#tree.set(frame.topic, frame.kept());
     this.#bytes += bytesOf(frame.topic, frame.payload);
   }
 

@@ -1,4 +1,5 @@
 import { FieldgateError } from "../base/errors.ts";
+import { ownCopy } from "../base/own-copy.ts";
 import type { Random } from "../base/random.ts";
 import {
   type Change,
@@ -139,7 +140,7 @@ export class MemoryStore implements Store {
     return changes.map(({ key, value }) => {
       const text = key.toString("latin1");
       const before = this.#values.get(text);
-      this.#set(text, value === null ? null : Buffer.from(value));
+      this.#set(text, value === null ? null : ownCopy(value));
       return { key: text, before };
     });
   }

@@ -1,3 +1,4 @@
+import { ownCopy } from "../base/own-copy.ts";
 import type { Message, QoS } from "./message.ts";
 
 /** Types of MQTT 3.1.1 control packets, as the upper half of the first byte (table 2.1). */
@@ -65,14 +66,14 @@ export class PublishFrame implements Message {
   }
 
   /**
-   * The same, for one who keeps it long: in memory of its own, if it lies in a chunk of which it is a small part and which would stay
-   * as long. However many keep it, it is one.
+   * The same, for one who keeps it long: in memory of its own, if it lies in a chunk, Buffer's pool perhaps, of which it is a small part
+   * and which would stay as long. However many keep it, it is one.
    */
   kept(): PublishFrame {
     const { bytes, start, topicStart, topicEnd, end } = this;
-    if (bytes.length <= 2 * (end - start)) return this;
+    if (bytes.buffer.byteLength <= 2 * (end - start)) return this;
     if (this.#kept === null) {
-      const own = Buffer.from(bytes.subarray(start, end));
+      const own = ownCopy(bytes.subarray(start, end));
       const [topicFrom, topicTo] = [topicStart - start, topicEnd - start];
       this.#kept = new PublishFrame(own, 0, topicFrom, topicTo, own.length, this.#topic);
     }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { withBroker } from "../support/broker.ts";
 import { checkAsBefore, memory } from "../support/memory.ts";
-import { publish, subscribe } from "../support/mqtt-words.ts";
+import { publish, retained, subscribe } from "../support/mqtt-words.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
 
@@ -51,6 +51,40 @@ describe("memory", () => {
       assert.equal(told?.queued, 500 - 32, "all but the window waits");
       const more = (await memory()).buffers - before.buffers;
       assert.ok(more < 22 * MIB, `${more} bytes more`);
+    }));
+
+  it("is that of the wills alone, whatever came between two of them", () =>
+    withBroker(async ({ port }) => {
+      const others = await RawClient.connected(port, { clientId: "others" });
+      const will = {
+        topic: "gone",
+        payload: Buffer.alloc(100, "x"),
+        qos: 1,
+        retain: false,
+      } as const;
+      const before = await memory();
+      const clients: RawClient[] = [];
+      for (let i = 0; i < 300; i++) {
+        clients.push(await RawClient.connected(port, { clientId: `${i}`, will }));
+        others.send(publish("nobody", "x".repeat(4000), 0));
+        await others.settled();
+      }
+      const more = (await memory()).buffers - before.buffers;
+      for (const client of [...clients, others]) client.drop();
+      assert.ok(more < MIB, `${more} bytes more for 300 wills of 100`);
+    }));
+
+  it("is that of the retained messages alone, whatever came between two of them", () =>
+    withBroker(async ({ port }) => {
+      const publisher = await RawClient.connected(port, { clientId: "publisher" });
+      const before = await memory();
+      for (let i = 1; i <= 500; i++) {
+        publisher.send(retained(`last/${i}`, "x".repeat(100), 1, i));
+        publisher.send(publish("nobody", "x".repeat(4000), 0));
+        await publisher.next("puback");
+      }
+      const more = (await memory()).buffers - before.buffers;
+      assert.ok(more < MIB, `${more} bytes more for 500 messages of 100`);
     }));
 
   it(`and descriptors are after ${LONG ? 30_000 : 3000} connections as before`, () =>

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { MemoryStore } from "../../src/journal/memory-store.ts";
 import { journalContract } from "../contract/journal.ts";
 import { ALL, message, NOW } from "../support/journal-samples.ts";
 import { memoryKind } from "../support/journals.ts";
+import { memory } from "../support/memory.ts";
 import { SimClock } from "../support/sim-clock.ts";
 
 journalContract(memoryKind(1));
@@ -69,5 +71,21 @@ describe("a journal left to itself", () => {
     await clock.run(10_000);
     assert.equal(append(), 6);
     await journal.stop();
+  });
+});
+
+describe("a store in memory", () => {
+  it("costs what its rows have, however many other buffers come and go between two of them", async () => {
+    const store = new MemoryStore((task) => setImmediate(task), Math.random);
+    await store.open();
+    const before = await memory();
+    for (let row = 0; row < 1000; row++) {
+      const value = Buffer.from(`${row}`.padStart(100));
+      await store.write([{ key: Buffer.from(`${row}`), value }], true);
+      for (let other = 0; other < 8; other++) Buffer.from("x".repeat(1000));
+    }
+    const grown = (await memory()).buffers - before.buffers;
+    assert.ok(grown < 300_000, `${grown} bytes are held for 1,000 rows of 100`);
+    assert.equal((await store.measure()).bytes, 100_000);
   });
 });

@@ -71,7 +71,21 @@ export interface GatewayStatus {
   readonly replicaUplinks: Readonly<Record<string, UplinkStatus>>;
   /** The machine, as last sampled; null before the first sample. */
   readonly host: HostSample | null;
+  /** Callers of the control socket and of the monitoring port that found too many others there. */
+  readonly callersRefused: { readonly control: number; readonly health: number };
+  /** Null where the log goes nowhere that could be slow. */
+  readonly log: LogStatus | null;
   readonly ledger: Readonly<Record<LaneName, LaneBalance>>;
+}
+
+/** How the log gets on. */
+export interface LogStatus {
+  /** Written and not read by anybody yet. */
+  readonly pendingBytes: number;
+  /** Lines that were dropped because nobody read. */
+  readonly dropped: number;
+  /** False: lines are being dropped. */
+  readonly isRead: boolean;
 }
 
 /** accepted = delivered + dropped (of all reasons) + queued, for each lane, since the journal began. */
@@ -122,6 +136,14 @@ export interface GatewayParts {
   /** Of the copies of other gateways' journals. */
   readonly uplinks: Uplinks;
   readonly host: HostStatistics;
+  readonly doors: Doors;
+  readonly logged: (() => LogStatus) | null;
+}
+
+/** Where callers come in that are no MQTT clients, once they are there: how many were turned away. */
+export interface Doors {
+  control: { readonly refused: number } | null;
+  health: { readonly refused: number } | null;
 }
 
 /** A device with its commands and its status topic. */
@@ -156,6 +178,11 @@ export function gatewayStatus(parts: GatewayParts): GatewayStatus {
     replication: parts.replication?.status() ?? null,
     replicaUplinks: Object.fromEntries(parts.uplinks.status()),
     host: parts.host.last,
+    callersRefused: {
+      control: parts.doors.control?.refused ?? 0,
+      health: parts.doors.health?.refused ?? 0,
+    },
+    log: parts.logged?.() ?? null,
     ledger: eachLane((lane) => balance(parts.journal, lane)),
   };
 }

@@ -22,6 +22,7 @@ import {
   type GatewayParts,
   type GatewayStatus,
   gatewayStatus,
+  type LogStatus,
   type RunningText,
   unready,
 } from "./gateway-status.ts";
@@ -49,6 +50,8 @@ export interface GatewayTools {
   /** Where the configuration comes from, when etcd may lay something over it. */
   readonly layers?: ConfigLayers;
   readonly trial?: RunningText;
+  /** How what `log` writes gets on. */
+  readonly logged?: () => LogStatus;
 }
 
 const DEADLINES = { startMs: 30_000, stopMs: 3000 };
@@ -113,7 +116,11 @@ export class Gateway {
         { everyMs: config.health.hostSeconds * 1000, path: config.store.path },
         { clock, log: log.part("health") },
       ),
+      doors: { control: null, health: null },
+      logged: tools.logged ?? null,
     };
+    const control = new ControlServer(config.control, operations(parts), log.part("control"));
+    parts.doors.control = control;
     this.#parts = parts;
     this.#services = [
       parts.timekeeper,
@@ -132,7 +139,7 @@ export class Gateway {
       parts.host,
       ...(settings === null ? [] : [settings]),
       ...observers(parts, tools),
-      new ControlServer(config.control, operations(parts), log.part("control")),
+      control,
       departure(parts.site),
     ];
   }
@@ -297,13 +304,15 @@ function newDownlink(
 
 /** Who shows the gateway's state to others: below $SYS, and to a monitoring system. */
 function observers(parts: GatewayParts, { clock, log }: GatewayTools): readonly Service[] {
-  const { figuresSeconds, port } = parts.config.health;
+  const { figuresSeconds, port, connectionsMax } = parts.config.health;
   const status = () => gatewayStatus(parts);
   const announce = (topic: string, text: string) => parts.broker.announce(topic, text);
   const figures = new Figures(figuresSeconds * 1000, clock, status, announce);
   if (port === undefined) return [figures];
   const sources = { unready: () => unready(parts), metrics: status };
-  return [figures, new HealthServer(port, sources, log.part("health"))];
+  const server = new HealthServer({ port, connectionsMax }, sources, log.part("health"));
+  parts.doors.health = server;
+  return [figures, server];
 }
 
 function identityOf({ gateway }: Config): GatewayIdentity {

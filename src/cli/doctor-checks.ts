@@ -84,7 +84,7 @@ export async function checksOf(config: Config, socket: string | null): Promise<r
     ...certificateChecks(config, clock.wallMs()),
     ...(await uplinkChecksOf(config, isConnected)),
     ...(config.cluster ? etcdChecks(config.cluster, clock) : []),
-    ...machineChecks(SYSTEM_MACHINE_PLACES),
+    ...machineChecks(SYSTEM_MACHINE_PLACES, config.health),
     ...listenerChecks(config),
     ...credentialChecks(config),
   ];

@@ -11,6 +11,7 @@ import { hostTimeSources } from "../health/host-time-sources.ts";
 import { openNotifySocket } from "../health/koffi-notify.ts";
 import { statusLine } from "../health/status-line.ts";
 import { type Heart, Supervision, supervisionOptions } from "../health/supervision.ts";
+import { endUnread, LogOutput, unhurriedStderr } from "./log-output.ts";
 
 /**
  * `fieldgate run`: resolves when a signal has ended it, with everything stopped.
@@ -31,10 +32,12 @@ export async function runGateway(configPath: string): Promise<void> {
     }
   });
   const watched = new Watched();
+  const output = new LogOutput(unhurriedStderr(), systemClock);
   try {
-    while (await runOnce(configPath, { trial, ended, watched, signal: stop.signal }));
+    while (await runOnce(configPath, { trial, ended, watched, output, signal: stop.signal }));
   } finally {
     trial.stop();
+    endUnread();
   }
 }
 
@@ -42,16 +45,21 @@ interface Running {
   readonly trial: ConfigTrial;
   readonly ended: Promise<NodeJS.Signals>;
   readonly watched: Watched;
+  readonly output: LogOutput;
   readonly signal: AbortSignal;
 }
 
 /** One life of a gateway. Tells whether another one begins: with a configuration that is tried, or the one before it. */
-async function runOnce(path: string, { trial, ended, watched, signal }: Running): Promise<boolean> {
+async function runOnce(
+  path: string,
+  { trial, ended, watched, output, signal }: Running,
+): Promise<boolean> {
   const { text, isTrying } = trial;
   const layers = await ConfigLayers.of(text, path);
   const config = withCredentials(layers.config, process.env["CREDENTIALS_DIRECTORY"]);
   const clock = systemClock;
-  const write = (line: string) => process.stderr.write(line);
+  output.pendingBytesMax = config.log.pendingBytesMax;
+  const write = (line: string) => output.write(line);
   const log = jsonLog({ clock, level: () => layers.live.log.level, write });
   if (layers.fault !== null)
     log.error("what etcd said last is not used", errorFields(layers.fault));
@@ -62,6 +70,7 @@ async function runOnce(path: string, { trial, ended, watched, signal }: Running)
     log,
     random: Math.random,
     timeSources,
+    logged: () => output.status(),
     trial: { trial, text, file: resolve(path) },
   };
   const gateway = new Gateway(config, tools);

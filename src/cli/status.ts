@@ -73,6 +73,9 @@ export function judge(status: GatewayStatus): Verdict {
   critical.push(...ended.map(({ name }) => `certificate of listener ${name} has expired`));
   warning.push(...broker.listeners.flatMap(certificateWarnings));
   warning.push(...accessWarnings(status));
+  if (status.log?.isRead === false) {
+    warning.push(`nobody reads the log: ${count(status.log.dropped)} lines are lost`);
+  }
   for (const { name, state, reason } of devices) {
     if (state !== "open") warning.push(`device ${name} ${state}${reason ? `: ${reason}` : ""}`);
   }

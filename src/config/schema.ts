@@ -4,7 +4,7 @@ import { access } from "./schema-access.ts";
 import { mqtt, store } from "./schema-broker.ts";
 import { type decode, device, type framing } from "./schema-devices.ts";
 import type { down, downSubscription } from "./schema-down.ts";
-import { choice, name, section, text, whole } from "./schema-kinds.ts";
+import { bytes, choice, name, section, text, whole } from "./schema-kinds.ts";
 import { listener } from "./schema-listeners.ts";
 import { peer } from "./schema-peer.ts";
 import { uplink, type uplinkRule } from "./schema-uplink.ts";
@@ -87,6 +87,12 @@ const health = section(
         examples: [9100],
       }),
     ),
+    connectionsMax: whole({
+      default: 32,
+      minimum: 1,
+      maximum: 1000,
+      description: "Connections to that port at a time; one more is closed.",
+    }),
     figuresSeconds: whole({
       default: 10,
       minimum: 0,
@@ -109,6 +115,21 @@ const health = section(
       description: "How often the machine is asked whether its clock is synchronised; 0: never.",
       unit: "s",
     }),
+    warmCelsius: whole({
+      default: 75,
+      minimum: 1,
+      maximum: 150,
+      description:
+        "From which temperature of the machine `fieldgate doctor` warns. A Raspberry Pi slows down from 80 on.",
+      unit: "°C",
+    }),
+    hotCelsius: whole({
+      default: 85,
+      minimum: 1,
+      maximum: 150,
+      description: "From which temperature of the machine it is critical.",
+      unit: "°C",
+    }),
   },
   { default: {}, description: "Figures of the gateway and of the machine under it." },
 );
@@ -130,7 +151,8 @@ const control = section(
       default: 32,
       minimum: 1,
       maximum: 1000,
-      description: "Callers of the socket at a time; one more is refused with ERR_CONTROL_BUSY.",
+      description:
+        "Callers of the socket at a time. As many again are refused with ERR_CONTROL_BUSY; one more is closed.",
     }),
   },
   { default: {}, description: "The local control socket." },
@@ -141,6 +163,12 @@ const log = section(
     level: choice(["debug", "info", "warn", "error"], {
       default: "info",
       description: "Least severe line that is written.",
+    }),
+    pendingBytesMax: bytes({
+      default: 2 ** 20,
+      minimum: 4096,
+      description:
+        "What may wait while whoever reads the log does not; lines beyond are dropped, counted, and told once it is read again.",
     }),
   },
   { default: {}, description: "Log lines, one JSON object each, on standard error." },

@@ -9,8 +9,13 @@ import { BODY_BYTES_MAX, type ControlQuestion, type ControlRoutes, REFUSED } fro
 
 /** Who says less than a whole question in this time is cut off: nobody here is far away. */
 const QUESTION_MS_MAX = 10_000;
-/** Connections beyond those that are answered: they are told that it is busy, and cannot use up the files of the process. */
-const CONNECTIONS_SPARE = 16;
+
+/** Where it listens, and for how many. */
+export interface ControlOptions {
+  readonly socket: string;
+  /** Callers that are answered at a time. As many again are told that it is busy: they cannot use up the files of the process. */
+  readonly connectionsMax: number;
+}
 
 /** The control socket: HTTP over a unix socket that only owner and group may use. */
 export class ControlServer implements Service {
@@ -22,9 +27,10 @@ export class ControlServer implements Service {
   readonly #questionMsMax: number;
   #server: Server | null = null;
   #answering = 0;
+  #refused = 0;
 
   constructor(
-    { socket, connectionsMax }: { readonly socket: string; readonly connectionsMax: number },
+    { socket, connectionsMax }: ControlOptions,
     routes: ControlRoutes,
     log: Log,
     questionMsMax = QUESTION_MS_MAX,
@@ -34,6 +40,11 @@ export class ControlServer implements Service {
     this.#connectionsMax = connectionsMax;
     this.#routes = routes;
     this.#log = log;
+  }
+
+  /** Callers that were told that it is busy, or not even that. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** @throws FieldgateError ERR_CONTROL when the socket belongs to a running gateway or cannot be made. */
@@ -54,7 +65,8 @@ export class ControlServer implements Service {
       response.on("close", () => this.#answering--);
       this.#answer(request, response).catch((error) => this.#failed(error, response));
     });
-    server.maxConnections = this.#connectionsMax + CONNECTIONS_SPARE;
+    server.maxConnections = 2 * this.#connectionsMax;
+    server.on("drop", () => this.#refused++);
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {
@@ -89,6 +101,7 @@ export class ControlServer implements Service {
       return;
     }
     if (this.#answering > this.#connectionsMax) {
+      this.#refused++;
       const message = `${this.#connectionsMax} others use the control socket: control.connectionsMax`;
       throw new FieldgateError("ERR_CONTROL_BUSY", message);
     }

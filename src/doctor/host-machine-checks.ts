@@ -4,9 +4,6 @@ import type { Check, Finding } from "./finding.ts";
 
 /** Memory that must stay available, as a share. */
 const AVAILABLE_SHARE_MIN = 0.1;
-/** A Raspberry Pi slows down from 80 °C on. */
-const CELSIUS_WARM = 75;
-const CELSIUS_HOT = 85;
 
 export interface MachinePlaces {
   readonly memory: string;
@@ -21,11 +18,20 @@ export const SYSTEM_MACHINE_PLACES: MachinePlaces = {
   throttled: "/sys/devices/platform/soc/soc:firmware/get_throttled",
 };
 
+/** From which temperature on there is something to look at, and from which on it is critical. */
+export interface HeatLimits {
+  readonly warmCelsius: number;
+  readonly hotCelsius: number;
+}
+
 /** Memory, temperature, and what the firmware of a Raspberry Pi says of its supply. */
-export function machineChecks(places: MachinePlaces): readonly Check[] {
+export function machineChecks(places: MachinePlaces, limits: HeatLimits): readonly Check[] {
   return [
     { id: "machine.memory", run: async () => [await memoryFinding(places.memory)] },
-    { id: "machine.temperature", run: async () => [await heatFinding(places.thermalZones)] },
+    {
+      id: "machine.temperature",
+      run: async () => [await heatFinding(places.thermalZones, limits)],
+    },
     {
       id: "machine.supply",
       run: async () => [supplyFinding(await firmwareBits(places.throttled))],
@@ -53,7 +59,10 @@ async function memoryFinding(path: string): Promise<Finding> {
   return { id, verdict: "warning", what, why, todo: "ps aux --sort=-rss | head" };
 }
 
-async function heatFinding(folder: string): Promise<Finding> {
+async function heatFinding(
+  folder: string,
+  { warmCelsius, hotCelsius }: HeatLimits,
+): Promise<Finding> {
   const id = "machine.temperature";
   const zones = (await readdir(folder).catch(() => [])).filter((name) =>
     name.startsWith("thermal"),
@@ -69,10 +78,10 @@ async function heatFinding(folder: string): Promise<Finding> {
   }
   const hottest = Math.max(...degrees);
   const what = `${hottest.toFixed(0)} °C`;
-  const why = "a Raspberry Pi slows down from 80 °C on, and stops at 85";
+  const why = `health.warmCelsius is ${warmCelsius}, health.hotCelsius ${hotCelsius}; a hot processor is slowed down, then stopped`;
   const todo = "is the cabinet ventilated, does the sun shine on it?";
-  if (hottest >= CELSIUS_HOT) return { id, verdict: "critical", what, why, todo };
-  if (hottest >= CELSIUS_WARM) return { id, verdict: "warning", what, why, todo };
+  if (hottest >= hotCelsius) return { id, verdict: "critical", what, why, todo };
+  if (hottest >= warmCelsius) return { id, verdict: "warning", what, why, todo };
   return { id, verdict: "fine", what };
 }
 

@@ -15,7 +15,6 @@ export interface HealthSources {
 /** Who asks is on this machine, and asks in one piece. */
 const QUESTION_MS_MAX = 10_000;
 const LOOK_MS = 1000;
-const CONNECTIONS_MAX = 32;
 /** What this machine calls itself: another name in `Host` is that of a page in a browser here, which has its name lead to us. */
 const LOCAL_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
@@ -26,12 +25,19 @@ const LOCAL_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 export class HealthServer implements Service {
   readonly name = "health";
   readonly #port: number;
+  readonly #connectionsMax: number;
   readonly #sources: HealthSources;
   readonly #log: Log;
   #server: Server | null = null;
+  #refused = 0;
 
-  constructor(port: number, sources: HealthSources, log: Log) {
+  constructor(
+    { port, connectionsMax }: { readonly port: number; readonly connectionsMax: number },
+    sources: HealthSources,
+    log: Log,
+  ) {
     this.#port = port;
+    this.#connectionsMax = connectionsMax;
     this.#sources = sources;
     this.#log = log;
   }
@@ -39,6 +45,11 @@ export class HealthServer implements Service {
   /** The port that it listens on, once started. */
   get port(): number {
     return (this.#server?.address() as AddressInfo | null)?.port ?? this.#port;
+  }
+
+  /** Connections that were closed because there were too many. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** @throws FieldgateError ERR_LISTEN when the port is taken */
@@ -53,7 +64,8 @@ export class HealthServer implements Service {
         reply(response, 500, "failed\n");
       });
     });
-    server.maxConnections = CONNECTIONS_MAX;
+    server.maxConnections = this.#connectionsMax;
+    server.on("drop", () => this.#refused++);
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {

@@ -60,6 +60,8 @@ export interface MetricSources extends LinkMetricSources {
     };
   }[];
   readonly host: HostSample | null;
+  readonly callersRefused: Readonly<Record<string, number>>;
+  readonly log: { readonly pendingBytes: number; readonly dropped: number } | null;
   readonly ledger: Readonly<
     Record<
       string,
@@ -96,14 +98,24 @@ export async function metricsOf(sources: MetricSources): Promise<string> {
   lanes(sheet, sources.ledger);
   devicePart(sheet, sources.devices);
   host(sheet, sources.host);
+  logPart(sheet, sources.log);
   return registry.metrics();
 }
 
-function general(sheet: Sheet, { version, uptimeMs, time }: MetricSources): void {
+function general(sheet: Sheet, sources: MetricSources): void {
+  const { version, uptimeMs, time, callersRefused } = sources;
   sheet.gauge("info", "1, with the version that runs.", [[{ version }, 1]]);
   sheet.gauge("uptime_seconds", "Since the gateway was started.", uptimeMs / 1000);
   sheet.gauge("clock_quality", "1 for what the clock is worth.", [[{ quality: time.quality }, 1]]);
   sheet.counter("clock_steps", "Times that the clock was set.", time.steps);
+  const crowded = "Callers of the control socket and of this port that found too many others.";
+  sheet.counter("callers_refused", crowded, by("door", callersRefused));
+}
+
+function logPart(sheet: Sheet, log: MetricSources["log"]): void {
+  if (log === null) return;
+  sheet.gauge("log_pending_bytes", "Log that nobody has read yet.", log.pendingBytes);
+  sheet.counter("log_lines_dropped", "Log lines that nobody read in time.", log.dropped);
 }
 
 function storePart(sheet: Sheet, journal: MetricSources["journal"]): void {

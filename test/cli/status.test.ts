@@ -316,6 +316,8 @@ function healthy(): GatewayStatus {
     pid: 4711,
     replication: null,
     replicaUplinks: {},
+    callersRefused: { control: 0, health: 0 },
+    log: { pendingBytes: 0, dropped: 0, isRead: true },
     time: {
       bootId: "00",
       bootMs: 12_000_000,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -164,7 +165,7 @@ describe("the control socket", () => {
         },
         "GET it": () => ({ it: 1 }),
       },
-      async (socket) => {
+      async (socket, _lines, server) => {
         const leave: (() => Promise<unknown>)[] = [];
         for (let i = 0; i < 4; i++) {
           const said = follow(socket, "forever")[Symbol.asyncIterator]();
@@ -172,6 +173,12 @@ describe("the control socket", () => {
           leave.push(async () => said.return?.());
         }
         await assert.rejects(ask(socket, "it"), { code: "ERR_CONTROL_BUSY" });
+        assert.equal(server.refused, 1);
+        // Those who say nothing have the places of those who are told that it is busy.
+        const silent = Array.from({ length: 5 }, () => connect(socket));
+        await once(silent.at(-1) ?? assert.fail(), "close");
+        assert.equal(server.refused, 2);
+        for (const each of silent) each.destroy();
         await leave[0]?.();
         await until("there is room again", () =>
           ask(socket, "it").then(
@@ -195,7 +202,7 @@ describe("the control socket", () => {
 
 async function withServer(
   routes: ControlRoutes,
-  work: (socket: string, lines: readonly string[]) => Promise<void>,
+  work: (socket: string, lines: readonly string[], server: ControlServer) => Promise<void>,
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-control-"));
   const socket = join(directory, "run", "control.sock");
@@ -205,7 +212,7 @@ async function withServer(
   const server = new ControlServer({ socket, connectionsMax: 4 }, routes, log, QUESTION_MS_MAX);
   await server.start();
   try {
-    await work(socket, lines);
+    await work(socket, lines, server);
   } finally {
     await server.stop();
     await rm(directory, { recursive: true, force: true });

@@ -1,15 +1,26 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { ask } from "../../src/control/control-client.ts";
+import type { GatewayStatus } from "../../src/gateway-status.ts";
+import { freePort } from "../support/free-port.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { assertScreen, fieldgate } from "../support/screens.ts";
 import { until } from "../support/until.ts";
+
+/** Standard error as services, pipelines and technicians have it, whose far end nobody reads. */
+const UNREAD: Readonly<Record<string, (command: string) => string>> = {
+  socket: (command) => `exec ${command}`, // as journald's
+  pipe: (command) => `${command} 2>&1 >/dev/null | sleep 600`,
+  terminal: (command) => `exec script -qefc '${command}' /dev/null`, // held by Ctrl-S
+};
 
 describe("fieldgate", () => {
   it("names every mistake of a configuration at once, with lines, and exits 2", () =>
@@ -188,6 +199,41 @@ describe("fieldgate", () => {
       }
     }));
 
+  for (const [kind, wrapped] of Object.entries(UNREAD)) {
+    it(`goes on when whoever reads its log by a ${kind} hangs, tells what is lost, and ends when it is to`, () =>
+      withDirectory(async (directory) => {
+        const { file, socket, port } = await talkative(directory);
+        const command = wrapped(`${process.execPath} dist/fieldgate.js run --config ${file}`);
+        const shell = spawn("sh", ["-c", command], {
+          detached: true,
+          stdio: ["ignore", "pipe", "pipe"],
+        });
+        try {
+          const status = async () =>
+            (await ask(socket, "status").catch(() => null)) as GatewayStatus | null;
+          await until("it answers", async () => (await status()) !== null);
+          await until("lines are dropped", async () => {
+            await comeAndGo(port);
+            const { code, out } = await fieldgate("status", "--socket", socket);
+            return code === 1 && /! nobody reads the log: [\d,]+ lines are lost/.test(out);
+          });
+          const { log, pid } = (await status()) ?? assert.fail("it is gone");
+          assert.ok((log?.pendingBytes ?? 0) <= 4096, `${log?.pendingBytes} bytes wait`);
+          if (kind === "socket") {
+            let read = "";
+            shell.stderr.on("data", (chunk) => {
+              read += chunk;
+            });
+            await until("it is told", () => /"nobody read the log: [^"]+","lines":\d+/.test(read));
+          }
+          process.kill(pid, "SIGTERM");
+          await until("it has ended", () => hasEnded(pid));
+        } finally {
+          process.kill(-(shell.pid ?? 0), "SIGKILL");
+        }
+      }));
+  }
+
   it("tells monitoring on loopback how it is, when it is asked to", () =>
     withDirectory(async (directory) => {
       const file = join(directory, "fieldgate.yaml");
@@ -261,6 +307,39 @@ async function started(directory: string) {
   await writeFile(file, JSON.stringify(config));
   const gateway = new Program(file);
   return { gateway, port: await gateway.start() };
+}
+
+/** A gateway's configuration with which it has much to log, and little room for it. */
+async function talkative(directory: string) {
+  const file = join(directory, "fieldgate.yaml");
+  const socket = join(directory, "sock");
+  const port = await freePort();
+  const config = {
+    store: { path: join(directory, "store") },
+    listeners: [{ name: "lan", port }],
+    control: { socket },
+    mqtt: { connectRate: 100_000, connectRatePerAddress: 100_000 },
+    log: { level: "debug", pendingBytesMax: "4KiB" },
+  };
+  await writeFile(file, JSON.stringify(config));
+  return { file, socket, port };
+}
+
+/** A hundred lines of the log, of half a KiB. */
+async function comeAndGo(port: number): Promise<void> {
+  const ids = Array.from({ length: 100 }, (_, i) => `${i}`.padEnd(400, "x"));
+  await Promise.all(
+    ids.map(async (clientId) => (await RawClient.connected(port, { clientId })).drop()),
+  );
+}
+
+/** Whether nothing of a process runs any more; whoever started it may be too busy to notice. */
+function hasEnded(pid: number): boolean {
+  try {
+    return / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return true;
+  }
 }
 
 function dial(port: number): Promise<void> {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { jsonLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
@@ -86,6 +88,14 @@ describe("the health server", () => {
       assert.deepEqual(await get("/readyz"), [503, "store failed: no space left\n"]);
     }));
 
+  it("closes one connection more than it may have, and counts it", () =>
+    withServer([], async (_get, port, server) => {
+      const all = Array.from({ length: 5 }, () => connect({ port, host: "127.0.0.1" }));
+      await once(all.at(-1) ?? assert.fail(), "close");
+      assert.equal(server.refused, 1);
+      for (const each of all) each.destroy();
+    }));
+
   it("answers this machine's own names and GET only, and reads no body", () =>
     withServer([], async (_get, port) => {
       const status = (options: object, body = "") =>
@@ -122,7 +132,7 @@ describe("the health server", () => {
   it("says with ERR_LISTEN that its port is taken", () =>
     withServer([], async (_get, port) => {
       const second = new HealthServer(
-        port,
+        { port, connectionsMax: 4 },
         { unready: () => [], metrics: () => METRIC_SOURCES },
         LOG,
       );
@@ -135,16 +145,24 @@ const LOG = jsonLog({ clock: systemClock, level: "error", write: () => {} });
 
 async function withServer(
   reasons: readonly string[],
-  work: (get: (path: string) => Promise<[number, string]>, port: number) => Promise<void>,
+  work: (
+    get: (path: string) => Promise<[number, string]>,
+    port: number,
+    server: HealthServer,
+  ) => Promise<void>,
 ): Promise<void> {
   const sources = { unready: () => reasons, metrics: () => METRIC_SOURCES };
-  const server = new HealthServer(0, sources, LOG);
+  const server = new HealthServer({ port: 0, connectionsMax: 4 }, sources, LOG);
   await server.start();
   try {
-    await work(async (path) => {
-      const answer = await fetch(`http://127.0.0.1:${server.port}${path}`);
-      return [answer.status, await answer.text()];
-    }, server.port);
+    await work(
+      async (path) => {
+        const answer = await fetch(`http://127.0.0.1:${server.port}${path}`);
+        return [answer.status, await answer.text()];
+      },
+      server.port,
+      server,
+    );
   } finally {
     await server.stop();
   }

@@ -6,6 +6,8 @@ export const METRIC_SOURCES: MetricSources = {
   gateway: "gw-a",
   site: "plant-7",
   version: "1.2.3",
+  callersRefused: { control: 1, health: 2 },
+  log: { pendingBytes: 5, dropped: 6 },
   uptimeMs: 1000,
   time: { quality: "free-running", steps: 2 },
   journal: {

@@ -84,8 +84,18 @@ export class SiteWiring {
     );
     this.#replicas = replicas;
     const isSafe = store.durability === "safe";
+    const lanes = Object.entries(journalOptions.lanes ?? {}).map(([lane, { cursor }]) => [
+      cursor,
+      Number(lane),
+    ]);
     const replication = new Replication(
-      { limits, isSafe, whenAlone: limits.whenAlone, format: BLOCK_VERSION },
+      {
+        limits,
+        isSafe,
+        whenAlone: limits.whenAlone,
+        format: BLOCK_VERSION,
+        lanes: Object.fromEntries(lanes),
+      },
       {
         clock,
         log,

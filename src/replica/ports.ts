@@ -143,8 +143,8 @@ export interface PeerNetwork {
 export interface Channel {
   /** Handed over and not on its way yet. */
   readonly pendingBytes: number;
-  /** Only after `opened`. */
-  send(frame: Buffer): void;
+  /** Only after `opened`. What is sent with one call leaves together. */
+  send(...frames: readonly Buffer[]): void;
   /** Stops and goes on reading: what was read already still comes. */
   pause(): void;
   resume(): void;

@@ -20,6 +20,9 @@ interface Place {
   readonly dropped: Readonly<Record<string, number>>;
 }
 
+/** The lanes of a journal, by the names of their cursors. */
+export type LanesByCursor = Readonly<Record<string, number>>;
+
 /** Cursors of a journal that are the same on all its copies. */
 const SHARED = /^uplink\/[a-z0-9-]{1,32}$/;
 const REASON = /^[a-z0-9-]{1,64}$/;
@@ -64,21 +67,39 @@ export function readPositions(fields: Readonly<Record<string, unknown>>): Positi
 
 /**
  * Moves the cursors of a journal to where they are said to be, never back, and in a copy never beyond what it has: then the rest
- * follows when it has more. What is told while it is the one who moves them is left alone.
+ * follows when the same is applied again, and it has more. What is told while it is the one who moves them is left alone.
+ * @param lanes whose cursor a name is
  */
-export function applyPositions(journal: CopiedJournal, told: Positions, moves: boolean): void {
+export function applyPositions(
+  journal: CopiedJournal,
+  told: Positions,
+  moves: boolean,
+  lanes: LanesByCursor,
+): void {
   const { durableSeq, laneTotals } = journal;
   if (told.neededSeq !== null) {
     journal.cursor(ORIGIN_CURSOR).move(Math.min(told.neededSeq, durableSeq), 0);
   }
   if (moves) return;
-  for (const [name, { seq, count, dropped }] of Object.entries(told.cursors)) {
+  for (const [name, place] of Object.entries(told.cursors)) {
     const cursor = journal.cursor(name);
-    // Its count belongs to its seq: where that is beyond what this copy has, the next telling will do.
-    if (seq <= cursor.seq || seq > durableSeq || count < cursor.count) continue;
+    const { seq, count, dropped } =
+      place.seq > durableSeq ? atEnd(journal, lanes[name], cursor) : place;
+    if (seq <= cursor.seq || count < cursor.count) continue;
     if (count > laneTotals.reduce((sum, total) => sum + total, 0)) continue;
     cursor.move(seq, count - cursor.count, more(dropped, cursor.dropped));
   }
+}
+
+/**
+ * Past all that a copy has: a full one must be able to let go of it, to get what is beyond. How much of it was dropped is known
+ * when it has that too.
+ */
+function atEnd(journal: CopiedJournal, lane: number | undefined, cursor: Place): Place {
+  const { lastSeq, durableSeq, laneTotals } = journal;
+  // Totals are of all that was taken: they say what is durable when nothing else was.
+  if (lane === undefined || lastSeq !== durableSeq) return cursor;
+  return { seq: durableSeq, count: laneTotals[lane] ?? 0, dropped: cursor.dropped };
 }
 
 function more(

@@ -50,6 +50,7 @@ export interface ReceiverTools {
 }
 
 const FULL_RETRY_MS = 500;
+const AHEAD: ReadonlySet<number | undefined> = new Set([FRAME.positions, FRAME.office]);
 
 /** Another gateway's journal on its way to us, over one connection: stored, synced, then acknowledged. */
 export class Receiver implements ChannelReceiver {
@@ -106,10 +107,18 @@ export class Receiver implements ChannelReceiver {
     );
   }
 
-  /** Frames are dealt with one by one, in order. Those that wait are bounded: beyond that nothing is read. */
+  /**
+   * Frames are dealt with one by one, in order. Those that wait are bounded: beyond that nothing is read. What says nothing of the
+   * blocks before it waits for none of them: positions may be what makes room for a batch, and a hand-over is in a hurry.
+   */
   frame(frame: Buffer): void {
     this.#heartbeat.heard();
     if (frame[0] === FRAME.ping) return;
+    if (this.#replica !== null && AHEAD.has(frame[0])) this.#takeAhead(frame);
+    else this.#queue(frame);
+  }
+
+  #queue(frame: Buffer): void {
     this.#waitingBytes += frame.length;
     if (this.#waitingBytes > this.#tools.limits.windowBytesMax && !this.#isPaused) {
       this.#isPaused = true;
@@ -154,13 +163,21 @@ export class Receiver implements ChannelReceiver {
       return await this.#greeted(readGreeting(readJson(frame)));
     }
     if (type === FRAME.batch) await this.#batch(frame, this.#replica);
-    else if (type === FRAME.positions) this.#tools.positions(readPositions(readJson(frame)));
     else if (type === FRAME.live) this.#tools.live(readLive(frame), this.gateway);
     else if (type === FRAME.claim) this.#tools.claimed(readClaim(frame), this.gateway);
-    else if (type === FRAME.office) this.#tools.office(this.gateway, readOffice(frame));
     else if (type === FRAME.relay) await this.#relayed(frame);
     else if (type === FRAME.refused) throw refusalOf(readJson(frame));
     else throw notUnderstood(`a frame of type ${type} where none is expected`);
+  }
+
+  #takeAhead(frame: Buffer): void {
+    if (this.#life.signal.aborted) return;
+    try {
+      if (frame[0] === FRAME.positions) this.#tools.positions(readPositions(readJson(frame)));
+      else this.#tools.office(this.gateway, readOffice(frame));
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   async #greeted(other: Greeting): Promise<void> {

@@ -5,16 +5,17 @@ import { batchFrame, joinBlocks, relayFrame } from "./frames.ts";
 import { BATCH_BYTES, PACK_BYTES_MIN } from "./limits.ts";
 import type { Codec, CopiedJournal, StoredBlock } from "./ports.ts";
 import type { Positions } from "./positions.ts";
+import type { Teller, Told } from "./told.ts";
 
-/** A connection by which another gateway tells us what it has, and over which it can be asked for it. */
-export interface Teller {
-  readonly journal: string | null;
+/** One that can be asked for what it has. */
+export interface AskedTeller extends Teller {
   want(journal: string, afterSeq: number): void;
 }
 
 export interface RelayTools {
   readonly log: Log;
   readonly counters: ReplicationCounters;
+  readonly told: Told<AskedTeller>;
   readonly ownJournal: () => string;
   /** Our copy of that journal, when there is one. */
   readonly copy: (journal: string) => CopiedJournal | undefined;
@@ -23,7 +24,7 @@ export interface RelayTools {
 }
 
 interface Asked {
-  readonly of: Teller;
+  readonly of: AskedTeller;
   /** Looks left before somebody is asked again. */
   patience: number;
 }
@@ -42,29 +43,22 @@ const PATIENCE = 10;
  */
 export class Relay {
   readonly #tools: RelayTools;
-  readonly #told = new Map<Teller, Map<string, Positions>>();
   readonly #asked = new Map<string, Asked>();
 
   constructor(tools: RelayTools) {
     this.#tools = tools;
   }
 
-  /** The peer has that journal up to `haveSeq`. */
-  told(by: Teller, positions: Positions): void {
-    const known = this.#told.get(by) ?? new Map<string, Positions>();
-    this.#told.set(by, known.set(positions.journal, positions));
-  }
-
-  ended(teller: Teller): void {
-    this.#told.delete(teller);
+  ended(teller: AskedTeller): void {
     for (const [journal, { of }] of this.#asked) if (of === teller) this.#asked.delete(journal);
   }
 
   /** Asks for what is lacking. To be called now and then. */
   look(): void {
     for (const asked of this.#asked.values()) asked.patience--;
-    const connected = new Set([...this.#told.keys()].map(({ journal }) => journal));
-    for (const [teller, journals] of this.#told) {
+    const { latest } = this.#tools.told;
+    const connected = new Set([...latest.keys()].map(({ journal }) => journal));
+    for (const [teller, journals] of latest) {
       for (const positions of journals.values()) {
         const { journal } = positions;
         if (journal === this.#tools.ownJournal() || connected.has(journal)) continue;
@@ -75,7 +69,7 @@ export class Relay {
   }
 
   /** Blocks that were asked for. What is there already is left alone. */
-  came(from: Teller, journal: string, blocks: readonly Buffer[]): void {
+  came(from: AskedTeller, journal: string, blocks: readonly Buffer[]): void {
     const copy = this.#tools.copy(journal);
     if (copy === undefined || this.#asked.get(journal)?.of !== from) return;
     this.#asked.delete(journal);
@@ -110,7 +104,7 @@ export class Relay {
     return places.length === 0 ? haveSeq > 0 : places.some(({ seq }) => seq < haveSeq);
   }
 
-  #ask(of: Teller, { journal, gateway, haveSeq }: Positions): void {
+  #ask(of: AskedTeller, { journal, gateway, haveSeq }: Positions): void {
     const { open, log } = this.#tools;
     const asked = { of, patience: PATIENCE };
     this.#asked.set(journal, asked);

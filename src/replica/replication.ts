@@ -21,7 +21,7 @@ import type {
   SiteView,
   Subscribers,
 } from "./ports.ts";
-import { applyPositions, ORIGIN_CURSOR, type Positions, positionsOf } from "./positions.ts";
+import { type LanesByCursor, ORIGIN_CURSOR, positionsOf } from "./positions.ts";
 import { Receiver } from "./receiver.ts";
 import { Relay, relayed } from "./relay.ts";
 import { Release } from "./release.ts";
@@ -29,6 +29,7 @@ import { ReplicaRoom } from "./replica-room.ts";
 import { Sender } from "./sender.ts";
 import type { ReplicationStatus } from "./status.ts";
 import { Strangers } from "./strangers.ts";
+import { Told } from "./told.ts";
 
 export interface ReplicationOptions {
   readonly limits: PeerLimits;
@@ -37,6 +38,7 @@ export interface ReplicationOptions {
   readonly whenAlone: "accept" | "reject";
   /** The version of the journal's blocks. */
   readonly format: number;
+  readonly lanes: LanesByCursor;
 }
 
 export interface ReplicationTools {
@@ -77,12 +79,12 @@ export class Replication implements Service {
   readonly counters = newCounters();
   readonly #senders = new Map<string, Sender>();
   readonly #receivers = new Map<string, Receiver>();
+  readonly #told: Told<Receiver>;
   readonly #relay: Relay;
   readonly #room: ReplicaRoom;
   readonly #interests = new Interests(() => this.#tools.subscribers?.rerouted());
   readonly #ending = new Set<Promise<void>>();
   readonly #origins = new Map<string, string>();
-  readonly #toldSeqs = new Map<string, number>();
   readonly #life = new AbortController();
   #stops: (() => void)[] = [];
   #address = "";
@@ -107,9 +109,15 @@ export class Replication implements Service {
         await tools.gone(journal);
       },
     });
+    this.#told = new Told({
+      journals: () => [tools.journal, ...tools.replicas.all()],
+      lanes: options.lanes,
+      acts: () => tools.site.acts(),
+    });
     this.#relay = new Relay({
       log: this.#log,
       counters: this.counters,
+      told: this.#told,
       ownJournal: () => tools.journal.id,
       copy: (journal) => this.#copy(journal),
       open: (journal, gateway) => this.#replicaOf(journal, gateway),
@@ -158,7 +166,7 @@ export class Replication implements Service {
 
   /** Up to where that journal was durable at its own gateway, when that told us last. */
   toldSeq(journal: string): number {
-    return this.#toldSeqs.get(journal) ?? Number.POSITIVE_INFINITY;
+    return this.#told.originSeq(journal);
   }
 
   /** Does not wait for peers, nor for its own address. */
@@ -174,6 +182,7 @@ export class Replication implements Service {
       site.members.follow((members) => this.#meet(members)),
       clock.every(this.#options.limits.tellEveryMs, () => {
         for (const sender of this.#senders.values()) sender.tellPositions();
+        this.#told.look();
         this.#relay.look();
         for (const receiver of this.#receivers.values()) receiver.tellInterest();
       }),
@@ -212,7 +221,7 @@ export class Replication implements Service {
         counters: this.counters,
         greeting: () => this.#greeting(),
         admit: (other, from) => this.#admit(other, from),
-        positions: (told) => this.#told(told, receiver),
+        positions: (told) => this.#told.took(receiver, told),
         relayed: (journal, blocks) => this.#relay.came(receiver, journal, blocks),
         filters: () => this.#tools.subscribers?.filters() ?? NO_FILTERS,
         live: (messages, from) => {
@@ -362,21 +371,12 @@ export class Replication implements Service {
   }
 
   #ended(receiver: Receiver): void {
+    this.#told.ended(receiver);
     this.#relay.ended(receiver);
     if (this.#receivers.get(receiver.gateway) === receiver)
       this.#receivers.delete(receiver.gateway);
     const end = receiver.stop().finally(() => this.#ending.delete(end));
     this.#ending.add(end);
-  }
-
-  #told(told: Positions, receiver: Receiver): void {
-    const { journal, replicas, site } = this.#tools;
-    const isOrigin = told.journal === receiver.journal;
-    this.#relay.told(receiver, told);
-    if (isOrigin) this.#toldSeqs.set(told.journal, told.haveSeq);
-    const one = [journal, ...replicas.all()].find(({ id }) => id === told.journal);
-    if (one === undefined) return;
-    applyPositions(one, isOrigin ? told : { ...told, neededSeq: null }, site.acts());
   }
 
   #committed(): void {

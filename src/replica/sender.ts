@@ -117,12 +117,19 @@ export class Sender {
   /** Tells the peer what has changed of how far journals are dealt with. */
   tellPositions(): void {
     if (this.#shipment === null) return;
+    const news = this.#news();
+    if (news.length > 0) this.#channel?.send(...news);
+  }
+
+  #news(): readonly Buffer[] {
+    const frames: Buffer[] = [];
     for (const positions of this.#tools.positions()) {
       const text = JSON.stringify(positions);
       if (this.#told.get(positions.journal) === text) continue;
       this.#told.set(positions.journal, text);
-      this.#channel?.send(jsonFrame(FRAME.positions, positions));
+      frames.push(jsonFrame(FRAME.positions, positions));
     }
+    return frames;
   }
 
   /** A client has come here: the peer lets go of it. False when it cannot be told. */
@@ -132,11 +139,13 @@ export class Sender {
     return true;
   }
 
-  /** Tells the peer how far a hand-over is, after all that is known of positions. False when it cannot be told. */
+  /**
+   * Tells the peer how far a hand-over is, behind all that is known of positions: in one piece, as a second one would leave only
+   * when this process has time again. False when it cannot be told.
+   */
   office(note: OfficeNote): boolean {
     if (this.#shipment === null) return false;
-    this.tellPositions();
-    this.#channel?.send(officeFrame(note));
+    this.#channel?.send(...this.#news(), officeFrame(note));
     return true;
   }
 

@@ -167,14 +167,16 @@ class TlsChannel implements Channel {
     if (!this.isOver) this.receiver?.opened();
   }
 
-  send(frame: Buffer): void {
+  send(...frames: readonly Buffer[]): void {
     const socket = this.#socket;
     if (this.isOver || socket === null || socket.destroyed) return;
-    const length = Buffer.alloc(LENGTH_BYTES);
-    length.writeUInt32BE(frame.length);
     socket.cork();
-    socket.write(length);
-    socket.write(frame);
+    for (const frame of frames) {
+      const length = Buffer.alloc(LENGTH_BYTES);
+      length.writeUInt32BE(frame.length);
+      socket.write(length);
+      socket.write(frame);
+    }
     socket.uncork();
   }
 

@@ -273,9 +273,10 @@ export class EtcdElection implements Role {
         () => undefined,
       );
     }
+    // First of all: the site waits for it, and those who follow the role may take their time.
+    this.#succession.changed(next);
     for (const action of actions) this.#begin(action);
     this.#tell();
-    this.#succession.answer(next);
   }
 
   #begin(action: ElectionAction): void {
@@ -297,8 +298,8 @@ export class EtcdElection implements Role {
     if (before.at === role.at && epochOf(before) === epochOf(role)) return;
     if (role.at === "primary" && epochOf(before) !== role.epoch) this.counters.taken++;
     if (role.at === "fenced") this.counters.fenced++;
-    this.#tools.log.info("role", { role: role.at, epoch: knownEpoch, primary: this.primary });
     this.#role.set(role);
+    this.#tools.log.info("role", { role: role.at, epoch: knownEpoch, primary: this.primary });
   }
 
   /** What fails is tried again by the next round. */

@@ -60,6 +60,8 @@ export class Succession {
   #awaited: { readonly next: Reign; readonly ready: AbortController } | null = null;
   #answeredEpoch = 0;
   #handingOver: Promise<HandOver> | null = null;
+  /** Tells the next one that it may act, once we do no more. */
+  #leaving: (() => void) | null = null;
 
   constructor(tools: SuccessionTools) {
     this.#tools = tools;
@@ -100,7 +102,7 @@ export class Succession {
   }
 
   async #handOver(id?: string): Promise<HandOver> {
-    const { election, gateway, step, handedOver } = this.#tools;
+    const { clock, election, gateway, step, handedOver } = this.#tools;
     const { phase, lease, view, knownEpoch } = election();
     if (phase.at !== "primary" || lease === null || view === null) {
       throw notPrimary(view && incumbent(view));
@@ -112,8 +114,11 @@ export class Succession {
       throw refused(`${to} could not take over: etcd has changed`, { to });
     }
     await this.#prepared(next, own);
+    this.#leaving = () => this.#tell(next, own, "over");
     if (election().lease?.id === own.lease) step({ is: "passing" });
-    this.#tell(next, own, "over");
+    this.#leave();
+    // What follows is much, and may wait until that has left.
+    await new Promise<void>((resolve) => clock.afterTurn(resolve));
     handedOver({ to, epoch });
     step({ is: "passed" });
     return { to, epoch };
@@ -171,14 +176,20 @@ export class Succession {
     if (next?.gateway === gateway && next.epoch === epoch) ready?.abort();
   }
 
-  /** To be called when the election has changed: tells who has named us that it may go. */
-  answer({ view, lease, keptEpoch }: Election): void {
+  /** To be called when the election has changed: tells the one whom we have named, or who has named us, that it may go. */
+  changed({ phase, view, lease, keptEpoch }: Election): void {
+    if (phase.at === "passing") this.#leave();
     const { holder = null, standing } = view ?? {};
     if (holder?.after === undefined || lease === null || holder.lease !== lease.id) return;
     const { epoch, after } = holder;
     if (keptEpoch < epoch || this.#answeredEpoch === epoch || !standing?.has(after.lease)) return;
     this.#answeredEpoch = epoch;
     this.#tools.tell?.(after.gateway, { is: "ready", epoch, lease: lease.id });
+  }
+
+  #leave(): void {
+    this.#leaving?.();
+    this.#leaving = null;
   }
 
   #tell(next: Reign, own: Reign, is: "named" | "over"): boolean {

@@ -88,14 +88,14 @@ export class Carrier {
     });
   }
 
-  /** A connection is open: everything after the cursors goes over it. What was drained before is over. */
+  /** A connection is open: everything after the cursors goes over it, from now on. What was drained before is over. */
   begin(connection: CloudConnection, terms: CloudTerms): void {
     this.#draining = null;
     const inflightMax = Math.min(terms.receiveMax, this.#options.windowMax);
     this.#carriage = { connection, inflightMax, ended: new AbortController() };
     // While another gateway sent what is ours, its acknowledgements have moved the cursors.
     for (const shipper of this.shippers) shipper.reset();
-    this.wake();
+    this.#work();
   }
 
   /** The connection is no longer used: what was in flight is forgotten, and will be read again. */

@@ -123,6 +123,26 @@ describe("replication over TLS", () => {
       assert.deepEqual([own.count, own.dropped], [40, { expired: 3 }]);
       await until("the copy may go", () => replica.cursor("origin").seq >= 40);
     }));
+  it("a copy that is full takes more as soon as its gateway has told that it needs less, and hears of hand-overs meanwhile", () =>
+    withPeers(async (peers) => {
+      const [a, b] = await pair(peers, { replicaBytesMax: 20_000 });
+      const own = a.journal.cursor("uplink/telemetry");
+      await fill(a, 200);
+      await until("full", () => b.status.counters.replicaFull > 0);
+      await until("out of sync", () => a.status.isAlone);
+      assert.ok(b.has(a) < 150, `${b.has(a)} of 200 are there`);
+      const note = { is: "named", epoch: 7, lease: "4711" } as const;
+      assert.equal(a.replication.office(b.id, note), true);
+      await until("told", () => b.notes.length > 0);
+      // What the copy has is in the cloud.
+      own.move(b.has(a), b.has(a));
+      await until("some more", () => b.has(a) > 150);
+      own.move(200, 200 - own.count);
+      await until("in sync", () => b.has(a) === 200 && !a.status.isAlone);
+      const copied = b.replicas.get(a.journal.id)?.cursor("uplink/telemetry");
+      await until("the copy knows", () => copied?.seq === 200);
+      assert.equal(copied?.count, 200);
+    }));
 });
 
 describe("what gateways tell each other of a hand-over", () => {

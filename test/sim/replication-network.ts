@@ -66,8 +66,9 @@ export class SimNetwork {
   #end(pipe: Pipe, side: 0 | 1): Channel {
     return {
       pendingBytes: 0,
-      send: (frame) => {
-        if (!pipe.isOver)
+      send: (...frames) => {
+        if (pipe.isOver) return;
+        for (const frame of frames)
           this.#later(pipe, side, () => pipe.receivers[side === 0 ? 1 : 0]?.frame(frame));
       },
       pause: () => undefined,

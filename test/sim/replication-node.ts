@@ -85,7 +85,7 @@ export class ReplicaNode {
     const replicas = this.#replicas;
     this.#journal.cursor(UPLINK);
     this.#replication = new Replication(
-      { limits: LIMITS, isSafe: true, whenAlone: "reject", format: 1 },
+      { limits: LIMITS, isSafe: true, whenAlone: "reject", format: 1, lanes: { [UPLINK]: 1 } },
       {
         clock,
         random,

@@ -107,6 +107,7 @@ export class TestPeer {
         isSafe: true,
         whenAlone: options.whenAlone ?? "accept",
         format: options.format ?? 1,
+        lanes: { "uplink/telemetry": 1 },
       },
       {
         ...tools,
@@ -117,8 +118,8 @@ export class TestPeer {
           all: () => [...this.replicas.values()],
           open: async (journal) => {
             const bytesMax = options.replicaBytesMax ?? 2 ** 28;
-            const one =
-              this.replicas.get(journal) ?? memoryJournal({ id: journal, bytesMax }, tools);
+            const bounds = { id: journal, bytesMax, trimBytesMin: 4096, tidyEveryMs: 50 };
+            const one = this.replicas.get(journal) ?? memoryJournal(bounds, tools);
             if (!this.replicas.has(journal)) await one.start(NEVER);
             this.replicas.set(journal, one);
             return one;

@@ -26,6 +26,7 @@ const ATTACKS = [
   "loris",
   "middle",
   "guess",
+  "crowd",
   "subscribe",
   "halfopen",
 ] as const;

@@ -4,6 +4,7 @@ import { readUsers, usersStamp } from "./access/file-users.ts";
 import { KeyBook } from "./access/key-book.ts";
 import { fetchKeys } from "./access/net-key-set.ts";
 import { UserBook } from "./access/user-book.ts";
+import { WorkerScrypt } from "./access/worker-scrypt.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Log } from "./base/log.ts";
 import type { Config } from "./config/schema.ts";
@@ -38,7 +39,8 @@ export function gatewayAccess(
           return new UserBook(source, { clock, log, changed });
         };
   const keys = tokens === undefined ? null : keyBook(tokens, { ...tools, log });
-  return new Access({ ...access, listeners }, { clock, log, wallIsSure, users, keys });
+  const passwords = new WorkerScrypt(clock);
+  return new Access({ ...access, listeners }, { clock, log, wallIsSure, users, keys, passwords });
 }
 
 function keyBook(

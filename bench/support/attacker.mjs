@@ -30,13 +30,11 @@ const ATTACKS = {
   },
   /** Wrong passwords, as fast as they are answered, from 100 connections. */
   guess() {
-    const guess = (i) => {
-      const one = socket();
-      one.write(connectPacket(`guess-${i}`, { user: "ann", password: `wrong-${Math.random()}` }));
-      one.on("data", () => one.destroy());
-      one.on("close", () => setTimeout(guess, 5, i));
-    };
-    for (let i = 0; i < 100; i++) guess(i);
+    guesses(() => ATTACKER);
+  },
+  /** The same from 50 addresses. */
+  crowd() {
+    guesses((i) => `127.0.1.${(i % 50) + 1}`);
   },
   /** SUBSCRIBE after SUBSCRIBE, each with 50 new filters full of wildcards. */
   subscribe() {
@@ -84,6 +82,16 @@ function bursts(addressOf) {
   };
   burst();
   setInterval(burst, 1000);
+}
+
+function guesses(addressOf) {
+  const guess = (i) => {
+    const one = socket(addressOf(i));
+    one.write(connectPacket(`guess-${i}`, { user: "ann", password: `wrong-${Math.random()}` }));
+    one.on("data", () => one.destroy());
+    one.on("close", () => setTimeout(guess, 5, i));
+  };
+  for (let i = 0; i < 100; i++) guess(i);
 }
 
 function destroyLater() {

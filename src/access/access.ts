@@ -6,6 +6,7 @@ import { type CertificateRoles, certificateRoles } from "./certificates.ts";
 import { ClientRights } from "./client-rights.ts";
 import type { KeyBook, KeysStatus } from "./key-book.ts";
 import type { ConnectAttempt } from "./methods.ts";
+import type { PasswordJudge } from "./password-check.ts";
 import type { Principal } from "./principal.ts";
 import { type Decision, EVERYTHING, type RoleOptions, Rules, type Subject } from "./rules.ts";
 import type { UserBook, UsersStatus } from "./user-book.ts";
@@ -31,6 +32,7 @@ export interface AccessTools {
   readonly users: ((changed: () => void) => UserBook) | null;
   /** Null without `tokens`. */
   readonly keys: KeyBook | null;
+  readonly passwords: PasswordJudge;
 }
 
 /** What access control looks like now. Attempts that were refused are counted with the connections closed. */
@@ -82,7 +84,7 @@ export class Access implements Service {
   }
 
   async stop(): Promise<void> {
-    this.#authenticator.stop();
+    await this.#authenticator.stop();
     await this.#users?.stop();
     await this.#tools.keys?.stop();
   }

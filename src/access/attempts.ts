@@ -36,6 +36,13 @@ export class Attempts {
     return this.#byAddress.size;
   }
 
+  /** Whether one from that address has failed, and it is not forgiven yet. */
+  hasFailed(address: string, nowMs: number): boolean {
+    const record = this.#byAddress.get(networkOf(address));
+    if (record !== undefined) this.#forgive(record, nowMs);
+    return (record?.failures ?? 0) > 0;
+  }
+
   /** How long an attempt from that address has to wait, in ms. */
   waitMs(address: string, nowMs: number): number {
     const record = this.#byAddress.get(networkOf(address));

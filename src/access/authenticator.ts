@@ -1,9 +1,10 @@
 import type { Clock } from "../base/clock.ts";
+import { networkOf } from "../base/network.ts";
 import { type AttemptLimits, Attempts } from "./attempts.ts";
 import { certificateUser } from "./certificates.ts";
 import type { KeyBook } from "./key-book.ts";
 import { type ConnectAttempt, type Found, type Refused, refused } from "./methods.ts";
-import { PasswordCheck } from "./password-check.ts";
+import { PasswordCheck, type PasswordJudge, type PasswordVerdict } from "./password-check.ts";
 import { looksLikeToken, TokenCheck, type TokenOptions } from "./token-check.ts";
 import type { UserBook } from "./user-book.ts";
 
@@ -51,6 +52,7 @@ export class Authenticator {
       readonly wallIsSure: () => boolean;
       readonly users: UserBook | null;
       readonly keys: KeyBook | null;
+      readonly passwords: PasswordJudge;
     },
   ) {
     const { tokens, attempts } = options;
@@ -59,7 +61,7 @@ export class Authenticator {
     this.#clock = tools.clock;
     this.#users = tools.users;
     this.#tokens = tokens && keys ? new TokenCheck(tokens, { ...tools, keys }) : null;
-    this.#passwords = new PasswordCheck(attempts.checksMax);
+    this.#passwords = new PasswordCheck(attempts.checksMax, tools.passwords, tools.clock);
     this.#attempts = new Attempts(attempts);
   }
 
@@ -68,9 +70,9 @@ export class Authenticator {
   }
 
   /** Those who wait for their turn are refused. */
-  stop(): void {
+  async stop(): Promise<void> {
     for (const each of this.#waiting) each.abort();
-    this.#passwords.stop();
+    await this.#passwords.stop();
   }
 
   /** Never rejects. */
@@ -80,9 +82,7 @@ export class Authenticator {
     for (const method of listener?.methods ?? ALL) {
       if (!this.#isOffered(method, attempt)) continue;
       if (method === "certificate") return this.#own(attempt, this.#certified(attempt));
-      return this.#slowly(attempt, () =>
-        method === "token" ? this.#byToken(attempt) : this.#byPassword(attempt),
-      );
+      return this.#slowly(attempt, method);
     }
     const nobody = { user: null, roles: [], claims: {} };
     if (attempt.loopback) return { principal: { ...nobody, method: "local" } };
@@ -106,19 +106,27 @@ export class Authenticator {
   }
 
   /** Behind earlier attempts of the same address that failed; and a failure counts for those to come. */
-  async #slowly(attempt: ConnectAttempt, check: () => Promise<Found>): Promise<Found> {
-    const { waitMsMax } = this.#options.attempts;
-    const waitMs = this.#attempts.waitMs(attempt.address, this.#clock.monotonicMs());
-    if (waitMs > waitMsMax) return refused("too many failed attempts", 3);
-    if (waitMs > 0) {
-      this.#attempts.reserve(attempt.address, this.#clock.monotonicMs());
-      if (!(await this.#waited(waitMs))) return refused("stopping", 3);
+  async #slowly(attempt: ConnectAttempt, method: "token" | "password"): Promise<Found> {
+    const { address } = attempt;
+    let hasWaited = false;
+    let found: Found | null = null;
+    while (found === null) {
+      const waitMs = hasWaited ? 0 : this.#attempts.waitMs(address, this.#clock.monotonicMs());
+      if (waitMs > this.#options.attempts.waitMsMax) return refused("too many failed attempts", 3);
+      if (waitMs > 0) {
+        this.#attempts.reserve(address, this.#clock.monotonicMs());
+        if (!(await this.#waited(waitMs))) return refused("stopping", 3);
+        hasWaited = true;
+      }
+      found = await (method === "token"
+        ? this.#byToken(attempt)
+        : this.#byPassword(attempt, hasWaited));
     }
-    const found = this.#own(attempt, await check());
-    if (found.principal === null && found.code === 4) {
-      this.#attempts.failed(attempt.address, this.#clock.monotonicMs());
+    const own = this.#own(attempt, found);
+    if (own.principal === null && own.code === 4) {
+      this.#attempts.failed(address, this.#clock.monotonicMs());
     }
-    return found;
+    return own;
   }
 
   /** False when it was stopped meanwhile. */
@@ -136,12 +144,18 @@ export class Authenticator {
     return this.#tokens.check(password.toString("latin1"));
   }
 
-  async #byPassword({ username = "", password }: ConnectAttempt): Promise<Found> {
+  /** Null when others of its address have guessed wrong while it waited for its turn: it has to wait like those to come. */
+  async #byPassword(attempt: ConnectAttempt, hasWaited: boolean): Promise<Found | null> {
+    const { username = "", password, address } = attempt;
     if (password === undefined || password.length === 0) return refused("no password");
     const user = this.#users?.get(username);
-    const isRight = await this.#passwords.isRight(user, password);
-    if (isRight === null) return refused("too many passwords to check", 3);
-    if (!isRight || user === undefined) return refused("wrong user or password");
+    const verdict = await this.#passwords.verdict(user, password, {
+      network: networkOf(address),
+      suspect: this.#attempts.hasFailed(address, this.#clock.monotonicMs()),
+      mayGo: () => hasWaited || this.#attempts.waitMs(address, this.#clock.monotonicMs()) === 0,
+    });
+    if (verdict === "late") return null;
+    if (verdict !== "right" || user === undefined) return NOT_RIGHT[verdict];
     const principal = { user: user.name, method: "password", roles: user.roles, claims: {} };
     return { principal, stamp: user.secret };
   }
@@ -154,3 +168,10 @@ export class Authenticator {
     return refused("client id not the user's own", 5) satisfies Refused;
   }
 }
+
+const WRONG = refused("wrong user or password");
+const NOT_RIGHT: Readonly<Record<Exclude<PasswordVerdict, "late">, Refused>> = {
+  ...{ right: WRONG, wrong: WRONG },
+  full: refused("too many passwords to check", 3),
+  failed: refused("passwords cannot be checked", 3),
+};

@@ -1,6 +1,34 @@
 import { createHmac, randomBytes } from "node:crypto";
-import { COST, isPassword, type PasswordHash } from "./phc.ts";
+import type { Clock } from "../base/clock.ts";
+import { CheckTurns } from "./check-turns.ts";
+import { COST, type PasswordHash } from "./phc.ts";
 import type { User } from "./users-text.ts";
+
+/** Compares a password with a hash, one at a time. */
+export interface PasswordJudge {
+  /** May reject. */
+  isPassword(password: Buffer, known: PasswordHash): Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+/** Where a password comes from. */
+export interface PasswordSource {
+  /** One address, or one /64 of IPv6. */
+  readonly network: string;
+  /** Somebody there has guessed wrong lately. */
+  readonly suspect: boolean;
+  /** Asked when its turn has come: others from there may have guessed wrong meanwhile. */
+  mayGo(): boolean;
+}
+
+/** `late`: somebody there has guessed wrong meanwhile; `full`: too many wait; `failed`: there is no finding it out now. */
+export type PasswordVerdict = "right" | "wrong" | "late" | "full" | "failed";
+
+interface Check extends PasswordSource {
+  readonly password: Buffer;
+  readonly known: PasswordHash;
+  readonly judged: (verdict: PasswordVerdict) => void;
+}
 
 /** Passwords known to be right that are remembered. */
 const KNOWN_MAX = 2000;
@@ -9,49 +37,68 @@ const KNOWN_MAX = 2000;
 const NOBODY: PasswordHash = { ...COST, salt: randomBytes(16), hash: randomBytes(32) };
 
 /**
- * Checks passwords one after the other: scrypt is made to be slow, and the threads on which it runs are those of the disk. A
- * password that was right is remembered, as a keyed hash that means nothing outside this process, so that a thousand
- * clients that come back after a power cut need no minute of hashing.
+ * Checks passwords one after the other, in turns: scrypt is made to be slow. A password that was right is remembered, as a keyed
+ * hash that means nothing outside this process, so that a thousand clients that come back after a power cut need no minute of
+ * hashing.
  */
 export class PasswordCheck {
-  readonly #checksMax: number;
+  readonly #judge: PasswordJudge;
+  readonly #clock: Clock;
   readonly #key = randomBytes(32);
   readonly #known = new Set<string>();
-  #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
-  /** Grows when those who wait are sent away. */
-  #round = 0;
+  readonly #turns: CheckTurns<Check>;
+  #isBusy = false;
 
-  constructor(checksMax: number) {
-    this.#checksMax = checksMax;
+  constructor(checksMax: number, judge: PasswordJudge, clock: Clock) {
+    this.#judge = judge;
+    this.#clock = clock;
+    this.#turns = new CheckTurns(checksMax);
   }
 
-  /** Whether that is the user's password; null when too many wait already. A user who is not there has none. */
-  async isRight(user: User | undefined, password: Buffer): Promise<boolean | null> {
+  /** Whether that is the user's password. A user who is not there has none. Never rejects. */
+  async verdict(
+    user: User | undefined,
+    password: Buffer,
+    from: PasswordSource,
+  ): Promise<PasswordVerdict> {
     const mark = createHmac("sha256", this.#key)
       .update(JSON.stringify([user?.name, user?.secret]))
       .update(password)
       .digest("base64");
-    if (user !== undefined && this.#known.has(mark)) return true;
-    if (this.#waiting >= this.#checksMax) return null;
-    this.#waiting++;
-    const round = this.#round;
-    const checked = this.#last.then(() =>
-      round === this.#round ? isPassword(password, user?.password ?? NOBODY) : false,
-    );
-    this.#last = checked.catch(() => {});
-    try {
-      const isRight = (await checked) && user !== undefined && user.password !== null;
-      if (isRight) this.#remember(mark);
-      return isRight;
-    } finally {
-      this.#waiting--;
-    }
+    if (user !== undefined && this.#known.has(mark)) return "right";
+    const known = user?.password ?? NOBODY;
+    const found = await new Promise<PasswordVerdict>((judged) => {
+      this.#turns.push({ ...from, password, known, judged })?.judged("full");
+      void this.#work();
+    });
+    if (found !== "right") return found;
+    if (!user?.password) return "wrong";
+    this.#remember(mark);
+    return "right";
   }
 
   /** Those who wait are not checked any more: nobody's password is right. */
-  stop(): void {
-    this.#round++;
+  async stop(): Promise<void> {
+    for (let next = this.#turns.shift(); next; next = this.#turns.shift()) next.judged("failed");
+    await this.#judge.stop();
+  }
+
+  async #work(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    for (let next = this.#turns.shift(); next; next = this.#turns.shift()) {
+      next.judged(next.mayGo() ? await this.#judged(next) : "late");
+      await new Promise<void>((resolve) => this.#clock.afterTurn(resolve)); // a failure counts for the next one
+    }
+    this.#isBusy = false;
+  }
+
+  async #judged({ password, known }: Check): Promise<PasswordVerdict> {
+    try {
+      return (await this.#judge.isPassword(password, known)) ? "right" : "wrong";
+    } catch {
+      return "failed";
+    }
   }
 
   #remember(mark: string): void {

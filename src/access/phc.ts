@@ -34,9 +34,18 @@ export async function hashPassword(
 
 /** Whether that is the password. Takes as long for a wrong one as for the right one. One with a null character never is. */
 export async function isPassword(password: Buffer, known: PasswordHash): Promise<boolean> {
-  const hash = await derive(password, known, known.hash.length);
+  return isSame(await derive(password, known, known.hash.length), password, known);
+}
+
+/** Whether the hash that was derived from a password is the one that is known. */
+export function isSame(hash: Uint8Array, password: Buffer, known: PasswordHash): boolean {
   // To HMAC, on which scrypt stands, "x" and "x\0" are the same key (RFC 2104: shorter keys are filled up with zeros).
   return timingSafeEqual(hash, known.hash) && !password.includes(0);
+}
+
+/** What Node's scrypt is to be told of the cost. */
+export function costOptions({ ln, r, p }: Pick<PasswordHash, "ln" | "r" | "p">) {
+  return { N: 2 ** ln, r, p, maxmem: 2 * MEMORY_BYTES_MAX };
 }
 
 /** Null when the text is not such a hash, or asks for more than a gateway has. */
@@ -53,12 +62,11 @@ export function parsePasswordHash(text: string): PasswordHash | null {
 
 function derive(
   password: Buffer,
-  { ln, r, p, salt }: Omit<PasswordHash, "hash">,
+  cost: Omit<PasswordHash, "hash">,
   bytes: number,
 ): Promise<Buffer> {
-  const options = { N: 2 ** ln, r, p, maxmem: 2 * MEMORY_BYTES_MAX };
   return new Promise((resolve, reject) => {
-    scrypt(password, salt, bytes, options, (error, hash) => {
+    scrypt(password, cost.salt, bytes, costOptions(cost), (error, hash) => {
       if (error === null) resolve(hash);
       else reject(error);
     });

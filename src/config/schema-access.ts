@@ -168,7 +168,7 @@ const attempts = section(
       minimum: 1,
       maximum: 10_000,
       description:
-        "Passwords that wait to be checked, one after the other; one more is refused with CONNACK 3.",
+        "Passwords that wait to be checked, one of each address in turn; beyond it who came last from the address that has most is refused.",
     }),
   },
   { default: {}, description: "What guessing costs." },

@@ -6,6 +6,7 @@ import { certificateRoles } from "../../src/access/certificates.ts";
 import type { ConnectAttempt } from "../../src/access/methods.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
+import { ON_THE_POOL } from "../support/broker.ts";
 import { login, TestUsers } from "../support/users.ts";
 
 const CERTIFICATE = { commonName: "sensor-7", altNames: ["alt.example", "10.0.0.7"] };
@@ -132,6 +133,7 @@ async function found(
     },
     {
       ...{ clock: systemClock, log: silentLog, wallIsSure: () => true, keys: null },
+      passwords: ON_THE_POOL,
       users: users?.tools.users ?? null,
     },
   );

@@ -1,4 +1,6 @@
 import { Access, type AccessOptions, type AccessTools } from "../../src/access/access.ts";
+import type { PasswordJudge } from "../../src/access/password-check.ts";
+import { isPassword } from "../../src/access/phc.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { Broker } from "../../src/broker/broker.ts";
@@ -70,6 +72,9 @@ const ACCESS: AccessOptions = {
   },
 };
 
+/** Passwords of tests cost little: no thread of their own is needed. */
+export const ON_THE_POOL: PasswordJudge = { isPassword, stop: async () => {} };
+
 /** A broker on a journal in memory. */
 export class TestSite {
   broker: Broker;
@@ -85,7 +90,7 @@ export class TestSite {
     accessTools: Partial<AccessTools> = {},
   ) {
     this.#options = { ...OPTIONS, ...options };
-    const nobody = { users: null, keys: null, wallIsSure: () => true };
+    const nobody = { users: null, keys: null, wallIsSure: () => true, passwords: ON_THE_POOL };
     this.access = new Access(
       { ...ACCESS, ...access },
       { clock: systemClock, log: silentLog, ...nobody, ...accessTools },

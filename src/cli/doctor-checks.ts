@@ -2,7 +2,7 @@ import { errorFields, FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import { formatMistakes } from "../config/format-mistakes.ts";
 import type { Config } from "../config/schema.ts";
-import { loadConfig } from "../config/yaml-load.ts";
+import { loadConfig, parseConfig } from "../config/yaml-load.ts";
 import { ask } from "../control/control-client.ts";
 import { SYSTEM_SERIAL_PLACES as PORT_PLACES, pathsLike } from "../devices/file-adapters.ts";
 import { namesakesOf, stableName } from "../devices/file-port-names.ts";
@@ -59,21 +59,21 @@ export async function configuration(
   }
 }
 
+/** What can be told where no configuration can be read: of a gateway that runs by an earlier one, and of the machine. */
+export async function checksWithoutConfig(socket: string | null): Promise<readonly Check[]> {
+  const { control, health } = parseConfig("{}", "");
+  const { answer } = await askedStatus(socket ?? control.socket);
+  return [...gatewayChecks(answer, false), ...hostChecks(health)];
+}
+
 /** Every check that this configuration calls for. */
 export async function checksOf(config: Config, socket: string | null): Promise<readonly Check[]> {
   const clock = systemClock;
-  const status = await ask(socket ?? config.control.socket, "status").then(
-    (answer) => answer as GatewayStatus,
-    (error: unknown) => String(errorFields(error)["error"]),
-  );
-  const answer = typeof status === "string" ? { error: status } : answerOf(status);
+  const { status, answer } = await askedStatus(socket ?? config.control.socket);
   const isConnected = typeof status !== "string" && status.uplink?.state === "connected";
   return [
     ...gatewayChecks(answer, config.cluster?.peer !== undefined),
-    ...clockChecks(clock, {
-      synchronised: () => hostSynchronised(SYSTEM_TIME_PLACES),
-      rtcDirectory: SYSTEM_TIME_PLACES.rtcDirectory,
-    }),
+    ...hostChecks(config.health),
     ...storeChecks(config, clock),
     ...serialChecks(
       config,
@@ -84,10 +84,27 @@ export async function checksOf(config: Config, socket: string | null): Promise<r
     ...certificateChecks(config, clock.wallMs()),
     ...(await uplinkChecksOf(config, isConnected)),
     ...(config.cluster ? etcdChecks(config.cluster, clock) : []),
-    ...machineChecks(SYSTEM_MACHINE_PLACES, config.health),
     ...listenerChecks(config),
     ...credentialChecks(config),
   ];
+}
+
+async function askedStatus(
+  socket: string,
+): Promise<{ readonly status: GatewayStatus | string; readonly answer: GatewayAnswer }> {
+  const status = await ask(socket, "status").then(
+    (told) => told as GatewayStatus,
+    (error: unknown) => String(errorFields(error)["error"]),
+  );
+  return { status, answer: typeof status === "string" ? { error: status } : answerOf(status) };
+}
+
+function hostChecks(health: Config["health"]): readonly Check[] {
+  const clock = clockChecks(systemClock, {
+    synchronised: () => hostSynchronised(SYSTEM_TIME_PLACES),
+    rtcDirectory: SYSTEM_TIME_PLACES.rtcDirectory,
+  });
+  return [...clock, ...machineChecks(SYSTEM_MACHINE_PLACES, health)];
 }
 
 /** As the gateway itself tells ports apart. */

@@ -4,7 +4,7 @@ import { examine } from "../doctor/doctor.ts";
 import { exitCodeOf, type Finding } from "../doctor/finding.ts";
 import { screen } from "../doctor/screen.ts";
 import { type Command, isGiven, textOf } from "./command.ts";
-import { checksOf, configuration } from "./doctor-checks.ts";
+import { checksOf, checksWithoutConfig, configuration } from "./doctor-checks.ts";
 import { isColourful, say } from "./terminal.ts";
 
 export const command: Command = {
@@ -31,7 +31,8 @@ Exit codes: 0 all fine, 1 something to look at, 2 critical, 3 nothing could be t
     const { configPath, socket, json } = invocation;
     const only = textOf(invocation, "only");
     const { config, finding } = await configuration(configPath);
-    const checks = config === null ? [] : await checksOf(config, socket);
+    const checks =
+      config === null ? await checksWithoutConfig(socket) : await checksOf(config, socket);
     const isConfigMeant = only === null || only === "config";
     const found = [
       ...(isConfigMeant ? [finding] : []),
@@ -39,7 +40,9 @@ Exit codes: 0 all fine, 1 something to look at, 2 critical, 3 nothing could be t
     ];
     if (found.length === 0) {
       const known = ["config", ...checks.map(({ id }) => id)].join(", ");
-      throw new FieldgateError("ERR_USAGE", `no check is called ${only}; there are: ${known}`);
+      const without = config === null ? " without a valid configuration" : "";
+      const message = `no check is called ${only}; there are${without}: ${known}`;
+      throw new FieldgateError("ERR_USAGE", message);
     }
     const findings = isGiven(invocation, "fix") ? await fixed(found) : found;
     const exit = exitCodeOf(findings);

@@ -10,7 +10,9 @@ import type { GatewayStatus, LedgerProof } from "../../src/gateway-status.ts";
 import { type Arrival, CloudReceiver } from "../support/cloud-receiver.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
 import { PROGRAM, Program } from "../support/program.ts";
+import { fieldgate } from "../support/screens.ts";
 import { until } from "../support/until.ts";
+import { verdicts } from "../support/verdicts.ts";
 
 const READINGS = 40;
 /** What the machine begins with: a second into 1970. */
@@ -27,6 +29,7 @@ describe("a gateway whose clock is set while readings wait for the cloud", {
   timeout: 240_000,
 }, () => {
   let directory = "";
+  let config = "";
   let field: Field;
   let mosquitto: Mosquitto;
   let receiver: CloudReceiver;
@@ -57,7 +60,7 @@ describe("a gateway whose clock is set while readings wait for the cloud", {
     await writeFile(join(directory, "timedatectl"), `#!/bin/sh\ncat ${directory}/answer\n`);
     await chmod(join(directory, "timedatectl"), 0o755);
     await clock(UNSET_MS, "no");
-    const config = join(directory, "fieldgate.yaml");
+    config = join(directory, "fieldgate.yaml");
     await writeFile(config, configOf(directory, field, mosquitto.port));
     const [node = "", ...argv] = PROGRAM;
     const preload = new URL("../support/wall-clock.mjs", import.meta.url).href;
@@ -125,6 +128,27 @@ describe("a gateway whose clock is set while readings wait for the cloud", {
     assert.equal(steps, 1);
     assert.ok(Math.abs((lastStepMs ?? 0) + UNSET_MS) < 2000, String(lastStepMs));
     await say("lasting/2");
+  });
+
+  it("has in doctor no word for the first time, as every start without a battery is, and warns when it happens again", async () => {
+    const jump = async () => {
+      const { out } = await fieldgate(
+        "doctor",
+        "--only",
+        "clock.jump",
+        "--json",
+        "--config",
+        config,
+      );
+      return verdicts(JSON.parse(out).findings)["clock.jump"];
+    };
+    assert.equal(await jump(), "fine");
+    for (const offsetMs of [3_600_000, 0]) {
+      const { steps } = (await status()).time;
+      await clock(offsetMs, "yes");
+      await until("it is noticed", async () => (await status()).time.steps === steps + 1);
+    }
+    assert.equal(await jump(), "warning");
   });
 
   it("dates what waited anew by the difference before it leaves", async () => {

@@ -141,9 +141,16 @@ describe("fieldgate", () => {
       assert.equal(broken.code, 2);
       assert.match(broken.out, /^!! {2}config +.* has mistakes$/m);
       assert.match(broken.out, /stroe.*store/);
+      assert.match(
+        broken.out,
+        /^!! {2}gateway .*\n(.*\n)*.{4}clock\.plausible .*\n(.*\n)*.{4}machine\.memory /m,
+      );
       const unknown = await fieldgate("doctor", "--config", file, "--only", "weather");
       assert.equal(unknown.code, 2);
-      assert.match(unknown.err, /ERR_USAGE/);
+      assert.match(
+        unknown.err,
+        /there are without a valid configuration: config, gateway, .*ERR_USAGE/,
+      );
     }));
 
   it("exits 3 from status where no gateway answers, and says so", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { BookedSite } from "../support/site-books.ts";
 import { until } from "../support/until.ts";
+import { verdicts } from "../support/verdicts.ts";
 
 /** What is acknowledged alone, as `accept` allows, goes with its disk: on a busy machine the peer may be late for a moment. */
 const NEVER_ALONE = { peer: { whenAlone: "reject" } };
@@ -39,6 +40,9 @@ it("of three gateways, the one that takes over gets from the third what the dead
       return replication?.inSync.join() === "gw-b" && journal.durableSeq > durableSeq;
     });
     await site.acknowledged(50, site.of(a));
+    const { out } = await a.command("doctor", "--only", "peers", "--json");
+    const told = verdicts(JSON.parse(out).findings);
+    assert.deepEqual(told, { "peers.gw-b": "fine", "peers.gw-c": "warning" });
     await a.lose();
     c.program.thaw();
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # boot.sh DIRECTORY: starts a real systemd as process 1 of namespaces of its own, on a copy of this machine's file system that is thrown away.
 # It runs DIRECTORY/prepare in the copy, then DIRECTORY/probe as a unit beside fieldgate.service; what that prints is in
-# DIRECTORY/out. Run it by `unshare --mount --pid --fork --cgroup --net --ipc --uts --kill-child`.
+# DIRECTORY/out. Run it by `unshare --mount --pid --fork --cgroup --net --ipc --uts --kill-child`, in a cgroup of its own.
 set -e
 outside=$1
 root=$outside/root

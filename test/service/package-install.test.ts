@@ -29,7 +29,7 @@ printf '[Journal]\\nStorage=volatile\\n' > $root/etc/systemd/journald.conf.d/tes
 const PROBE = `
 ip link set lo up
 pid() { systemctl show fieldgate -p MainPID --value; }
-active() { for i in $(seq 1 100); do [ "$(systemctl is-active fieldgate)" = active ] && [ "$(pid)" != "$1" ] && return; sleep 0.3; done; }
+active() { for i in $(seq 1 100); do new=$(pid); [ "$new" != 0 ] && [ "$new" != "$1" ] && [ "$(systemctl is-active fieldgate)" = active ] && return; sleep 0.3; done; }
 told() { echo "$1: $(systemctl is-active fieldgate), $(systemctl is-enabled fieldgate), version $(dpkg-query -W -f '\${Version}' fieldgate), node $(/proc/$(pid)/exe --version)"; }
 id() { fieldgate status --json | grep -o -m1 'kept-by-upgrade' | head -1; }
 retained() { fieldgate retained --json | grep -o 'through upgrade' | head -1; }

@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from "node:child_process";
 import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 
 const BOOT_MS_MAX = 450_000;
 const NAMESPACES = ["--mount", "--pid", "--fork", "--cgroup", "--net", "--ipc", "--uts"];
@@ -21,16 +21,31 @@ export async function bootSystemd(
     await writeFile(join(directory, "prepare"), prepare);
     await writeFile(join(directory, "probe"), probe);
     const script = resolve("test/service/boot.sh");
-    const argv = [...NAMESPACES, "--kill-child", "sh", script, directory];
-    const options = { timeout: BOOT_MS_MAX, killSignal: "SIGKILL" as const };
-    const said = await new Promise<string>((done) => {
-      execFile("unshare", argv, options, (_error, stdout, stderr) => done(stdout + stderr));
-    });
+    const boot = ["unshare", ...NAMESPACES, "--kill-child", "sh", script, directory];
+    const said = await inCgroups(
+      directory,
+      `mkdir "$1"; echo $$ > "$1/cgroup.procs"; exec ${boot.join(" ")}`,
+    );
     const read = (name: string) => readFile(join(directory, "out", name), "utf8").catch(() => "");
     return { told: await read("probe"), console: `${said}${await read("console")}` };
   } finally {
+    await inCgroups(directory, 'find "$1" -depth -type d -exec rmdir {} +');
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/**
+ * Runs a script where the machine's cgroups can be seen, with a name for a cgroup of its own: two systemds in one would each end the
+ * services of the other.
+ */
+function inCgroups(directory: string, script: string): Promise<string> {
+  const place = `/mnt/${basename(directory)}`;
+  const mounted = `mount --make-rprivate /; mount -t cgroup2 cgroup2 /mnt; ${script}`;
+  const argv = ["--mount", "sh", "-c", mounted, "sh", place];
+  const options = { timeout: BOOT_MS_MAX, killSignal: "SIGKILL" as const };
+  return new Promise((done) => {
+    execFile("unshare", argv, options, (_error, stdout, stderr) => done(stdout + stderr));
+  });
 }
 
 /** Why no systemd can be booted on this machine; null when one can. */

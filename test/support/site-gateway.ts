@@ -95,7 +95,8 @@ export class SiteGateway {
 
   /** `fieldgate …` about this gateway, in a process of its own. */
   command(...words: readonly string[]): Promise<Said> {
-    const argv = ["dist/fieldgate.js", ...words, "--socket", this.#socket];
+    const at = ["--config", this.#file, "--socket", this.#socket];
+    const argv = ["dist/fieldgate.js", ...words, ...at];
     return new Promise((resolve) => {
       execFile(process.execPath, argv, (error, out, err) => {
         resolve({ code: error === null ? 0 : Number(error.code), out, err });

@@ -1,7 +1,9 @@
+import { cpus } from "node:os";
 import type { Clock } from "../base/clock.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Service } from "../base/service.ts";
+import { askHost, type HostAnswers } from "./host-thread.ts";
 
 /** The machine at one moment. Null where it does not tell. */
 export interface HostSample {
@@ -19,10 +21,15 @@ export interface HostSample {
   readonly networkSentBytes: number | null;
 }
 
-/**
- * Samples the machine every `everyMs`, through systeminformation. The package costs memory and start-up time, so it is loaded
- * with the first sample, when the gateway has long been at work.
- */
+/** Time of all processors since the machine was started, in ms. systeminformation has it too, but begins anew with its thread. */
+interface Load {
+  readonly busy: number;
+  readonly idle: number;
+}
+
+const NO_LOAD: Load = { busy: 0, idle: 0 };
+
+/** Samples the machine every `everyMs`, through systeminformation, on a thread of its own that ends with the sample. */
 export class HostStatistics implements Service {
   readonly name = "host statistics";
   readonly #everyMs: number;
@@ -32,6 +39,7 @@ export class HostStatistics implements Service {
   readonly #stopped = new AbortController();
   #sampling: Promise<void> = Promise.resolve();
   #last: HostSample | null = null;
+  #load = NO_LOAD;
 
   /** @param path a directory of the file system whose space is told */
   constructor(
@@ -64,24 +72,44 @@ export class HostStatistics implements Service {
       await this.#clock.sleep(this.#everyMs, signal).catch(() => {});
       if (signal.aborted) return;
       try {
-        this.#last = await sampleHost(this.#path);
+        const { sample, load } = await sampleHost(this.#path, this.#clock, signal, this.#load);
+        this.#last = sample;
+        this.#load = load;
       } catch (error) {
+        if (signal.aborted) return;
         this.#log.warn("the machine could not be sampled", errorFields(error));
       }
     }
   }
 }
 
-/** One sample, now. The first one's cpuPercent is that since the machine was started. */
-export async function sampleHost(path: string): Promise<HostSample> {
-  const information = await import("systeminformation");
-  const [load, memory, temperature, disks, [network]] = await Promise.all([
-    information.currentLoad(),
-    information.mem(),
-    information.cpuTemperature(),
-    information.fsSize(),
-    information.networkStats(),
-  ]);
+/**
+ * One sample, now, and the load to give with the next one: cpuPercent is that since then. Without, it is that since the machine was
+ * started. Rejects when the machine does not tell, or the signal says to end.
+ */
+export async function sampleHost(
+  path: string,
+  clock: Clock,
+  signal: AbortSignal,
+  before: Load = NO_LOAD,
+): Promise<{ readonly sample: HostSample; readonly load: Load }> {
+  const load = loadNow();
+  const answers = await askHost(clock, signal);
+  const [busy, idle] = [load.busy - before.busy, load.idle - before.idle];
+  const cpuPercent =
+    busy >= 0 && idle >= 0 && busy + idle > 0 ? (100 * busy) / (busy + idle) : null;
+  return { sample: { cpuPercent, ...sampleOf(path, answers) }, load };
+}
+
+function loadNow(): Load {
+  const times = cpus().map((cpu) => cpu.times);
+  const idle = times.reduce((sum, one) => sum + one.idle, 0);
+  const busy = times.reduce((sum, { user, nice, sys, irq }) => sum + user + nice + sys + irq, 0);
+  return { busy, idle };
+}
+
+function sampleOf(path: string, answers: HostAnswers): Omit<HostSample, "cpuPercent"> {
+  const [memory, temperature, disks, [network]] = answers;
   // The file system with the longest mount point above the path is the one that holds it.
   const disk = disks
     .filter(
@@ -89,7 +117,6 @@ export async function sampleHost(path: string): Promise<HostSample> {
     )
     .toSorted((a, b) => b.mount.length - a.mount.length)[0];
   return {
-    cpuPercent: Number.isFinite(load.currentLoad) ? load.currentLoad : null,
     memoryTotalBytes: memory.total,
     memoryAvailableBytes: memory.available,
     temperatureCelsius: temperature.main,

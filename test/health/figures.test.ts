@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
+import { silentLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/system-clock.ts";
 import { type FigureSources, Figures, figuresOf } from "../../src/health/figures.ts";
-import { sampleHost } from "../../src/health/host-statistics.ts";
+import { HostStatistics, sampleHost } from "../../src/health/host-statistics.ts";
 import { flashLife, newWear } from "../../src/health/wear.ts";
 import { newCounters } from "../../src/journal/counters.ts";
 import { noDamage } from "../../src/journal/store.ts";
@@ -66,9 +70,13 @@ describe("figures", () => {
     }));
 });
 
+const NEVER = new AbortController().signal;
+
 describe("host statistics", () => {
   it("tell this machine's memory, load and disk", async () => {
-    const sample = await sampleHost(process.cwd());
+    const { sample, load } = await sampleHost(process.cwd(), systemClock, NEVER);
+    const { sample: later } = await sampleHost(process.cwd(), systemClock, NEVER, load);
+    assert.notEqual(later.cpuPercent, null, "since the sample before");
     assert.ok(sample.memoryTotalBytes > sample.memoryAvailableBytes);
     assert.ok(sample.memoryAvailableBytes > 0);
     assert.ok(sample.cpuPercent !== null && sample.cpuPercent >= 0 && sample.cpuPercent <= 100);
@@ -76,6 +84,42 @@ describe("host statistics", () => {
     const { networkReceivedBytes: received, networkSentBytes: sent } = sample;
     const isDefaultRoute = /^\S+\t0{8}\t/m.test(await readFile("/proc/net/route", "utf8"));
     assert.equal(received !== null && sent !== null && sent >= 0, isDefaultRoute);
+  });
+
+  it("are waited for by nobody, however long the programs take that are asked", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "fieldgate-slow-"));
+    const { PATH } = process.env;
+    await writeFile(join(directory, "cat"), '#!/bin/sh\nsleep 0.1\nexec /bin/cat "$@"\n', {
+      mode: 0o755,
+    });
+    process.env["PATH"] = `${directory}:${PATH}`;
+    let stallMs = 0;
+    let lastMs = performance.now();
+    const timer = setInterval(() => {
+      stallMs = Math.max(stallMs, performance.now() - lastMs);
+      lastMs = performance.now();
+    }, 5);
+    try {
+      const beganMs = performance.now();
+      await sampleHost(process.cwd(), systemClock, NEVER);
+      const sampleMs = performance.now() - beganMs;
+      assert.ok(sampleMs > 500, `${sampleMs} ms`);
+      assert.ok(stallMs < sampleMs / 2, `all waited ${stallMs} of ${sampleMs} ms`);
+    } finally {
+      clearInterval(timer);
+      process.env["PATH"] = PATH;
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  it("are no longer sampled once it is stopped, in the midst of a sample too", async () => {
+    const clock = new SimClock();
+    const host = new HostStatistics({ everyMs: 1000, path: "/" }, { clock, log: silentLog });
+    await host.start();
+    await clock.run(1000);
+    await host.stop();
+    await clock.run(5000);
+    assert.equal(host.last, null);
   });
 });
 

@@ -137,6 +137,13 @@ export const peer = section(
         examples: ["gw-a.plant-7.example:17883"],
       }),
     ),
+    connectionsPerAddressMax: whole({
+      default: 8,
+      minimum: 2,
+      maximum: 128,
+      description:
+        "Connections of one address (or /64 of IPv6) to this gateway's port for peers at a time, handshakes included; more are closed. All together may have twice peersMax.",
+    }),
     peersMax: whole({
       default: 8,
       minimum: 1,

@@ -1,7 +1,19 @@
 import { readFile } from "node:fs/promises";
-import type { AddressInfo, Socket } from "node:net";
-import { connect, createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import {
+  type AddressInfo,
+  createServer as createListener,
+  type Server,
+  type Socket,
+} from "node:net";
+import {
+  connect,
+  createServer,
+  type Server as SecureServer,
+  type TLSSocket,
+  type TlsOptions,
+} from "node:tls";
 import { FieldgateError } from "../base/errors.ts";
+import { PerAddress } from "./per-address.ts";
 import type { Channel, ChannelReceiver, PeerNetwork } from "./ports.ts";
 
 export interface TlsNetworkOptions {
@@ -14,6 +26,8 @@ export interface TlsNetworkOptions {
   readonly connectTimeoutMs: number;
   /** Connections at a time, in each direction. */
   readonly peersMax: number;
+  /** That others have made, of one address: base/network.ts. */
+  readonly connectionsPerAddressMax: number;
 }
 
 const LENGTH_BYTES = 4;
@@ -32,10 +46,12 @@ class TlsNetwork implements PeerNetwork {
   readonly #channels = new Set<TlsChannel>();
   /** That others have made: those whose handshake is not done are no channels yet. */
   readonly #sockets = new Set<Socket>();
+  readonly #perAddress: PerAddress;
   #server: Server | null = null;
 
   constructor(options: TlsNetworkOptions) {
     this.#options = options;
+    this.#perAddress = new PerAddress(options.connectionsPerAddressMax);
   }
 
   dial(address: string, gateway: string, receiver: ChannelReceiver): Channel {
@@ -60,25 +76,25 @@ class TlsNetwork implements PeerNetwork {
       rejectUnauthorized: true,
       handshakeTimeout: connectTimeoutMs,
     } satisfies TlsOptions;
-    let server: Server;
-    try {
-      server = createServer(options, (socket) => this.#accept(socket, accept));
-    } catch (cause) {
-      throw badFiles(cause);
-    }
-    this.#server = server;
-    server.on("connection", (socket: Socket) => {
+    const secure = this.#secure(options, accept, refused);
+    const server = createListener((socket) => {
+      const address = socket.remoteAddress ?? "";
+      if (!this.#perAddress.take(address)) {
+        socket.destroy();
+        refused(tooMany(address));
+        return;
+      }
       this.#sockets.add(socket);
-      socket.once("close", () => this.#sockets.delete(socket));
+      socket.once("close", () => {
+        this.#perAddress.release(address);
+        this.#sockets.delete(socket);
+      });
+      secure.emit("connection", socket);
     });
+    this.#server = server;
     // Each peer has one, and may have another one while the old one is not yet noticed to be dead.
     server.maxConnections = 2 * peersMax;
-    // Node leaves it open when the handshake took too long.
-    server.on("tlsClientError", (error, socket) => {
-      const { remoteAddress: address } = socket;
-      socket.destroy();
-      refused(noHandshake(error, address));
-    });
+    server.on("drop", (from) => refused(tooMany(from?.remoteAddress)));
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause) => {
         const message = `cluster.peer cannot listen on ${host}:${port}: ${cause.message}`;
@@ -96,6 +112,24 @@ class TlsNetwork implements PeerNetwork {
     for (const channel of [...this.#channels]) channel.destroy();
     for (const socket of this.#sockets) socket.destroy();
     if (server?.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+
+  #secure(
+    options: TlsOptions,
+    accept: (channel: Channel, gateway: string) => ChannelReceiver,
+    refused: (error: FieldgateError) => void,
+  ): SecureServer {
+    try {
+      const server = createServer(options, (socket) => this.#accept(socket, accept));
+      // Node leaves it open when the handshake took too long.
+      return server.on("tlsClientError", (error, socket) => {
+        const { remoteAddress: address } = socket;
+        socket.destroy();
+        refused(noHandshake(error, address));
+      });
+    } catch (cause) {
+      throw badFiles(cause);
+    }
   }
 
   async #connect(address: string, gateway: string, channel: TlsChannel): Promise<void> {
@@ -278,6 +312,11 @@ function wrongGateway(wanted: string, name: string): FieldgateError {
 function badFiles(cause: unknown): FieldgateError {
   const message = "the files of cluster.peer are no certificate, or key and certificate do not fit";
   return new FieldgateError("ERR_CERTIFICATE", message, { cause });
+}
+
+function tooMany(address: string | undefined): FieldgateError {
+  const message = "too many connections of its address, or of all";
+  return new FieldgateError("ERR_PEER_CONNECTIONS", message, { details: { address } });
 }
 
 function noHandshake(cause: Error, address: string | undefined): FieldgateError {

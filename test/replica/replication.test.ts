@@ -188,6 +188,29 @@ it("one that does not finish the handshake, or sends garbage, is let go, counted
     await Promise.all([a.stop(), letGo(late)]);
   }));
 
+it("an address that opens connections without end gets a few, each of the others is counted, and peers elsewhere are taken all the same", () =>
+  withPeers(async (peers) => {
+    const a = await peers.start("gw-a", { connectionsPerAddressMax: 4, connectTimeoutMs: 20_000 });
+    const port = Number(a.replication.address.split(":").at(-1));
+    const flood = Array.from({ length: 40 }, () =>
+      connect({ host: "127.0.0.1", port, localAddress: "127.0.0.2" }).on("error", () => undefined),
+    );
+    await until("all but a few are let go", () => failures(a, "ERR_PEER_CONNECTIONS") === 36);
+    const b = await peers.start("gw-b");
+    a.register();
+    b.register();
+    for (const one of [a, b]) await until("in sync", () => one.status.inSync.length === 1);
+    for (const socket of flood) socket.destroy();
+    await until("they are gone", () => failures(a, "ERR_PEER_CERTIFICATE") === 4);
+    for (let n = 0; n < 4; n++) {
+      const later = connect({ host: "127.0.0.1", port, localAddress: "127.0.0.2" });
+      later.write("GET / HTTP/1.0\r\n\r\n");
+      await letGo(later);
+    }
+    await until("they came to the handshake", () => failures(a, "ERR_PEER_CERTIFICATE") === 8);
+    assert.equal(failures(a, "ERR_PEER_CONNECTIONS"), 36);
+  }));
+
 describe("a gateway that is no peer is refused, and nothing of it is kept:", () => {
   it("one whose certificate is another authority's", () =>
     refused({ authority: "other" }, "ERR_PEER_CERTIFICATE"));

@@ -27,6 +27,7 @@ export interface TestPeerOptions {
   readonly certified?: string;
   /** Of its network. */
   readonly connectTimeoutMs?: number;
+  readonly connectionsPerAddressMax?: number;
   readonly log?: Log;
 }
 
@@ -48,6 +49,7 @@ export class TestPeers {
   /** The network that a gateway has which is given these certificates. */
   async #network(id: string, options: TestPeerOptions): Promise<PeerNetwork> {
     const { authority = "site", certified = id, connectTimeoutMs = 2000 } = options;
+    const { connectionsPerAddressMax = 8 } = options;
     const directory = join(this.#directory, authority);
     await initSite("plant-7", directory, systemClock).catch(() => undefined);
     await enrollGateway(certified, directory, systemClock).catch(() => undefined);
@@ -56,7 +58,12 @@ export class TestPeers {
       certFile: join(directory, `${certified}.crt`),
       keyFile: join(directory, `${certified}.key`),
     };
-    const bounds = { frameBytesMax: 2 ** 20, connectTimeoutMs, peersMax: 8 };
+    const bounds = {
+      frameBytesMax: 2 ** 20,
+      connectTimeoutMs,
+      peersMax: 8,
+      connectionsPerAddressMax,
+    };
     return tlsNetwork({ host: "127.0.0.1", port: 0, ...files, ...bounds });
   }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { EventEmitter } from "node:events";
 import { Aedes, type AedesOptions, type AuthenticateError, type Client } from "aedes";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
@@ -90,6 +91,9 @@ export class AedesControl {
     });
     broker.on("clientError", (client, error) => this.#failed(client, error));
     broker.on("connectionError", (client, error) => this.#failed(client, error));
+    // An error that nobody listens to would end the gateway. The package's types do not know of it.
+    const emitter: EventEmitter = broker;
+    emitter.on("error", (error) => this.#log.error("aedes failed", errorFields(error)));
     this.#broker = broker;
   }
 

@@ -16,7 +16,8 @@ export interface ControlPersistence {
   /** That subscription, the object itself, is not granted: it is not stored with others of its SUBSCRIBE. */
   refuse(subscription: object): void;
   putWill(client: WillOwner, will: Omit<StoredWill, "clientId">): Promise<unknown>;
-  streamWill(brokers?: unknown): AsyncIterable<StoredWill>;
+  /** Those that an earlier process has left, and those of who is connected, in the order in which they came. */
+  storedWills(): AsyncIterable<StoredWill>;
   delWill(client: { readonly id: string }): Promise<unknown>;
 }
 
@@ -46,6 +47,7 @@ export function levelPersistence(
   const addSubscriptions = persistence.addSubscriptions.bind(persistence);
   const putWill = persistence.putWill.bind(persistence);
   const delWill = persistence.delWill.bind(persistence);
+  const streamWill = persistence.streamWill.bind(persistence);
   const wills = new WillRows(firstWill);
   const refused = new WeakSet<object>();
   return Object.assign(persistence, {
@@ -61,6 +63,9 @@ export function levelPersistence(
     incomingStorePacket: nothing,
     incomingDelPacket: nothing,
     cleanIncoming: nothing,
+    // aedes asks every four minutes, to publish those of brokers that have died beside it: there are no others, and all are its own.
+    streamWill: () => Readable.from([]),
+    storedWills: () => streamWill(),
     /** aedes calls this once a topic of a SUBSCRIBE, each time with all of them: once is enough. */
     addSubscriptions(
       client: { readonly id: string },

@@ -125,7 +125,7 @@ export class SiteDesk {
 
 async function willsIn(persistence: ControlPersistence): Promise<StoredWill[]> {
   const wills: StoredWill[] = [];
-  for await (const will of persistence.streamWill()) wills.push(will);
+  for await (const will of persistence.storedWills()) wills.push(will);
   return wills;
 }
 

@@ -40,6 +40,27 @@ describe("the will of a connection, when the gateway dies", () => {
     ));
 });
 
+describe("the will of a connection that lasts", () => {
+  it("is left alone, however long that is: aedes looks for wills of other brokers every four minutes, and there are none", async (t) => {
+    t.mock.timers.enable({ apis: ["setInterval"] });
+    await withBroker(async ({ port }) => {
+      const reader = await RawClient.connected(port, { clientId: "reader" });
+      await subscribe(reader, "will", 1);
+      const sensor = await withWill(port, "gone");
+      await sensor.settled();
+      for (let minute = 0; minute < 30; minute++) {
+        t.mock.timers.tick(60_000);
+        await reader.settled();
+      }
+      await sensor.settled();
+      assert.deepEqual(payloads(reader), []);
+      sensor.drop();
+      await reader.next("publish");
+      assert.deepEqual(payloads(reader), ["gone"]);
+    });
+  });
+});
+
 describe("a will that nobody may publish", () => {
   for (const [name, topic, reason] of [
     ["below $SYS", "$SYS/broker/will", "topic is reserved"],
@@ -84,7 +105,7 @@ describe("wills left in the store", () => {
         await persistence.putWill({ id: "sensor", closed: false }, will);
       }
       const read: string[] = [];
-      for await (const { payload } of persistence.streamWill()) {
+      for await (const { payload } of persistence.storedWills()) {
         read.push(Buffer.from(payload).toString());
       }
       assert.deepEqual(read, left);

@@ -22,6 +22,7 @@ export class PartTimer {
       port: this.#port,
       clientId: "part-timer",
       clean: false,
+      will: { topic: "away", payload: Buffer.from("part-timer"), qos: 1, retain: false },
       reconnectPeriod: 50,
     });
     this.#client = client;

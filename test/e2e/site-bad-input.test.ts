@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
 import { systemClock } from "../../src/base/system-clock.ts";
+import { BLOCK_VERSION } from "../../src/journal/block.ts";
 import { enrollGateway, initSite } from "../../src/replica/file-certificates.ts";
+import { FRAME, jsonFrame, PROTOCOL_VERSION, readJson } from "../../src/replica/frames.ts";
+import { tlsNetwork } from "../../src/replica/tls-network.ts";
 import { etcdClient } from "../../src/site/etcd-client.ts";
 import { BookedSite } from "../support/site-books.ts";
 import { SiteGateway } from "../support/site-gateway.ts";
@@ -81,7 +84,7 @@ it("garbage in etcd under every key that a gateway reads is ignored and named, a
   });
 });
 
-it("a second gateway with an id that is taken, and one of another authority, take no part and say why, and nothing is lost", async () => {
+it("a second gateway with an id that is taken, one of another authority, and one with an older format take no part, it is said why, and nothing is lost", async () => {
   const cluster = { registrationTtlSeconds: 2, primaryTtlSeconds: 2 };
   const common = { cluster };
   const gateways = { "gw-a": common, "gw-b": common };
@@ -110,6 +113,11 @@ it("a second gateway with an id that is taken, and one of another authority, tak
         ["gw-a"],
       );
       assert.ok(replication?.inSync.includes("gw-a"));
+      const b = site.gateway("gw-b");
+      assert.equal(await refusedOlder(b), "ERR_PEER_VERSION");
+      const { counters, replicas } = (await b.status()).replication ?? assert.fail();
+      assert.ok((counters.failures.ERR_PEER_VERSION ?? 0) > 0);
+      assert.equal(replicas.length, 1);
       await site.acknowledged(20);
     } finally {
       await twin.program.kill();
@@ -118,6 +126,36 @@ it("a second gateway with an id that is taken, and one of another authority, tak
     await site.balance();
   }).finally(() => rm(elsewhere, { recursive: true, force: true }));
 });
+
+/** What a gateway answers to one of its site whose journal is of an older format: the code. */
+async function refusedOlder(gateway: SiteGateway): Promise<unknown> {
+  const { address } = (await gateway.status()).replication ?? assert.fail();
+  const network = tlsNetwork({
+    host: "127.0.0.1",
+    port: 0,
+    ...(await gateway.certificates("gw-old")),
+    frameBytesMax: 2 ** 20,
+    connectTimeoutMs: WAIT_MS_MAX,
+    peersMax: 1,
+    connectionsPerAddressMax: 1,
+  });
+  const hello = {
+    protocol: PROTOCOL_VERSION,
+    site: "plant-7",
+    gateway: "gw-old",
+    journal: "0".repeat(32),
+    format: BLOCK_VERSION - 1,
+    epoch: 0,
+  };
+  const answer = new Promise<Buffer>((resolve, reject) => {
+    const channel = network.dial(address, gateway.id, {
+      opened: () => channel.send(jsonFrame(FRAME.hello, hello)),
+      frame: (frame) => frame[0] === FRAME.refused && resolve(frame),
+      closed: reject,
+    });
+  });
+  return readJson(await answer.finally(() => network.close()))["code"];
+}
 
 function waits(what: string, holds: () => Promise<boolean>): Promise<void> {
   return until(what, holds, WAIT_MS_MAX);

@@ -7,14 +7,17 @@ import { systemClock } from "../../src/base/system-clock.ts";
 import { ask } from "../../src/control/control-client.ts";
 import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { etcdClient } from "../../src/site/etcd-client.ts";
-import { startEtcd } from "../support/etcd.ts";
+import { type EtcdServers, startEtcd } from "../support/etcd.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { assertScreen } from "../support/screens.ts";
 import { Sender } from "../support/sender.ts";
 import { BookedSite } from "../support/site-books.ts";
-import { SiteGateway } from "../support/site-gateway.ts";
+import { SiteGateway, withTwoGateways } from "../support/site-gateway.ts";
 import { until } from "../support/until.ts";
+
+/** Several of each of a gateway's rounds. */
+const REST_MS = 4000;
 
 it("two gateways of a site elect one primary, and the other takes over when it is killed, with a higher epoch", async () => {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-site-"));
@@ -77,6 +80,18 @@ it("takes over at once when the primary's process has ended, however long its le
     await site.balance();
   });
 });
+
+it("a gateway at rest asks etcd six times a second at most", () =>
+  withTwoGateways(async (a, b, etcd) => {
+    const beganMs = performance.now();
+    const before = await requestsTo(etcd);
+    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    const asked = (await requestsTo(etcd)) - before;
+    const perSecond = asked / 2 / ((performance.now() - beganMs) / 1000);
+    assert.ok(perSecond > 0.5 && perSecond <= 6, `${asked} requests: ${perSecond} a second`);
+    const { role } = (await a.status()).cluster;
+    assert.deepEqual([role, await b.role()].sort(), ["primary", "standby"], "all the while");
+  }));
 
 it("rules of the uplink that etcd lays over the file take effect at once, and stay after a restart without etcd", async () => {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-site-"));
@@ -165,4 +180,11 @@ class Gateway {
   async role(): Promise<string> {
     return (await this.cluster()).role;
   }
+}
+
+/** Requests that etcd has begun to answer, of all kinds, since it was started. */
+async function requestsTo({ endpoints }: EtcdServers): Promise<number> {
+  const metrics = await (await fetch(`${endpoints[0]}/metrics`)).text();
+  const counts = [...metrics.matchAll(/^grpc_server_started_total\{.*\} (\d+)$/gm)];
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,6 +22,11 @@ export interface EtcdServers {
   readonly endpoints: readonly string[];
   /** Kills all that run, and starts them again without their data. */
   wipe(): Promise<void>;
+  /**
+   * Kills all that run, copies their data, and starts them again. What is returned kills them, and after `downMs` starts them with what they
+   * had then.
+   */
+  keep(): Promise<(downMs: number) => Promise<void>>;
   /** Kills all that run, and removes their data. */
   end(): Promise<void>;
 }
@@ -55,6 +60,22 @@ export async function startEtcd(count = 1): Promise<EtcdServers> {
       await killAll();
       for (const { data } of members) await rm(data, { recursive: true, force: true });
       await startAll();
+    },
+    async keep() {
+      await killAll();
+      const copy = join(await mkdtemp(join(folder, "kept-")), "data");
+      const copied = members.map(({ name, data }) => ({ data, kept: join(copy, name) }));
+      for (const { data, kept } of copied) await cp(data, kept, { recursive: true });
+      await startAll();
+      return async (downMs) => {
+        await killAll();
+        for (const { data, kept } of copied) {
+          await rm(data, { recursive: true, force: true });
+          await cp(kept, data, { recursive: true });
+        }
+        await new Promise((resolve) => setTimeout(resolve, downMs));
+        await startAll();
+      };
     },
     async end() {
       await killAll();

@@ -4,6 +4,7 @@ import type { FaultyProxy } from "./proxy.ts";
 import { seededRandom } from "./random.ts";
 import type { BookedSite } from "./site-books.ts";
 import type { SiteGateway } from "./site-gateway.ts";
+import { until } from "./until.ts";
 
 /** One thing that happens to a site; what is returned makes it good again. */
 type Misfortune = (site: BookedSite, tools: ChaosTools) => Promise<() => Promise<void>>;
@@ -13,6 +14,11 @@ interface ChaosTools {
   readonly primary: () => Promise<SiteGateway>;
   readonly pick: <T>(from: readonly T[]) => T;
 }
+
+const HAND_OVER_MS_MAX = 60_000;
+const SETTLE_MS_MAX = 60_000;
+/** Longer than a primary's lease: see "Limits" in docs/decisions/0006-election.md. */
+const RESTORE_MS = 3500;
 
 export const MISFORTUNES = {
   "primary killed": async (_, { primary }) => killed(await primary()),
@@ -43,6 +49,16 @@ export const MISFORTUNES = {
   "etcd wiped": async ({ etcd }) => {
     await etcd.wipe();
     return async () => undefined;
+  },
+  "etcd restored from before a hand-over": async ({ etcd, gateways }, { primary }) => {
+    const restore = await etcd.keep();
+    const hands = async () => (await (await primary()).command("site", "hand-over")).code === 0;
+    await until("the primary hands over", hands, HAND_OVER_MS_MAX);
+    const { epoch } = (await (await primary()).status()).cluster;
+    return async () => {
+      await restore(RESTORE_MS);
+      await until(`an epoch above ${epoch}`, () => hasAbove(gateways, epoch ?? 0), SETTLE_MS_MAX);
+    };
   },
   "etcd compacted": async ({ etcd }) => {
     await compact(etcd);
@@ -114,6 +130,14 @@ export async function suffer(
   }
   await site.inSync(site.gateways);
   await site.acknowledged(20);
+}
+
+/** Somebody acts under a higher epoch than that, and knows that etcd went back. */
+async function hasAbove(gateways: readonly SiteGateway[], epoch: number): Promise<boolean> {
+  const all = await Promise.all(gateways.map((gateway) => gateway.status()));
+  return all.some(
+    ({ cluster }) => cluster.mayAct && (cluster.epoch ?? 0) > epoch && cluster.etcdWentBack > 0,
+  );
 }
 
 async function killed(gateway: SiteGateway): Promise<() => Promise<void>> {

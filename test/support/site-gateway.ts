@@ -6,7 +6,7 @@ import { systemClock } from "../../src/base/system-clock.ts";
 import { ask } from "../../src/control/control-client.ts";
 import type { GatewayStatus } from "../../src/gateway-status.ts";
 import { enrollGateway, initSite } from "../../src/replica/file-certificates.ts";
-import { startEtcd } from "./etcd.ts";
+import { type EtcdServers, startEtcd } from "./etcd.ts";
 import { freePort } from "./free-port.ts";
 import { Program } from "./program.ts";
 import { until } from "./until.ts";
@@ -77,6 +77,11 @@ export class SiteGateway {
     return join(this.#options.directory, this.id);
   }
 
+  /** Of a gateway of the same site, made when they are not there. */
+  certificates(id: string) {
+    return certificates(this.#options.directory, id);
+  }
+
   async status(): Promise<GatewayStatus> {
     return (await ask(this.#socket, "status")) as GatewayStatus;
   }
@@ -117,7 +122,7 @@ export class SiteGateway {
 
 /** Two gateways that have copies of each other's journals, and their etcd; ended and removed when `use` is done with them. */
 export async function withTwoGateways(
-  use: (a: SiteGateway, b: SiteGateway) => Promise<void>,
+  use: (a: SiteGateway, b: SiteGateway, etcd: EtcdServers) => Promise<void>,
   cluster: SiteOptions["cluster"] = {},
   more: Pick<SiteOptions, "devices"> = {},
 ): Promise<void> {
@@ -128,7 +133,7 @@ export async function withTwoGateways(
   try {
     for (const gateway of [a, b]) await gateway.start();
     await inSync(a, b);
-    await use(a, b);
+    await use(a, b, etcd);
   } finally {
     for (const { program } of [a, b]) await program.kill();
     await etcd.end();

@@ -56,9 +56,10 @@ function keyBook(
     put: (text: string) => rows.put(KEYS_ROW, Buffer.from(text)),
   };
   const source = {
-    async read() {
+    async read(signal: AbortSignal) {
       if (keysUrl === undefined) return readKeys(keysFile ?? "");
-      return fetchKeys(keysUrl, keysCaFile === undefined ? null : await readKeys(keysCaFile));
+      const ca = keysCaFile === undefined ? null : await readKeys(keysCaFile);
+      return fetchKeys(keysUrl, ca, signal);
     },
   };
   const options = { shelf: keysUrl === undefined ? null : shelf, pauseMs: keysPauseSeconds * 1000 };

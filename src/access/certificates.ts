@@ -1,3 +1,5 @@
+import { isUserName } from "./principal.ts";
+
 /** Whom a client's certificate names. */
 export interface CertificateNames {
   readonly commonName: string | null;
@@ -16,7 +18,7 @@ export function certificateUser(
   from: "common-name" | "alt-name",
 ): string | null {
   const name = from === "common-name" ? commonName : (altNames[0] ?? null);
-  return name === null || name === "" || name.includes("\0") ? null : name;
+  return name !== null && isUserName(name) ? name : null;
 }
 
 /** The roles of all lines that match the name. */

@@ -1,6 +1,8 @@
-import { chmod, open, readFile, rename, stat, unlink } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { chmod, open, realpath, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FieldgateError } from "../base/errors.ts";
+import { readFileText } from "./file-text.ts";
 import { parseUsers, USERS_BYTES_MAX, type Users, usersText } from "./users-text.ts";
 
 /** What the users file holds, and what tells whether it has changed since. */
@@ -13,39 +15,34 @@ export interface UsersRead {
 
 /** @throws FieldgateError ERR_CONFIG_UNREADABLE when there is no reading it, ERR_USERS when it is not whole or not one */
 export async function readUsers(path: string): Promise<UsersRead> {
-  const stamp = await usersStamp(path);
-  let text: string;
-  let mode: number;
-  try {
-    const { size, mode: found } = await stat(path);
-    if (size > USERS_BYTES_MAX) throw new FieldgateError("ERR_USERS", "users file: is too large");
-    mode = found;
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    if (cause instanceof FieldgateError) throw cause;
+  const { text, stats } = await readFileText(path, USERS_BYTES_MAX).catch((cause) => {
     throw unreadable(path, cause);
-  }
-  return { users: parseUsers(text), stamp, isOpen: (mode & 0o007) !== 0 };
+  });
+  return { users: parseUsers(text), stamp: stampOf(stats), isOpen: (stats.mode & 0o007) !== 0 };
 }
 
 /** Changes whenever the file does; costs no reading. @throws FieldgateError ERR_CONFIG_UNREADABLE */
 export async function usersStamp(path: string): Promise<string> {
   try {
-    const { mtimeMs, size, ino } = await stat(path);
-    return `${ino} ${size} ${mtimeMs}`;
+    return stampOf(await stat(path));
   } catch (cause) {
     throw unreadable(path, cause);
   }
 }
 
+function stampOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return [ino, size, mtimeMs, ctimeMs].join(" ");
+}
+
 /**
  * Replaces the file as a whole: whoever reads it, and whatever a power cut leaves, is the old one or the new one. Only its
- * owner may read it, or, where there was one, who might before.
+ * owner may read it, or, where there was one, who might before. A link stays one: what it leads to is replaced.
  */
 export async function writeUsers(path: string, users: Users): Promise<void> {
-  const fresh = `${path}.new`;
   try {
-    const before = await stat(path).catch(() => null);
+    const target = await realpath(path).catch(() => path);
+    const fresh = `${target}.new`;
+    const before = await stat(target).catch(() => null);
     await unlink(fresh).catch(() => {});
     const file = await open(fresh, "wx", 0o600);
     try {
@@ -58,8 +55,8 @@ export async function writeUsers(path: string, users: Users): Promise<void> {
     } finally {
       await file.close();
     }
-    await rename(fresh, path);
-    const directory = await open(dirname(path), "r");
+    await rename(fresh, target);
+    const directory = await open(dirname(target), "r");
     await directory.sync().finally(() => directory.close());
   } catch (cause) {
     const message = `users file ${path} cannot be written: ${said(cause)}`;

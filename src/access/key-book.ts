@@ -5,8 +5,8 @@ import { type PublicKey, parseKeys } from "./key-text.ts";
 
 /** Where the keys of tokens come from: a file or a URL. */
 export interface KeySource {
-  /** @throws FieldgateError */
-  read(): Promise<string>;
+  /** Given up as soon as the signal aborts. @throws FieldgateError */
+  read(signal: AbortSignal): Promise<string>;
 }
 
 /** Where what was fetched outlives the process: a gateway that starts without its link must know its clients. */
@@ -34,6 +34,7 @@ export class KeyBook {
   #readMs = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | null = null;
   #stopWatching: () => void = () => {};
+  readonly #stopping = new AbortController();
 
   /** @param options.pauseMs least time between two readings that tokens ask for */
   constructor(
@@ -63,6 +64,7 @@ export class KeyBook {
 
   async stop(): Promise<void> {
     this.#stopWatching();
+    this.#stopping.abort();
     await this.#reading;
   }
 
@@ -90,7 +92,7 @@ export class KeyBook {
   async #readOnce(): Promise<void> {
     this.#readMs = this.#clock.monotonicMs();
     try {
-      const text = await this.#source.read();
+      const text = await this.#source.read(this.#stopping.signal);
       this.#error = null;
       if (text === this.#text) return;
       this.#keys = parseKeys(text);
@@ -98,6 +100,7 @@ export class KeyBook {
       this.#log.info("keys of tokens taken up", { keys: this.#keys.length });
       await this.#shelf?.put(text);
     } catch (error) {
+      if (this.#stopping.signal.aborted) return;
       const fields = errorFields(error);
       if (this.#error !== fields["error"]) this.#log.error("keys of tokens not taken", fields);
       this.#error = String(fields["error"]);

@@ -36,8 +36,8 @@ function setOf(text: string): readonly PublicKey[] {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (cause) {
-    throw mistake("is neither PEM nor JSON", cause);
+  } catch {
+    throw mistake("is neither PEM nor JSON"); // its cause would repeat what stands there
   }
   const keys = (value as { keys?: unknown } | null)?.keys;
   if (!Array.isArray(keys)) throw mistake("has no list of keys: it must be a JSON Web Key Set");

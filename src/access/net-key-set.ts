@@ -7,14 +7,19 @@ const FETCH_MS_MAX = 10_000;
 
 /**
  * Fetches a JSON Web Key Set: one request, no redirects, within 10 s, at most 256 KiB.
- * @throws FieldgateError ERR_TOKEN_KEYS
+ * @throws FieldgateError ERR_TOKEN_KEYS, also when the signal aborts
  */
-export async function fetchKeys(url: string, ca: string | null): Promise<string> {
+export async function fetchKeys(
+  url: string,
+  ca: string | null,
+  stopping: AbortSignal,
+  msMax = FETCH_MS_MAX,
+): Promise<string> {
   try {
     return await new Promise((resolve, reject) => {
       const options = {
         headers: { accept: "application/json" },
-        signal: AbortSignal.timeout(FETCH_MS_MAX),
+        signal: AbortSignal.any([stopping, AbortSignal.timeout(msMax)]),
         ...(ca === null ? {} : { ca }),
       };
       const get = url.startsWith("https:") ? getHttps : getHttp;

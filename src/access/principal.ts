@@ -8,3 +8,10 @@ export interface Principal {
   /** What rules may refer to. */
   readonly claims: Readonly<Record<string, string>>;
 }
+
+const NAME_LENGTH_MAX = 256;
+
+/** Whether a certificate or token may name somebody so: nothing in it is unseen, so that no two names look the same by that. */
+export function isUserName(name: string): boolean {
+  return name !== "" && name.length <= NAME_LENGTH_MAX && !/[\p{Cc}\p{Cf}]/u.test(name);
+}

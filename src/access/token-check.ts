@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { KEY_NOT_KNOWN, verifyToken } from "./jose-tokens.ts";
 import type { KeyBook } from "./key-book.ts";
-import type { Principal } from "./principal.ts";
+import { isUserName, type Principal } from "./principal.ts";
 
 export interface TokenOptions {
   readonly issuer: string;
@@ -58,7 +58,7 @@ export class TokenCheck {
   #principalOf(claims: Readonly<Record<string, unknown>>): Principal | null {
     const { userClaim, rolesClaim } = this.#options;
     const user = Object.hasOwn(claims, userClaim) ? claims[userClaim] : undefined;
-    if (typeof user !== "string" || user === "" || user.length > CLAIM_LENGTH_MAX) return null;
+    if (typeof user !== "string" || !isUserName(user)) return null;
     const listed = Object.hasOwn(claims, rolesClaim) ? claims[rolesClaim] : [];
     const roles = typeof listed === "string" ? listed.split(/[ ,]+/) : listed;
     return {

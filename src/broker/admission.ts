@@ -15,6 +15,7 @@ export interface Applicant {
   readonly channel: Pick<Channel, "address" | "loopback" | "identity">;
   readonly listener: string;
   readonly session: { rights: Rights } | null;
+  readonly isClosed: boolean;
   rights: Rights;
   close(reason: string): void;
 }
@@ -42,9 +43,11 @@ export class Admission {
   readonly #sessions: SessionsThere;
   readonly #counters: Counters;
   readonly #limits: AdmissionLimits;
-  /** The users of those who are in, and how many each has. */
+  /** The users of those who are let in, and how many each has. */
   readonly #users = new Map<Applicant, string>();
   readonly #byUser = new Map<string, number>();
+  /** Let in, and not there yet: a will may have to be kept before. They count, or a burst would pass every bound. */
+  readonly #coming = new Map<Applicant, Coming>();
 
   constructor(
     limits: AdmissionLimits,
@@ -72,15 +75,13 @@ export class Admission {
     return verdict instanceof Promise ? verdict.then(judged) : judged(verdict);
   }
 
-  /** Is in: counts for its user until it has left. */
+  /** Is there, with a session. */
   entered(applicant: Applicant): void {
-    const { user } = applicant.rights.principal;
-    if (user === null) return;
-    this.#users.set(applicant, user);
-    this.#byUser.set(user, (this.#byUser.get(user) ?? 0) + 1);
+    this.#coming.delete(applicant);
   }
 
   left(applicant: Applicant): void {
+    this.#coming.delete(applicant);
     const user = this.#users.get(applicant);
     if (user === undefined) return;
     this.#users.delete(applicant);
@@ -126,28 +127,56 @@ export class Admission {
   #judged(applicant: Applicant, { clientId, clean }: ConnectClaims, verdict: Verdict): ReturnCode {
     const { rights } = verdict;
     if (rights === null) return this.#refuse(verdict.code, verdict.reason);
-    if (this.#sessions.isAnothers(clientId, rights.principal)) {
+    if (applicant.isClosed) return 3; // while its credentials were being checked
+    const { user } = rights.principal;
+    if (this.#sessions.isAnothers(clientId, rights.principal) || this.#isComing(clientId, user)) {
       return this.#refuse(5, "client id of another user");
     }
     const isNew = !clean && this.#sessions.persistentOf(clientId) === null;
-    if (isNew && this.#sessions.count >= this.#limits.sessionsMax) {
-      return this.#refuse(3, "too many sessions");
-    }
-    const { user } = rights.principal;
-    if (isNew && user !== null && this.#sessions.countOf(user) >= this.#limits.sessionsPerUserMax) {
-      return this.#refuse(3, "too many sessions of one user");
-    }
+    const full = isNew ? this.#hasNoRoom(user) : null;
+    if (full !== null) return this.#refuse(3, full);
     const here = this.#byUser.get(user ?? "") ?? 0;
     const takesOver = this.#sessions.linkOf(clientId) !== null ? 1 : 0;
     if (here - takesOver >= this.#limits.connectionsPerUserMax) {
       return this.#refuse(3, "too many connections of one user");
     }
     applicant.rights = rights;
+    this.#coming.set(applicant, { clientId, user, isNew });
+    if (user !== null) {
+      this.#users.set(applicant, user);
+      this.#byUser.set(user, here + 1);
+    }
     return 0;
+  }
+
+  /** Whether another user is coming under that client id: nobody is thrown out by who was let in before. */
+  #isComing(clientId: string, user: string | null): boolean {
+    for (const coming of this.#coming.values()) {
+      if (coming.clientId === clientId && coming.user !== null && coming.user !== user) return true;
+    }
+    return false;
+  }
+
+  /** Why there is no room for one more persistent session of that user; null when there is. */
+  #hasNoRoom(user: string | null): string | null {
+    const { sessionsMax, sessionsPerUserMax } = this.#limits;
+    const coming = [...this.#coming.values()].filter(({ isNew }) => isNew);
+    if (this.#sessions.count + coming.length >= sessionsMax) return "too many sessions";
+    if (user === null) return null;
+    const own = coming.filter((each) => each.user === user).length;
+    const isFull = this.#sessions.countOf(user) + own >= sessionsPerUserMax;
+    return isFull ? "too many sessions of one user" : null;
   }
 
   #refuse(code: ReturnCode, reason: string): ReturnCode {
     this.#counters.closed(reason);
     return code;
   }
+}
+
+interface Coming {
+  readonly clientId: string;
+  readonly user: string | null;
+  /** It will have a persistent session that is not there yet. */
+  readonly isNew: boolean;
 }

@@ -17,6 +17,8 @@ export interface ListenerOptions extends CertificateFiles, TlsGateOptions {
   readonly port: number;
   /** Of a WebSocket. */
   readonly path: string;
+  /** Of the pages that may connect to a WebSocket, beside those of the same host. */
+  readonly origins: readonly string[];
   readonly certificateCheckSeconds: number;
 }
 
@@ -185,9 +187,9 @@ export class NetListener {
 
   #wsGate(): WsGate {
     const { clock, packetBytesMax, connectBytesMax, refused } = this.#world;
-    const { path, handshakeTimeoutMs } = this.options;
+    const { path, origins, handshakeTimeoutMs } = this.options;
     return new WsGate(
-      { path, handshakeTimeoutMs, messageBytesMax: packetBytesMax },
+      { path, origins, handshakeTimeoutMs, messageBytesMax: packetBytesMax },
       {
         nowMs: () => clock.monotonicMs(),
         refused,

@@ -122,13 +122,17 @@ function identityOf(certificate: X509Certificate): CertificateIdentity {
   };
 }
 
+/** What Node writes for a name of a kind that it cannot read: it is the same for all of them, so it is nobody's. */
+const UNREADABLE = "<unsupported>";
+
 /** Node writes `DNS:a.example, IP Address:10.0.0.1, DNS:"with, comma"`, the quoted ones as JSON. */
 function altNamesOf(text: string): readonly string[] {
   const names: string[] = [];
   for (const [, quoted, plain] of text.matchAll(
     /[A-Za-z ]+:(?:("(?:[^"\\]|\\.)*")|([^,]*))(?:, |$)/g,
   )) {
-    names.push(quoted === undefined ? (plain ?? "") : (JSON.parse(quoted) as string));
+    const name = quoted === undefined ? (plain ?? "") : (JSON.parse(quoted) as string);
+    names.push(name === UNREADABLE ? "" : name);
   }
   return names;
 }

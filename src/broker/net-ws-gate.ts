@@ -1,11 +1,14 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Socket } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
-import { LINGER_MS } from "./net-channel.ts";
+import { isLoopback, LINGER_MS } from "./net-channel.ts";
 import type { CertificateIdentity } from "./ports.ts";
+import { mayConnect } from "./ws-origin.ts";
 
 export interface WsGateOptions {
   readonly path: string;
+  /** Of pages that may connect, beside those of the same host. */
+  readonly origins: readonly string[];
   /** Of a WebSocket message. */
   readonly messageBytesMax: number;
   readonly handshakeTimeoutMs: number;
@@ -88,9 +91,12 @@ export class WsGate {
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on("error", () => {}); // 'close' follows and says all that matters
     const path = (request.url ?? "").split("?", 1)[0];
+    const { origin, host } = request.headers;
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",");
     if (path !== this.#options.path) {
       this.#refuse(socket, 404, "WebSocket of another path");
+    } else if (!mayConnect({ origin, host, loopback: isLoopback(socket) }, this.#options.origins)) {
+      this.#refuse(socket, 403, "WebSocket of another origin");
     } else if (!offered.some((each) => each.trim() === SUBPROTOCOL)) {
       this.#refuse(socket, 400, "WebSocket without the subprotocol mqtt"); // [MQTT-6.0.0-3]
     } else {
@@ -127,6 +133,7 @@ const SUBPROTOCOL = "mqtt";
 const HEADER_BYTES_MAX = 8192;
 const STATUS: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  403: "Forbidden",
   404: "Not Found",
   431: "Request Header Fields Too Large",
 };

@@ -45,6 +45,20 @@ export const listener = section({
     expects: "a path that begins with /",
     description: "Path of the WebSocket; any other is refused.",
   }),
+  origins: Type.Array(
+    text({
+      pattern: "^(\\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\\s]+)$",
+      expects: "an origin like https://hmi.plant:8443, null, or *",
+      description: "An origin, as browsers say it.",
+    }),
+    {
+      default: [],
+      maxItems: 64,
+      description:
+        "Origins of web pages whose scripts may connect by WebSocket, beside pages of the same host. Others are refused; programs that are no browsers name none.",
+      examples: [["https://hmi.plant"]],
+    },
+  ),
   certFile: Type.Optional(
     text({
       description: "Certificate of a TLS listener in PEM, those that lead to its root behind it.",

@@ -1,6 +1,7 @@
 import type { Etcd3 } from "etcd3";
 import type { Clock } from "../base/clock.ts";
 import { FieldgateError } from "../base/errors.ts";
+import { redactUrl } from "../config/redact.ts";
 import type {
   Condition,
   Etcd,
@@ -172,15 +173,18 @@ class EtcdClient implements Etcd {
   }
 
   #error(what: string, cause: unknown): FieldgateError {
-    return new FieldgateError("ERR_ETCD", `etcd at ${this.#endpoint} could not ${what}`, { cause });
+    const where = redactUrl(this.#endpoint);
+    return new FieldgateError("ERR_ETCD", `etcd at ${where} could not ${what}`, { cause });
   }
 }
 
 async function connect(endpoint: string): Promise<Etcd3> {
   const { Etcd3 } = await import("etcd3");
+  // A user in the URL would become a part of the host's name, and stand in its errors.
+  const { protocol, host } = new URL(endpoint);
   const atOnce = { execute: async (call: (context: object) => unknown) => call({}) } as never;
   return new Etcd3({
-    hosts: endpoint,
+    hosts: `${protocol}//${host}`,
     faultHandling: { host: () => atOnce, global: atOnce },
     grpcOptions: {
       // Otherwise a new client is given the old client's connection.

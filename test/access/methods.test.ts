@@ -20,7 +20,8 @@ describe("a client with a certificate", () => {
   });
 
   it("whose certificate names nobody, or two, is refused with 5", async () => {
-    for (const commonName of [null, "", "a\0b"]) {
+    const unseen = ["a\0b", "a\nb", "a\u200bb", "a\u202eb", "x".repeat(257)];
+    for (const commonName of [null, "", ...unseen]) {
       const certificate = { commonName, altNames: [] };
       assert.deepEqual(await found({ certificate }), [5, "certificate names nobody"]);
     }

@@ -9,6 +9,9 @@ import { fetchKeys } from "../../src/access/net-key-set.ts";
 import { looksLikeToken, TokenCheck, type TokenOptions } from "../../src/access/token-check.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { SimClock } from "../support/sim-clock.ts";
+import { until } from "../support/until.ts";
+
+const GOES_ON = new AbortController().signal;
 
 const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const EC = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -59,6 +62,12 @@ describe("a token", () => {
     ["for nobody", ed({ ...CLAIMS, aud: undefined }), "somebody else"],
     ["without a user", ed({ ...CLAIMS, sub: undefined }), "names no user"],
     ["whose user is no text", ed({ ...CLAIMS, sub: { a: 1 } }), "names no user"],
+    [
+      "whose user has what is not seen in it",
+      ed({ ...CLAIMS, sub: "ad\u200bmin" }),
+      "names no user",
+    ],
+    ["whose user has a null character in it", ed({ ...CLAIMS, sub: "ad\0min" }), "names no user"],
     ["whose user is endless", ed({ ...CLAIMS, sub: "x".repeat(5000) }), "names no user"],
     ["whose algorithm is no text", `${part({ alg: 7 })}.${part(CLAIMS)}.x`, "algorithm"],
     ["whose claims are none", ed([] as never), "malformed"],
@@ -179,20 +188,35 @@ describe("keys", () => {
   });
 
   it("are fetched with one request, within bounds, from nowhere else", async () => {
+    const asked: string[] = [];
     const server = createServer((request, response) => {
-      if (request.url === "/redirect") response.writeHead(302, { location: "/keys" }).end();
-      else if (request.url === "/huge") response.end("x".repeat(300_000));
+      if (request.url?.startsWith("/redirect"))
+        response.writeHead(302, { location: "/keys" }).end();
+      else if (request.url?.startsWith("/huge")) response.end("x".repeat(300_000));
       else if (request.url === "/keys") response.end("{}");
-      else response.writeHead(500).end();
+      else if (request.url?.startsWith("/cut")) response.write("{", () => response.destroy());
+      else if (request.url?.startsWith("/drip")) response.write("{");
+      else if (request.url?.startsWith("/error")) response.writeHead(500).end();
+      else asked.push(request.url ?? "");
     });
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
     const { port } = server.address() as AddressInfo;
     try {
-      assert.equal(await fetchKeys(`http://127.0.0.1:${port}/keys`, null), "{}");
-      for (const path of ["redirect", "huge", "error"]) {
-        const fetched = fetchKeys(`http://127.0.0.1:${port}/${path}?token=s3cret`, null);
+      assert.equal(await fetchKeys(`http://127.0.0.1:${port}/keys`, null, GOES_ON), "{}");
+      for (const path of ["redirect", "huge", "error", "cut", "drip"]) {
+        const url = `http://127.0.0.1:${port}/${path}?token=s3cret`;
+        const fetched = fetchKeys(url, null, GOES_ON, path === "drip" ? 200 : 10_000);
         await assert.rejects(fetched, (error: Error) => !error.message.includes("s3cret"));
       }
+      const source = {
+        read: (signal: AbortSignal) => fetchKeys(`http://127.0.0.1:${port}/silent`, null, signal),
+      };
+      const options = { shelf: { get: async () => null, put: async () => {} }, pauseMs: 1 };
+      const keys = new KeyBook(source, options, { clock: new SimClock(), log: silentLog });
+      await keys.start(3_600_000);
+      await until("it is asked", () => asked.length === 1);
+      await keys.stop();
+      assert.deepEqual(asked, ["/silent"], "nobody else was asked, and a stop waits for nothing");
     } finally {
       server.closeAllConnections();
       server.close();

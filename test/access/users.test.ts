@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import {
+  mkdtemp,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -90,6 +100,43 @@ describe("a users file", () => {
       assert.equal(await readFile(path, "utf8"), "# fieldgate users 1\n# end\n");
     } finally {
       process.umask(before);
+      await rm(directory, { recursive: true });
+    }
+  });
+});
+
+describe("a users file that is none", () => {
+  it("is refused at once: a pipe, a device that never ends, a directory, one that is too large; nothing waits for it", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "fieldgate-users-"));
+    const path = join(directory, "users");
+    try {
+      execFileSync("mkfifo", [join(directory, "pipe")]);
+      await writeFile(join(directory, "large"), "#".repeat(4 * 2 ** 20 + 1));
+      for (const other of [
+        join(directory, "pipe"),
+        "/dev/zero",
+        directory,
+        join(directory, "large"),
+      ]) {
+        await symlink(other, path);
+        await assert.rejects(readUsers(path), { code: "ERR_CONFIG_UNREADABLE" }, other);
+        await rm(path);
+      }
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it("may be a link, and stays one when it is written", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "fieldgate-users-"));
+    const [path, target] = [join(directory, "users"), join(directory, "target")];
+    try {
+      await writeUsers(target, new Map());
+      await symlink(target, path);
+      await writeUsers(path, parseUsers("# fieldgate users 1\nann:*\n# end\n"));
+      assert.equal(await readlink(path), target);
+      assert.equal((await readUsers(target)).users.size, 1);
+    } finally {
       await rm(directory, { recursive: true });
     }
   });

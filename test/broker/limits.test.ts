@@ -185,6 +185,72 @@ describe("limits of a client", () => {
     );
   });
 
+  for (const [what, limits] of [
+    ["connections", { connectionsPerUserMax: 2 }],
+    ["sessions", { sessionsPerUserMax: 2 }],
+  ] as const) {
+    it(`hold for the ${what} of one user who come in a burst, while their wills are still being kept`, async () => {
+      const users = await TestUsers.of({ ann: ["all"], bob: ["all"] });
+      await withBroker(
+        async (site) => {
+          const { port, broker } = site;
+          const release = site.hold();
+          const burst = await Promise.all(
+            Array.from({ length: 20 }, async (_, i) => {
+              const client = await RawClient.open(port);
+              client.send(connectOf(`${i}`, "ann"));
+              return client;
+            }),
+          );
+          const refused = () => broker.status().closed[`too many ${what} of one user`];
+          await until("all but two are refused", () => refused() === 18);
+          burst[0]?.drop();
+          release();
+          const codes = await Promise.all(
+            burst.slice(1).map(async (client) => (await client.next("connack")).returnCode),
+          );
+          assert.equal(codes.filter((code) => code === 0).length, 1);
+          const bob = await RawClient.open(port);
+          bob.send(connectOf("bob", "bob"));
+          assert.equal((await bob.next("connack")).returnCode, 0);
+        },
+        limits,
+        { roles: [{ name: "all", publish: ALL, subscribe: ALL }] },
+        users.tools,
+      );
+    });
+  }
+
+  it("leave a client id to the user who came first, though its will is still being kept", async () => {
+    const users = await TestUsers.of({ ann: ["all"], bob: ["all"] });
+    await withBroker(
+      async (site) => {
+        const release = site.hold();
+        const ann = await RawClient.open(site.port);
+        ann.send(connectOf("same", "ann"));
+        await until("it waits for the disk", () => site.broker.status().connections === 1);
+        const bob = await RawClient.open(site.port);
+        await until("ann is let in", async () => {
+          bob.send({
+            cmd: "connect",
+            clientId: "same",
+            clean: true,
+            keepalive: 0,
+            ...login("bob"),
+          });
+          return (await bob.next("connack")).returnCode === 5;
+        });
+        assert.equal(site.broker.status().closed["client id of another user"], 1);
+        release();
+        assert.equal((await ann.next("connack")).returnCode, 0);
+        await ann.settled();
+      },
+      {},
+      { roles: [{ name: "all", publish: ALL, subscribe: ALL }] },
+      users.tools,
+    );
+  });
+
   it("hold for the length of a topic: publishing closes, subscribing is refused with 0x80", () =>
     withBroker(
       async ({ port, broker }) => {
@@ -266,4 +332,11 @@ function acknowledge(client: RawClient): void {
       client.send({ cmd: "puback", messageId });
     }
   })().catch(() => {});
+}
+
+/** With a will, which is kept on disk before its client is let in. */
+function connectOf(clientId: string, user: string) {
+  const will = { topic: "w", payload: Buffer.from("w"), qos: 1 as const, retain: false };
+  const words = { clientId, clean: false, keepalive: 0, ...login(user), will };
+  return { cmd: "connect", ...words } as const;
 }

@@ -187,6 +187,28 @@ describe("WebSocket", () => {
       "malformed WebSocket frame",
     ],
     [
+      "a message in 1,025 pieces",
+      (_, socket) => {
+        const piece = Buffer.from([0, 0x81, 0, 0, 0, 0, 0]);
+        socket.write(Buffer.from([0x02, 0x81, 0, 0, 0, 0, 0x10]));
+        for (let i = 0; i < 1100; i++) socket.write(piece);
+      },
+      1008,
+      "WebSocket message too long",
+    ],
+    [
+      "a piece of a message that has not begun",
+      (_, socket) => socket.write(Buffer.from([0x80, 0x81, 0, 0, 0, 0, 0])),
+      1002,
+      "malformed WebSocket frame",
+    ],
+    [
+      "a ping of 126 bytes",
+      (_, socket) => socket.write(Buffer.from([0x89, 0xfe, 0, 126, 0, 0, 0, 0])),
+      1002,
+      "malformed WebSocket frame",
+    ],
+    [
       "bytes that are not MQTT",
       (webSocket) => webSocket.send(Buffer.from([0xff, 0xff])),
       1000,
@@ -244,6 +266,20 @@ describe("the WebSocket handshake refuses, with a status and a counted reason,",
       "400",
       "malformed WebSocket handshake",
     ],
+    ...[
+      ["a page of another host", "Origin: https://evil.example"],
+      ["a page whose name leads here", "Origin: http://x"],
+      ["a page that says not whence it is", "Origin: null"],
+      ["a page of two origins", "Origin: http://127.0.0.1\r\nOrigin: https://evil.example"],
+    ].map(
+      ([name = "", origin]) =>
+        [
+          name,
+          `GET /mqtt HTTP/1.1\r\n${upgrade}Sec-WebSocket-Key: ${key}\r\n${origin}\r\n\r\n`,
+          "403",
+          "WebSocket of another origin",
+        ] as const,
+    ),
     ["plain MQTT", packet.generate(CONNECT), "400", "not HTTP"],
     [
       "endless headers",
@@ -270,6 +306,25 @@ describe("the WebSocket handshake refuses, with a status and a counted reason,",
       }),
     );
   }
+
+  it("no page of the same host, on whatever port, nor one that is listed, nor who is no browser", () =>
+    withBroker(
+      async ({ port }) => {
+        for (const origin of [
+          "http://127.0.0.1:3000",
+          "https://127.0.0.1",
+          "https://HMI.plant",
+          "null",
+          undefined,
+        ]) {
+          const url = `ws://127.0.0.1:${port}/mqtt`;
+          const webSocket = new WebSocket(url, "mqtt", origin === undefined ? {} : { origin });
+          await once(webSocket, "open");
+          webSocket.terminate();
+        }
+      },
+      { listeners: [testListener({ type: "ws", origins: ["https://hmi.plant", "null"] })] },
+    ));
 
   it("who does not finish it in time", () =>
     withBroker(

@@ -10,7 +10,17 @@ import { type TestSite, testListener, withBroker } from "../support/broker.ts";
 import { certificate, type KeyPair } from "../support/certificates.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
-import { dial, dialTls, type TestCertificates, withCertificates } from "../support/wires.ts";
+import {
+  clientHello,
+  dial,
+  dialTcp,
+  dialTls,
+  type TestCertificates,
+  withCertificates,
+} from "../support/wires.ts";
+
+/** Kinds of TLS records. */
+const [ALERT, HANDSHAKE] = [21, 22];
 
 describe("TLS", () => {
   it("is of version 1.2 or 1.3 with ephemeral keys and authenticated ciphers", () =>
@@ -43,6 +53,34 @@ describe("TLS", () => {
         return broker.status().closed["TLS version or cipher not offered"] === 2;
       });
     }));
+
+  const SNI = "localhost";
+  for (const [what, name, answer] of [
+    ["that is an address", "127.0.0.1", HANDSHAKE],
+    ["of another host", "evil.host", HANDSHAKE],
+    ["that is not UTF-8", "\xff\xfe\xc0\x80\xed\xa0\x80\xf0\x80", HANDSHAKE],
+    ["with line ends and escapes", "a\r\n\x1b[2J\t\t", HANDSHAKE],
+    ["with a null character", "local\0ost", ALERT],
+  ] as const) {
+    it(`asked by a name ${what} is ${answer === ALERT ? "refused and counted" : "the same"}, and others are served on`, () =>
+      withTls({}, async ({ port, broker }) => {
+        assert.equal(name.length, SNI.length);
+        const other = await RawClient.connected(await dial("tls", port), { clientId: "other" });
+        const hello = await clientHello();
+        const at = hello.indexOf(SNI);
+        assert.notEqual(at, -1);
+        hello.write(name, at, "latin1");
+        const socket = await dialTcp(port);
+        socket.write(hello);
+        const [said] = (await once(socket, "data")) as [Buffer];
+        assert.equal(said[0], answer);
+        socket.destroy();
+        await until("it is gone", () => broker.status().listeners[0]?.sockets === 1);
+        if (answer === ALERT) assert.equal(broker.status().closed["TLS handshake failed"], 1);
+        await other.settled();
+        other.drop();
+      }));
+  }
 
   it("does not renegotiate: the connection stays as it is, or ends", () =>
     withTls({}, async ({ port, broker }) => {
@@ -95,6 +133,29 @@ describe("mutual TLS", () => {
         });
       }));
   }
+
+  it("takes nobody's name for another's, however odd the names of a certificate are", () =>
+    withTls({ mutual: true }, async ({ port, broker }, { ca, directory }) => {
+      for (const [index, [subject, altName, ...names]] of ODD.entries()) {
+        const files = certificate(
+          directory,
+          ca,
+          `odd${index}`,
+          `subjectAltName=${altName}`,
+          2,
+          subject,
+        );
+        const stream = await dialTls(port, await shownBy(files));
+        const client = new RawClient(stream);
+        client.send({ cmd: "connect", clientId: "odd", clean: true, keepalive: 0 });
+        const { returnCode } = await client.next("connack");
+        const identity = broker.status().certified[0]?.identity;
+        const who = returnCode === 0 ? [identity?.commonName, ...(identity?.altNames ?? [])] : [];
+        assert.deepEqual([returnCode, who], [names.length === 0 ? 5 : 0, names], subject);
+        client.drop();
+        await until("it is gone", () => broker.status().certified.length === 0);
+      }
+    }));
 
   it("may be optional: who shows none is let in without a name, a stranger is not", () =>
     withTls({ mutual: true, clientCertificate: "optional" }, async ({ port, broker }, certs) => {
@@ -240,6 +301,16 @@ describe("the files of a TLS listener", () => {
       }));
   }
 });
+
+/** Subject and alternative names as openssl writes them, and the names that are made of them; without any the client is refused. */
+const ODD: readonly (readonly [string, string, ...string[]])[] = [
+  ["/CN=ann/CN=admin", "DNS:x"],
+  ["/CN=ann+CN=admin", "DNS:x"],
+  ["/O=admin", "DNS:x"],
+  ["/CN=\u0430dmin", "DNS:x", "\u0430dmin", "x"],
+  ["/CN=a\\/CN=admin", "email:a@x", "a/CN=admin", "a@x"],
+  ["/CN=x", "otherName:1.2.3.4;UTF8:admin,DNS:y", "x", "", "y"],
+];
 
 type TestSiteFiles = Pick<
   BrokerOptions["listeners"][number],

@@ -12,7 +12,7 @@ export function testListener(
   options: Partial<BrokerOptions["listeners"][number]> = {},
 ): BrokerOptions["listeners"][number] {
   return {
-    ...{ name: "test", type: "tcp", host: "127.0.0.1", port: 0, path: "/mqtt" },
+    ...{ name: "test", type: "tcp", host: "127.0.0.1", port: 0, path: "/mqtt", origins: [] },
     ...{ clientCertificate: "required", certificateCheckSeconds: 60, handshakeTimeoutMs: 10_000 },
     ...options,
   };

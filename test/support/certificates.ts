@@ -15,17 +15,29 @@ export function authority(directory: string, name: string): KeyPair {
   return pair;
 }
 
-/** A certificate for `name`, signed by `by`; `altName` as openssl writes it: "subjectAltName=DNS:localhost". */
+/** A certificate for `name`, signed by `by`; `altName` and `subject` as openssl writes them: "subjectAltName=DNS:localhost". */
 export function certificate(
   directory: string,
   by: KeyPair,
   name: string,
   altName: string,
   days = 2,
+  subject = `/CN=${name}`,
 ): KeyPair {
   const pair = { cert: join(directory, `${name}.pem`), key: join(directory, `${name}.key`) };
   openssl(
-    ...["req", "-x509", "-CA", by.cert, "-CAkey", by.key, "-subj", `/CN=${name}`],
+    ...[
+      "req",
+      "-x509",
+      "-CA",
+      by.cert,
+      "-CAkey",
+      by.key,
+      "-utf8",
+      "-multivalue-rdn",
+      "-subj",
+      subject,
+    ],
     ...["-addext", altName, "-addext", "basicConstraints=critical,CA:FALSE"],
     ...["-days", `${days}`, "-keyout", pair.key, "-out", pair.cert],
   );

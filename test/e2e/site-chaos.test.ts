@@ -31,7 +31,7 @@ function longRuns(seed: number): readonly Run[] {
 
 function shortRuns(seed: number): readonly Run[] {
   const direct = scheduleOf(seed, 6, false);
-  const rest = scheduleOf(seed, 17, true).filter((name) => !direct.includes(name));
+  const rest = scheduleOf(seed, 18, true).filter((name) => !direct.includes(name));
   return [
     { names: direct, isProxied: false },
     { names: rest, isProxied: true },

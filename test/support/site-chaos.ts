@@ -67,6 +67,10 @@ export const MISFORTUNES = {
   "ways between all gateways blackholed": async (site) => swallowed(between(site)),
   "ways to the primary blackholed": async (site, { primary }) =>
     swallowed(site.peerWays(await primary())),
+  "primary deaf or mute": async (site, { primary, pick }) => {
+    const gateway = await primary();
+    return oneWay(site, gateway, pick(["deaf", "mute"] as const));
+  },
   "primary cut off from etcd and the others": async (site, { primary }) => {
     const gateway = await primary();
     return swallowed([...site.etcdWays(gateway), ...between(site)]);
@@ -84,6 +88,7 @@ export type MisfortuneName = keyof typeof MISFORTUNES;
 const BETWEEN: readonly MisfortuneName[] = [
   "ways between all gateways blackholed",
   "ways to the primary blackholed",
+  "primary deaf or mute",
   "primary cut off from etcd and the others",
   "connections between gateways cut",
 ];
@@ -158,6 +163,17 @@ function swallowed(proxies: readonly FaultyProxy[]): () => Promise<void> {
   for (const proxy of proxies) proxy.way = "blackhole";
   return async () => {
     for (const proxy of proxies) proxy.way = "clear";
+  };
+}
+
+/** deaf: nothing of etcd and of the others reaches it, and what it sends arrives; mute: the other way round. */
+function oneWay(site: BookedSite, gateway: SiteGateway, is: "deaf" | "mute"): () => Promise<void> {
+  const [toIt, fromIt] = is === "deaf" ? (["up", "down"] as const) : (["down", "up"] as const);
+  const [peers, etcd] = [site.peerWays(gateway), site.etcdWays(gateway)];
+  for (const proxy of peers) proxy.way = { swallows: toIt };
+  for (const proxy of etcd) proxy.way = { swallows: fromIt };
+  return async () => {
+    for (const proxy of [...peers, ...etcd]) proxy.way = "clear";
   };
 }
 

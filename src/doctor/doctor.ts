@@ -17,7 +17,8 @@ export async function examine(
   for (const check of checks) {
     if (!isMeant(check.id, only)) continue;
     const found = await limited(check, clock);
-    findings.push(...found.filter(({ id }) => isMeant(id, only)));
+    const meant = found.filter(({ id }) => isMeant(id, only));
+    findings.push(...(meant.length > 0 || only === null ? meant : [unreached(only, found)]));
   }
   return findings;
 }
@@ -40,6 +41,14 @@ async function limited(check: Check, clock: Clock): Promise<readonly Finding[]> 
   const found = await Promise.race([checked, timeOut]);
   over.abort(new Error("ended"));
   return found;
+}
+
+/** One step of a check that goes step by step, which has stopped before, or has no such step here. */
+function unreached(id: string, found: readonly Finding[]): Finding {
+  const stop = found.find(({ verdict }) => verdict !== "fine");
+  const others = found.map((each) => each.id).join(", ");
+  const why = stop === undefined ? `there are ${others}` : `${stop.id}: ${stop.what}`;
+  return { id, verdict: "unknown", what: "was not come to", why };
 }
 
 function unknown(id: string, why: string): Finding {

@@ -41,6 +41,18 @@ describe("the doctor", () => {
     );
   });
 
+  it("says of a step that was not come to what has stopped before, or which there are", async () => {
+    const stopped: Finding = { id: "a.tcp", verdict: "critical", what: "tcp fails" };
+    const asked = async (...found: Finding[]) =>
+      (await examine([{ id: "a", run: async () => found }], "a.tls", systemClock)).map(
+        ({ ms: _, ...each }) => each,
+      );
+    const what = "was not come to";
+    const unknown = { id: "a.tls", verdict: "unknown", what } as const;
+    assert.deepEqual(await asked(FINE, stopped), [{ ...unknown, why: "a.tcp: tcp fails" }]);
+    assert.deepEqual(await asked(FINE), [{ ...unknown, why: "there are a.b" }]);
+  });
+
   it("takes a check that fails for one that cannot tell, and goes on", async () => {
     const broken: Check = { id: "broken", run: () => Promise.reject(new Error("no /proc")) };
     const found = await examine([broken, { id: "a", run: async () => [FINE] }], null, systemClock);

@@ -65,6 +65,7 @@ describe("the program with users, tokens and roles", () => {
     assert.match(denied, /publish {4}denied: no rule allows plant\/bob\/x/);
     assertScreen("user-list", await fieldgate("", "user", "list"));
     assert.match(await fieldgate("x", "user", "add", "ann", 2), /is there already/);
+    assertScreen("user-roles", await fieldgate("", "user", "roles", "ann", "sensor"));
   });
 
   it("keeps the last good users while the file is half-written", async () => {

@@ -68,6 +68,9 @@ describe("fieldgate", () => {
     assert.match((await fieldgate("--version")).out, /^fieldgate \d+\.\d+\.\d+\n$/);
     assert.match((await fieldgate("--help")).out, /Usage: fieldgate COMMAND/);
     assert.match((await fieldgate("status", "--help")).out, /fieldgate status/);
+    for (const shell of ["bash", "zsh", "fish"]) {
+      assertScreen(`completion-${shell}`, (await fieldgate("completion", shell)).out);
+    }
   });
 
   it("makes a site's authority and a gateway's certificate, one command each, and overwrites nothing", () =>
@@ -179,6 +182,11 @@ describe("fieldgate", () => {
       assert.equal(books.code, 0, books.err);
       assert.match(books.out, /lane telemetry .* queued\n(.*\n)*The books balance\.\n$/);
       assert.equal(await program.gateway.terminate(), 0);
+      // What its clock is worth, and what is slow, is the machine's.
+      const isOurs = (line: Record<string, unknown>) =>
+        line["level"] === "info" && line["part"] !== "time" && line["part"] !== "health";
+      const lines = program.gateway.lines.filter(isOurs);
+      assertScreen("run", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
       await client.ended();
       await assert.rejects(dial(program.port), /ECONNREFUSED/);
     }));

@@ -66,7 +66,9 @@ describe("fieldgate config apply", () => {
       assert.match(failed.out, /has gone back: it did not start: .*192\.0\.2\.1/);
       const louder = await other({ log: { level: "debug" } });
       assert.equal((await asked("config", "apply", louder, "--confirm", "5m")).code, 0);
-      assert.equal((await asked("config", "revert")).code, 0);
+      const reverted = await asked("config", "revert");
+      assert.equal(reverted.code, 0);
+      assertScreen("config-revert", reverted.out);
       assert.match((await asked("config", "diff", file)).out, /nothing differs/);
       assert.equal((await asked("config", "apply", louder, "--confirm", "5m")).code, 0);
       await gateway.kill();

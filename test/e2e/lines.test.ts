@@ -114,17 +114,19 @@ describe("a technician at the serial lines", () => {
   });
 
   it("lists what has which port", async () => {
-    const { code, out } = await asked("serial");
-    assert.equal(code, 0);
-    assert.match(out, /^device meters: \/.*, open$/m);
-    // What ports the machine has that tests is not the gateway's doing.
-    assertScreen(
-      "serial",
-      `${out
-        .split("\n")
-        .filter((line) => line.startsWith("device "))
-        .join("\n")}\n`,
-    );
+    for (const words of [["serial"], ["serial", "list"]]) {
+      const { code, out } = await asked(...words);
+      assert.equal(code, 0);
+      assert.match(out, /^device meters: \/.*, open$/m);
+      // What ports the machine has that tests is not the gateway's doing.
+      assertScreen(
+        "serial",
+        `${out
+          .split("\n")
+          .filter((line) => line.startsWith("device "))
+          .join("\n")}\n`,
+      );
+    }
   });
 
   it("is told when no port came and none went", async () => {

@@ -150,6 +150,7 @@ describe("a technician at a running gateway", () => {
     assertScreen("status", settled(out));
     assertScreen("ledger", (await asked("ledger")).out);
     assertScreen("site", (await asked("site")).out);
+    assertScreen("site", (await asked("site", "status")).out);
   });
 
   it("sees how the uplink gets on, and where the way to the cloud ends", async () => {
@@ -157,6 +158,7 @@ describe("a technician at a running gateway", () => {
     assert.equal(code, 1);
     assert.match(out, /^ {2}! uplink (waiting|connecting)/m);
     assertScreen("uplink", settled(out));
+    assertScreen("uplink", settled((await asked("uplink", "status")).out));
     const walked = await fieldgate("uplink", "test", "--config", file);
     assert.equal(walked.code, 2);
     assertScreen("uplink-test", walked.out);
@@ -217,6 +219,18 @@ describe("a technician at a running gateway", () => {
     }
   });
 
+  it("copies the store while it runs", async () => {
+    const { code, out } = await fieldgate(
+      "backup",
+      "--config",
+      file,
+      "--to",
+      join(directory, "copies"),
+    );
+    assert.equal(code, 0);
+    assertScreen("backup", out.replace(/T\d\d-\d\d-\d\d-\d{3}Z/, "TIME"));
+  });
+
   it("watches it at work", async () => {
     const client = await RawClient.connected(port, { clientId: "sensor-1" });
     const { code, out } = await asked("top", "--count", "1");
@@ -246,12 +260,14 @@ describe("a technician at a running gateway", () => {
   });
 
   it("sees what the clock is worth, and sets it only as root, in UTC, where no time server does", async () => {
-    const { code, out } = await asked("time");
-    assert.ok([0, 1, 3].includes(code));
-    assertScreen(
-      "time",
-      out.replace(/^( {2}(?:time|synchronised|battery clock|gateway)) .*$/gm, "$1"),
-    );
+    for (const words of [["time"], ["time", "status"]]) {
+      const { code, out } = await asked(...words);
+      assert.ok([0, 1, 3].includes(code));
+      assertScreen(
+        "time",
+        out.replace(/^( {2}(?:time|synchronised|battery clock|gateway)) .*$/gm, "$1"),
+      );
+    }
     // The clock of the machine that tests is not the test's to set: date and hwclock are recorded instead.
     const programs = join(directory, "bin");
     await mkdir(programs);

@@ -31,7 +31,8 @@ export function jsonLog(options: {
       if (RANK[level] < RANK[least]) return;
       const time = isoTime(options.clock.wallMs());
       const part = options.part === undefined ? {} : { part: options.part };
-      options.write(`${JSON.stringify({ time, level, ...part, message, ...fields })}\n`);
+      const line = JSON.stringify({ time, level, ...part, message, ...fields });
+      options.write(`${line.replace(UNSEEN, escaped)}\n`);
     };
   return {
     debug: at("debug"),
@@ -50,3 +51,10 @@ export const silentLog: Log = {
   error() {},
   part: () => silentLog,
 };
+
+/** What JSON leaves as it is, and moves a terminal or turns its text around: a client's id may hold it. */
+const UNSEEN = /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}

@@ -24,6 +24,12 @@ export class TokenBucket {
     return this.#tokens >= ENOUGH ? 0 : (1 - this.#tokens) / this.#perMs;
   }
 
+  /** Whether nothing of its burst is missing: it is as a new one. */
+  isFull(nowMs: number): boolean {
+    this.#refill(nowMs);
+    return this.#tokens >= this.#burst;
+  }
+
   take(units: number, nowMs: number): void {
     this.#refill(nowMs);
     this.#tokens -= units;

@@ -314,8 +314,11 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#backpressure.forget(connection);
     this.#throttle.forget(connection);
     this.#admission.left(connection);
-    const { session, channel } = connection;
-    if (session !== null) this.#sessions.left(session, connection);
+    const { session, channel, rate } = connection;
+    if (session !== null) {
+      this.#sessions.left(session, connection);
+      if (rate !== null) this.#rates.left(session.clientId, rate, this.#tools.clock.monotonicMs());
+    }
     const [remote, clientId] = [channel.remote, session?.clientId];
     this.#tools.log.debug("disconnected", { remote, clientId, reason });
   }
@@ -332,7 +335,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const { session, present } = this.#sessions.open(rights, clean, this.#tools.clock.wallMs());
     session.link?.close("taken over");
     connection.session = session;
-    connection.rate = this.#rates.ofClient();
+    connection.rate = this.#rates.ofClient(session.clientId);
     this.#admission.entered(connection);
     return present;
   }

@@ -38,6 +38,11 @@ export class RateLimit {
     return Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0);
   }
 
+  /** Whether nothing is left of what was taken. */
+  isPaidOff(nowMs: number): boolean {
+    return (this.#messages?.isFull(nowMs) ?? true) && (this.#bytes?.isFull(nowMs) ?? true);
+  }
+
   take(bytes: number, nowMs: number): void {
     this.#messages?.take(1, nowMs);
     this.#bytes?.take(bytes, nowMs);
@@ -48,6 +53,8 @@ export class RateLimit {
 export class Rates {
   readonly #options: RateOptions;
   readonly #broker: readonly RateLimit[];
+  /** Of clients that have left before theirs was paid off, those who left first in front. */
+  readonly #left = new Map<string, RateLimit>();
   readonly #byTopic: readonly { readonly match: string; readonly limit: RateLimit }[];
 
   constructor(options: RateOptions) {
@@ -67,12 +74,27 @@ export class Rates {
     return all.length === 0 ? null : all;
   }
 
-  /** A limit of one client's own, from when it connects; null without one. */
-  ofClient(): RateLimit | null {
+  /** A limit of one client's own, from when it connects; null without one. Who comes again has what is left of its own. */
+  ofClient(clientId: string): RateLimit | null {
+    const left = this.#left.get(clientId);
+    this.#left.delete(clientId);
+    if (left !== undefined) return left;
     const { clientPublishRate: messages, clientPublishBytesRate: bytes, overRate } = this.#options;
     return messages + bytes === 0 ? null : new RateLimit({ messages, bytes }, overRate);
   }
+
+  /** A client is gone: a new connection must not give it a new burst. */
+  left(clientId: string, limit: RateLimit, nowMs: number): void {
+    if (!limit.isPaidOff(nowMs)) this.#left.set(clientId, limit);
+    for (const [first, other] of this.#left) {
+      if (this.#left.size <= LEFT_MAX && !other.isPaidOff(nowMs)) break;
+      this.#left.delete(first);
+    }
+  }
 }
+
+/** Clients that are gone whose limits are remembered. */
+const LEFT_MAX = 10_000;
 
 /**
  * Takes a message of so many bytes into account. A limit that refuses is asked first, so that what is refused costs nothing

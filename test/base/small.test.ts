@@ -72,6 +72,11 @@ describe("log", () => {
     const write = (line: string) => lines.push(line);
     const log = jsonLog({ clock: new SimClock(), level: "info", write }).part("journal");
     log.debug("not this");
+    const odd = "a\u001b[2J\n{\u009b2J\u202e\u007f";
+    log.info("odd", { clientId: odd });
+    const [line = ""] = lines.splice(0);
+    assert.match(line, /^[ -~]+\n$/, "it moves no terminal");
+    assert.equal(JSON.parse(line).clientId, odd);
     const cause = new Error("disk on fire");
     const details = { path: "/x" };
     log.warn(

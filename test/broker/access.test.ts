@@ -183,6 +183,20 @@ describe("a will that its client may not publish", () => {
       assert.deepEqual(payloads(desk), []);
     }));
 
+  it("is not published when its role is not configured any more", () =>
+    check(async (site) => {
+      const desk = await as(site, "desk");
+      await subscribe(desk, "plant/#", 1);
+      const will = { topic: "plant/ann/gone", payload: Buffer.from("no"), qos: 1, retain: true };
+      const ann = await as(site, "ann", { will: will as never });
+      site.access.replaceRoles(ROLES.filter(({ name }) => name !== "sensor"));
+      ann.drop();
+      const dropped = () => site.broker.status().dropped["not allowed to publish"];
+      await until("it is dropped", () => dropped() === 1);
+      await desk.settled();
+      assert.deepEqual([payloads(desk), site.broker.status().retained], [[], 0]);
+    }));
+
   for (const stays of [true, false]) {
     it(`is ${stays ? "" : "not "}published after a crash of the gateway when the right ${stays ? "is there" : "has gone"}`, () =>
       check(async (site, users) => {

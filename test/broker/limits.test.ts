@@ -56,6 +56,23 @@ describe("a client that publishes faster than allowed", () => {
       { clientPublishRate: 3, overRate: "refuse" },
     ));
 
+  it("has no new burst when it comes again, and has one when it was away long enough", () => {
+    const rates = new Rates({ ...NO_RATES, clientPublishRate: 10 });
+    const publish = (count: number, comeMs: number) => {
+      const own = rates.ofClient("c") as RateLimit;
+      for (let i = 0; i < count; i++) own.take(1, comeMs);
+      const waitMs = Math.round(own.waitMs(comeMs));
+      rates.left("c", own, comeMs);
+      return waitMs;
+    };
+    assert.equal(publish(10, 0), 100);
+    assert.equal(publish(10, 0), 1100, "at once again");
+    assert.equal(publish(0, 1100), 0);
+    assert.equal(publish(10, 10_000), 100, "as if it were new");
+    const other = rates.ofClient("d") as RateLimit;
+    assert.equal(other.waitMs(10_000), 0);
+  });
+
   it("to one topic is held to the limit of that topic, together with others who do", () =>
     withBroker(
       async ({ port, broker }) => {
@@ -91,7 +108,7 @@ describe("rates", () => {
       ],
     ] as const) {
       const rates = new Rates({ ...NO_RATES, overRate: "refuse", ...options });
-      const client = rates.ofClient();
+      const client = rates.ofClient("a");
       const topic = rates.ofTopic("a/x");
       let taken = 0;
       for (let ms = 0; ms < 10_000; ms++) if (paceOf(client, topic, 100, ms) === 0) taken++;
@@ -101,7 +118,7 @@ describe("rates", () => {
 
   it("that are none cost nothing", () => {
     const rates = new Rates(NO_RATES);
-    assert.equal(rates.ofClient(), null);
+    assert.equal(rates.ofClient("a"), null);
     assert.equal(rates.ofTopic("a"), null);
     const some = new Rates({ ...NO_RATES, topicRates: [limit("b/#")] });
     assert.equal(some.ofTopic("a"), null);

@@ -90,7 +90,11 @@ describe("the program with users, tokens and roles", () => {
     assert.equal((await connack(SECRETS[1])).code, 4);
   });
 
-  it("ends a connection when its token ends", async () => {
+  it("ends a connection when its token ends, not one that has come again with another token", async () => {
+    const before = await connack(tokenFor("carol", 6), "carol");
+    const renewed = await connack(tokenFor("carol", 600), "carol");
+    assert.deepEqual([before.code, renewed.code], [0, 0]);
+    await before.client.ended();
     const token = tokenFor("bob", 6);
     const { code, client } = await connack(token, "bob");
     assert.equal(code, 0);
@@ -98,6 +102,8 @@ describe("the program with users, tokens and roles", () => {
     await client.next("puback");
     await until("the token has ended", () => client.closed, 60_000);
     assert.equal((await connack(token, "bob")).code, 4);
+    await renewed.client.settled();
+    renewed.client.drop();
   });
 
   it("leaves its store to nobody else, whatever the umask, and tells nobody a secret", async () => {

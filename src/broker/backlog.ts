@@ -1,4 +1,4 @@
-import type { PublishFrame } from "../mqtt/publish-frame.ts";
+import { type PublishFrame, payloadBytesOf } from "../mqtt/publish-frame.ts";
 import type { Queued, SessionQueue } from "./ports.ts";
 
 const READY_MESSAGES_MAX = 256;
@@ -148,5 +148,5 @@ export class Backlog {
 }
 
 function bytesOf({ entry: { message } }: Queued): number {
-  return message.topic.length + message.payload.length;
+  return message.topic.length + payloadBytesOf(message);
 }

@@ -1,6 +1,5 @@
 import type { Clock } from "../base/clock.ts";
 import { errorFields, FieldgateError } from "../base/errors.ts";
-import { Fifo } from "../base/fifo.ts";
 import type { Log } from "../base/log.ts";
 import { lowerQoS, type QoS } from "../mqtt/message.ts";
 import type { PublishFrame } from "../mqtt/publish-frame.ts";
@@ -10,6 +9,7 @@ import type { BrokerJournal } from "./ports.ts";
 import type { Retained } from "./retained.ts";
 import type { Route, SharedQueue } from "./router.ts";
 import type { Session } from "./session.ts";
+import { type Released, Uncommitted } from "./uncommitted.ts";
 
 /**
  * Takes messages in: into the journal when they must be kept, then, once they are, on to everyone who gets them.
@@ -23,10 +23,9 @@ export class Intake {
   readonly #counters: Counters;
   readonly #clock: Clock;
   readonly #log: Log;
-  /** In order of seq. */
-  readonly #uncommitted = new Fifo<Uncommitted>();
   /** Messages of QoS 0 among them, which the journal knows nothing of, and what they cost in memory. */
   #behindBytes = 0;
+  readonly #uncommitted: Uncommitted;
   #unfollow: () => void = () => {};
 
   constructor(
@@ -40,10 +39,11 @@ export class Intake {
     this.#counters = counters;
     this.#clock = tools.clock;
     this.#log = tools.log;
+    this.#uncommitted = new Uncommitted(this.#released);
   }
 
   open(): void {
-    this.#unfollow = this.#journal.onCommit((durableSeq) => this.#release(durableSeq));
+    this.#unfollow = this.#journal.onCommit((durableSeq) => this.#uncommitted.release(durableSeq));
   }
 
   close(): void {
@@ -106,8 +106,7 @@ export class Intake {
     publisher.published++;
     const { lastSeq: seq } = publisher;
     if (seq > this.#journal.durableSeq) {
-      const nobody = { indexes: null, shared: NO_SHARES, token: -1 };
-      this.#uncommitted.push({ seq, frame, route, publisher, ...nobody });
+      this.#uncommitted.push(seq, frame, route, publisher, -1, null, NO_SHARES);
       this.#waitsBehind(publisher, behindCost(frame));
     } else {
       deliver(frame, route, null, publisher.clientId);
@@ -147,21 +146,16 @@ export class Intake {
       shares.length === 0
         ? NO_SHARES
         : shares.map((share) => ({ share, index: share.queue.tailIndex }));
-    this.#uncommitted.push({ seq, frame, route, indexes, shared, publisher, token });
+    this.#uncommitted.push(seq, frame, route, publisher, token, indexes, shared);
     return null;
   }
 
-  #release(durableSeq: number): void {
-    for (;;) {
-      const next = this.#uncommitted.peek();
-      if (next === undefined || next.seq > durableSeq) break;
-      this.#uncommitted.shift();
-      if (next.indexes === null) this.#waitsBehind(next.publisher, -behindCost(next.frame));
-      if (next.token >= 0) next.publisher.accepted(next.token, next.frame.qos);
-      deliver(next.frame, next.route, next.indexes, next.publisher.clientId);
-      for (const { share, index } of next.shared) share.arrived(index, next.frame);
-    }
-  }
+  readonly #released: Released = (frame, route, publisher, token, indexes, shared) => {
+    if (indexes === null) this.#waitsBehind(publisher, -behindCost(frame));
+    if (token >= 0) publisher.accepted(token, frame.qos);
+    deliver(frame, route, indexes, publisher.clientId);
+    for (const { share, index } of shared) share.arrived(index, frame);
+  };
 
   #waitsBehind(publisher: Publisher, bytes: number): void {
     publisher.behindBytes += bytes;
@@ -189,19 +183,6 @@ export interface Publisher {
   readonly holdsRefused: boolean;
   /** A message is kept: acknowledge it. */
   accepted(token: number, qos: QoS): void;
-}
-
-interface Uncommitted {
-  readonly seq: number;
-  readonly frame: PublishFrame;
-  readonly route: Route<Session>;
-  /** For each of route.queued the index in its queue, 0 for a queue that did not take it; null for QoS 0. */
-  readonly indexes: readonly number[] | null;
-  /** The queues of shared groups that took it, and its index in each. */
-  readonly shared: readonly { readonly share: SharedQueue; readonly index: number }[];
-  readonly publisher: Publisher;
-  /** Given back to the publisher; negative when nobody waits. */
-  readonly token: number;
 }
 
 /** What keeping one in order takes beside its bytes. */

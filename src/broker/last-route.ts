@@ -4,7 +4,9 @@ import type { Route } from "./router.ts";
 export class LastRoute<S> {
   readonly #router: { readonly version: number; route(topic: string): Route<S> };
   #route: Route<S> | null = null;
+  /** Its topic's bytes: memory of this connection's own, used again for the next one. */
   #bytes: Buffer = NOTHING;
+  #length = 0;
 
   constructor(router: { readonly version: number; route(topic: string): Route<S> }) {
     this.#router = router;
@@ -13,19 +15,24 @@ export class LastRoute<S> {
   /** Of the topic in these bytes; null when they are not well-formed UTF-8 [MQTT-1.5.3-1]. */
   of(bytes: Buffer, start: number, end: number): Route<S> | null {
     const last = this.#route;
-    if (
-      last !== null &&
-      last.version === this.#router.version &&
-      sameBytes(this.#bytes, bytes, start, end)
-    ) {
+    if (last !== null && last.version === this.#router.version && this.#isLast(bytes, start, end)) {
       return last;
     }
     const topic = bytes.toString("utf8", start, end);
-    const topicBytes = Buffer.from(topic);
-    if (!sameBytes(topicBytes, bytes, start, end)) return null;
-    this.#bytes = topicBytes;
-    this.#route = this.#router.route(topic);
+    const room = end - start + LONGEST_CHARACTER;
+    if (this.#bytes.length < room) this.#bytes = Buffer.allocUnsafeSlow(Math.max(room, ROOM_MIN));
+    this.#length = this.#bytes.write(topic);
+    this.#route = this.#isLast(bytes, start, end) ? this.#router.route(topic) : null;
     return this.#route;
+  }
+
+  #isLast(bytes: Buffer, start: number, end: number): boolean {
+    const known = this.#bytes;
+    if (this.#length !== end - start) return false;
+    for (let i = 0; i < this.#length; i++) {
+      if (known[i] !== bytes[start + i]) return false;
+    }
+    return true;
   }
 }
 
@@ -45,12 +52,7 @@ export class LastRight {
 
 type Judged = Pick<Route<unknown>, "topic" | "reserved">;
 
-function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
-  if (known.length !== end - start) return false;
-  for (let i = 0; i < known.length; i++) {
-    if (known[i] !== bytes[start + i]) return false;
-  }
-  return true;
-}
-
+/** In UTF-8: where a topic is not well-formed, what stands for that is written whole, or not at all. */
+const LONGEST_CHARACTER = 4;
+const ROOM_MIN = 64;
 const NOTHING = Buffer.alloc(0);

@@ -8,7 +8,7 @@ import type { Channel } from "./ports.ts";
  * Small packets are written one behind the other into a slab. A PUBLISH that leaves exactly as it came is not copied
  * when it is long, or when it follows its predecessor in the same chunk: a burst from one publisher to one subscriber
  * leaves as the piece of memory in which it arrived. Where the receiver is slow, everything is copied, so that no large
- * chunk is kept alive by a small piece of it.
+ * chunk is kept alive by a small piece of it. A burst that leaves with other packet identifiers is copied as one.
  */
 export class Outbox {
   /** Bytes gathered in this turn. */
@@ -26,6 +26,9 @@ export class Outbox {
   #run: Buffer | null = null;
   #runStart = 0;
   #runEnd = 0;
+  /** What is written over the copy of the run, four numbers a frame: where its header is and what it is to be, the same of its identifier. */
+  readonly #patches: number[] = [];
+  #patchCount = 0;
 
   constructor(channel: Channel, turn: Turn) {
     this.#channel = channel;
@@ -88,31 +91,39 @@ export class Outbox {
   }
 
   #pass(frame: PublishFrame): void {
-    const length = frame.end - frame.start;
-    if (this.#run === frame.bytes && this.#runEnd === frame.start) {
+    const isWhole = this.#patchCount === 0;
+    if (isWhole && this.#run === frame.bytes && this.#runEnd === frame.start) {
       this.#runEnd = frame.end;
     } else {
+      this.#extendRun(frame, isWhole ? Number.POSITIVE_INFINITY : PATCHED_RUN_MAX);
+    }
+    this.#grew(frame.end - frame.start);
+  }
+
+  /** A burst is copied as one, and what differs is written over it: a copy costs most by being one more. */
+  #patched(frame: PublishFrame, header: number, packetId: number): void {
+    if (this.#patchCount >= PATCHES_MAX) this.#endRun();
+    this.#extendRun(frame, PATCHED_RUN_MAX);
+    const at = frame.start - this.#runStart;
+    const patches = this.#patches;
+    let n = this.#patchCount;
+    patches[n++] = at;
+    patches[n++] = header;
+    patches[n++] = at + frame.topicEnd - frame.start;
+    patches[n++] = packetId;
+    this.#patchCount = n;
+    this.#grew(frame.end - frame.start);
+  }
+
+  /** Takes the frame into the run if it follows there and the run stays within `bytesMax`, else into a new one. */
+  #extendRun(frame: PublishFrame, bytesMax: number): void {
+    const follows = this.#run === frame.bytes && this.#runEnd === frame.start;
+    if (!follows || frame.end - this.#runStart > bytesMax) {
       this.#endRun();
       this.#run = frame.bytes;
       this.#runStart = frame.start;
-      this.#runEnd = frame.end;
     }
-    this.#grew(length);
-  }
-
-  #patched(frame: PublishFrame, header: number, packetId: number): void {
-    const length = frame.end - frame.start;
-    const slab = this.#room(length);
-    const at = this.#slabAt;
-    frame.bytes.copy(slab, at, frame.start, frame.end);
-    slab[at] = header;
-    if (packetId !== 0) {
-      const idAt = at + frame.topicEnd - frame.start;
-      slab[idAt] = packetId >> 8;
-      slab[idAt + 1] = packetId & 255;
-    }
-    this.#slabAt = at + length;
-    this.#grew(length);
+    this.#runEnd = frame.end;
   }
 
   #withoutPacketId(frame: PublishFrame, header: number): void {
@@ -157,19 +168,38 @@ export class Outbox {
     if (run === null) return;
     this.#run = null;
     const length = this.#runEnd - this.#runStart;
-    if (length >= PASS_BYTES_MIN && this.#channel.pendingBytes === 0) {
+    const isWhole = this.#patchCount === 0;
+    if (isWhole && length >= PASS_BYTES_MIN && this.#channel.pendingBytes === 0) {
       this.#endSlabPart();
       this.#parts.push(run.subarray(this.#runStart, this.#runEnd));
       return;
     }
     const slab = this.#room(length);
     run.copy(slab, this.#slabAt, this.#runStart, this.#runEnd);
+    this.#patch(slab, this.#slabAt);
     this.#slabAt += length;
+  }
+
+  #patch(slab: Buffer, runAt: number): void {
+    const patches = this.#patches;
+    for (let n = 0; n < this.#patchCount; n += 4) {
+      slab[runAt + (patches[n] as number)] = patches[n + 1] as number;
+      const packetId = patches[n + 3] as number;
+      if (packetId === 0) continue;
+      const idAt = runAt + (patches[n + 2] as number);
+      slab[idAt] = packetId >> 8;
+      slab[idAt + 1] = packetId & 255;
+    }
+    this.#patchCount = 0;
   }
 }
 
 /** Below this a copy costs less than one more part of a write. */
 const PASS_BYTES_MIN = 4096;
+/** A run that is copied: beyond this the rest of a slab would often be too short for it. */
+const PATCHED_RUN_MAX = 8192;
+/** Four a frame: each connection keeps room for them. */
+const PATCHES_MAX = 4 * 32;
 const SLAB_BYTES = 65_536;
 const SLABS_KEPT_MAX = 64;
 /** Enough for the acknowledgements of a turn: a hundred publishers must not take a hundred slabs for four bytes each. */

@@ -12,7 +12,7 @@ import { Received } from "./received.ts";
 import type { Subscription } from "./router.ts";
 import type { Sent } from "./sent.ts";
 import { queueIsFull, type SessionLimits } from "./session-limits.ts";
-import { Waiting, type WaitingMessage } from "./waiting.ts";
+import { Waiting } from "./waiting.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
 /** What a session needs of those around it. */
@@ -152,7 +152,7 @@ export class Session {
   /** QoS 1 and 2 that are kept in memory only. */
   deliverFromMemory(frame: PublishFrame, qos: QoS, retain: boolean): void {
     if (this.#waiting.length === 0 && this.hasRoomNow(qos)) {
-      this.#sendFromMemory({ frame, qos, retain });
+      this.#sendFromMemory(frame, qos, retain);
       return;
     }
     if (this.#hasRoomInMemory()) this.#waiting.push({ frame, qos, retain });
@@ -305,7 +305,8 @@ export class Session {
     while (this.hasRoomNow(1)) {
       const waiting = this.#waiting.shift();
       if (waiting !== undefined) {
-        if (this.mayReceive(waiting.frame.topic)) this.#sendFromMemory(waiting);
+        if (this.mayReceive(waiting.frame.topic))
+          this.#sendFromMemory(waiting.frame, waiting.qos, waiting.retain);
         else this.#world.counters.dropped("not allowed to receive");
         continue;
       }
@@ -325,7 +326,7 @@ export class Session {
     this.#finish(sent);
   }
 
-  #sendFromMemory({ frame, qos, retain }: WaitingMessage): void {
+  #sendFromMemory(frame: PublishFrame, qos: QoS, retain: boolean): void {
     const packetId = this.#ids.next();
     this.#inflight.add({ packetId, frame, qos, retain, index: 0, stage: "sent", loan: null });
     this.#world.counters.sent++;

@@ -1,5 +1,6 @@
 import { CLOCK_QUALITIES } from "../base/timepiece.ts";
 import type { Message } from "../mqtt/message.ts";
+import { PublishFrame, payloadBytesOf } from "../mqtt/publish-frame.ts";
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_MAGIC,
@@ -40,21 +41,24 @@ export class BlockWriter {
   /** Adds an entry. This is the hot path of the gateway: no closure, no promise, no object. */
   add(message: Message, lane: number, wallMs: number): void {
     const out = this.#out;
-    const { payload, properties } = message;
-    out.reserve(payload.length + (properties === null ? 0 : properties.length) + 40);
+    const { properties } = message;
+    const payloadBytes = payloadBytesOf(message);
+    out.reserve(payloadBytes + (properties === null ? 0 : properties.length) + 40);
     if (this.#count === 0)
       this.#baseWallMs = Math.min(Math.max(Math.floor(wallMs), 0), WALL_MS_MAX);
     out.u8(message.qos | (message.retain ? 4 : 0) | (properties === null ? 0 : 8) | (lane << 4));
     const offsetMs = Math.floor(wallMs) - this.#baseWallMs;
     out.varint(offsetMs < 0 ? -offsetMs * 2 - 1 : offsetMs * 2);
     out.text(message.topic);
-    out.reserve(payload.length + (properties === null ? 0 : properties.length) + 16);
+    out.reserve(payloadBytes + (properties === null ? 0 : properties.length) + 16);
     if (properties !== null) {
       out.varint(properties.length);
       out.bytes(properties);
     }
-    out.varint(payload.length);
-    out.bytes(payload);
+    out.varint(payloadBytes);
+    if (message instanceof PublishFrame)
+      out.piece(message.bytes, message.payloadStart, message.end);
+    else out.bytes(message.payload);
     this.#lanes |= 1 << lane;
     this.#count++;
   }

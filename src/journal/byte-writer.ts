@@ -1,3 +1,6 @@
+/** Bytes up to which a copy by hand is no slower. */
+const BY_HAND_MAX = 96;
+
 /** A buffer that grows and is used again: what gathers for a commit is encoded straight into it. */
 export class ByteWriter {
   buffer: Buffer;
@@ -39,6 +42,12 @@ export class ByteWriter {
     this.length += source.length;
   }
 
+  /** A piece of something longer. By hand while it is short: any copy of a piece makes a view of it, which is garbage. */
+  piece(source: Buffer, from: number, to: number): void {
+    if (to - from <= BY_HAND_MAX) this.#byHand(source, from, to);
+    else this.length += source.copy(this.buffer, this.length, from, to);
+  }
+
   /** Text as UTF-8 behind its length. The copy by hand is for topics: short, and nearly always ASCII. */
   text(text: string): void {
     const units = text.length;
@@ -57,6 +66,25 @@ export class ByteWriter {
     const bytes = Buffer.allocUnsafeSlow(this.length);
     this.buffer.copy(bytes, 0, 0, this.length);
     return bytes;
+  }
+
+  /** Eight at a time: as fast as `copy` is at BY_HAND_MAX. */
+  #byHand(source: Buffer, from: number, to: number): void {
+    const { buffer } = this;
+    let at = this.length;
+    let i = from;
+    for (; i + 8 <= to; i += 8, at += 8) {
+      buffer[at] = source[i] as number;
+      buffer[at + 1] = source[i + 1] as number;
+      buffer[at + 2] = source[i + 2] as number;
+      buffer[at + 3] = source[i + 3] as number;
+      buffer[at + 4] = source[i + 4] as number;
+      buffer[at + 5] = source[i + 5] as number;
+      buffer[at + 6] = source[i + 6] as number;
+      buffer[at + 7] = source[i + 7] as number;
+    }
+    for (; i < to; i++) buffer[at++] = source[i] as number;
+    this.length = at;
   }
 
   #ascii(text: string, at: number): boolean {

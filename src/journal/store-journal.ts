@@ -4,6 +4,7 @@ import type { Rows } from "../base/rows.ts";
 import type { Service } from "../base/service.ts";
 import type { Watchable } from "../base/watchable.ts";
 import type { Message } from "../mqtt/message.ts";
+import { payloadBytesOf } from "../mqtt/publish-frame.ts";
 import { Appender } from "./appender.ts";
 import { type Block, LANES } from "./block.ts";
 import { BlockReader } from "./block-reader.ts";
@@ -263,7 +264,7 @@ export class StoreJournal implements Journal, Service {
     if (message.qos === 0 && this.#givesWay(lane, pendingBytes)) throw this.#space.refusal();
     const seq = this.#appender.append(message, lane, wallMs);
     if (queues.length > 0) {
-      const bytes = message.topic.length + message.payload.length;
+      const bytes = message.topic.length + payloadBytesOf(message);
       this.#queues.note(queues, this.#appender.position, bytes);
     }
     this.#commit.want();

@@ -21,18 +21,15 @@ export const PACKET = {
 
 /**
  * A message as it stands in a PUBLISH packet of MQTT 3.1.1 (section 3.3): the bytes that came or will leave, and where
- * in them things are. Made once for a message, however many receive it; topic and payload are read off when asked for.
+ * in them things are. Made once for a message, however many receive it; all that can be is read off the bytes when asked for.
  */
 export class PublishFrame implements Message {
   readonly bytes: Buffer;
   readonly start: number;
   readonly topicStart: number;
   readonly topicEnd: number;
-  readonly payloadStart: number;
   readonly end: number;
   readonly qos: QoS;
-  readonly retain: boolean;
-  readonly properties = null;
   #topic: string | null;
   #kept: PublishFrame | null = null;
 
@@ -46,12 +43,9 @@ export class PublishFrame implements Message {
   ) {
     this.bytes = bytes;
     this.start = start;
-    const header = bytes[start] as number;
-    this.qos = ((header >> 1) & 3) as QoS;
-    this.retain = (header & 1) === 1;
+    this.qos = (((bytes[start] as number) >> 1) & 3) as QoS;
     this.topicStart = topicStart;
     this.topicEnd = topicEnd;
-    this.payloadStart = this.qos === 0 ? topicEnd : topicEnd + 2;
     this.end = end;
     this.#topic = topic;
   }
@@ -61,6 +55,19 @@ export class PublishFrame implements Message {
     return this.#topic;
   }
 
+  get retain(): boolean {
+    return ((this.bytes[this.start] as number) & 1) === 1;
+  }
+
+  get properties(): null {
+    return null;
+  }
+
+  get payloadStart(): number {
+    return this.qos === 0 ? this.topicEnd : this.topicEnd + 2;
+  }
+
+  /** A view of them: made for each who asks, so the hot path takes `bytes` from `payloadStart` to `end`. */
   get payload(): Buffer {
     return this.bytes.subarray(this.payloadStart, this.end);
   }
@@ -111,6 +118,12 @@ export function publishTopicEnd(
   if (topicEnd + (qos === 0 ? 0 : 2) > end) return "PUBLISH shorter than its topic";
   if (qos !== 0 && bytes[topicEnd] === 0 && bytes[topicEnd + 1] === 0) return "packet identifier 0";
   return topicEnd;
+}
+
+/** Bytes of a message's payload, without a view of them being made. */
+export function payloadBytesOf(message: Message): number {
+  if (message instanceof PublishFrame) return message.end - message.payloadStart;
+  return message.payload.length;
 }
 
 /** A message that did not come as a PUBLISH, as one: with packet identifier 0 where there is one. */

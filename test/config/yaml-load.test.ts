@@ -14,7 +14,14 @@ describe("a configuration that is right", () => {
     assert.deepEqual(config, defaultConfig());
     assert.deepEqual(config.listeners, [
       {
-        ...{ name: "local", type: "tcp", host: "127.0.0.1", port: 1883, path: "/mqtt" },
+        ...{
+          name: "local",
+          type: "tcp",
+          host: "127.0.0.1",
+          port: 1883,
+          path: "/mqtt",
+          origins: [],
+        },
         ...{ insecure: false, anonymous: false, clientCertificate: "required" },
         ...{ certificateCheckSeconds: 60, handshakeTimeoutMs: 10_000 },
       },
@@ -116,7 +123,9 @@ describe("mistakes of values", () => {
   });
 
   it("lists the known keys where none is near", () => {
-    check("log: { colour: red }\n", ["1:8 log.colour: unknown key, known here: level"]);
+    check("log: { colour: red }\n", [
+      "1:8 log.colour: unknown key, known here: level, pendingBytesMax",
+    ]);
     check("<<: { log: {} }\n", [
       '1:1 ["<<"]: unknown key, known here: gateway, store, listeners, access, mqtt, devices, uplink, cluster, health, control, log',
     ]);

@@ -28,6 +28,10 @@ export class Uncommitted {
   #places: Place[] = [];
   #first = 0;
   #length = 0;
+  /** The most that waited since nothing did. */
+  #most = 0;
+  /** How often in succession that was less than a quarter of the room. */
+  #roomy = 0;
 
   constructor(released: Released) {
     this.#released = released;
@@ -57,6 +61,7 @@ export class Uncommitted {
     place.indexes = indexes;
     place.shared = shared;
     this.#length++;
+    if (this.#length > this.#most) this.#most = this.#length;
   }
 
   /** Lets go of all up to that seq, one after the other. */
@@ -74,7 +79,16 @@ export class Uncommitted {
       this.#length--;
       this.#released(frame, route, publisher, token, indexes, shared);
     }
-    if (this.#places.length > PLACES_KEPT_MAX) this.#places = [];
+    this.#shrink();
+  }
+
+  /** Nothing waits. A ring that grew while the disk was slow is let go of, but not between two commits of a flood that fill it. */
+  #shrink(): void {
+    this.#roomy = this.#most * 4 < this.#places.length ? this.#roomy + 1 : 0;
+    this.#most = 0;
+    if (this.#roomy < ROOMY_MAX || this.#places.length <= PLACES_KEPT_MAX) return;
+    this.#places = [];
+    this.#roomy = 0;
   }
 
   #grow(): void {
@@ -88,8 +102,9 @@ export class Uncommitted {
 }
 
 const PLACES_MIN = 16;
-/** More are let go of once nothing waits: the disk had been slow. */
+/** Room for so many is kept for good. */
 const PLACES_KEPT_MAX = 16_384;
+const ROOMY_MAX = 100;
 const NOWHERE: readonly never[] = [];
 
 class Place {

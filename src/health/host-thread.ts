@@ -16,10 +16,19 @@ const HEAP_MIB_MAX = 32;
 /** Programs that are asked may hang. */
 const ANSWER_MS_MAX = 30_000;
 
-/** What the thread does. As text, because the program is one script; in dist/ the package lies beside it, else where Node finds it. */
+/**
+ * What the thread does. As text, because the program is one script; in dist/ the package lies beside it, else where Node finds it. It gives way,
+ * as do the programs that it starts: under Linux a priority is the thread's alone. Where that is not allowed it works without.
+ */
 const WORK = `
   const { createRequire } = require("node:module");
+  const { constants, setPriority } = require("node:os");
   const { parentPort, workerData: { place, asked } } = require("node:worker_threads");
+  if (process.platform === "linux") {
+    try {
+      setPriority(constants.priority.PRIORITY_LOW);
+    } catch {}
+  }
   const load = createRequire(place);
   let information;
   try {

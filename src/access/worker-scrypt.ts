@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../base/clock.ts";
+import { givingWay } from "../base/giving-way.ts";
 import type { PasswordJudge } from "./password-check.ts";
 import { costOptions, isSame, type PasswordHash } from "./phc.ts";
 
@@ -8,19 +9,10 @@ const IDLE_MS_MAX = 60_000;
 const HEAP_MIB_MAX = 8;
 const ENDED = "the thread that compares passwords has ended";
 
-/**
- * What the thread does. As text, because the program is one script. A lower priority is that thread's alone under Linux, and the
- * whole process's elsewhere; where it is not allowed the thread works without.
- */
-const WORK = `
+/** What the thread does. As text, because the program is one script. */
+const WORK = `${givingWay("PRIORITY_BELOW_NORMAL")}
   const { scryptSync } = require("node:crypto");
-  const { constants, setPriority } = require("node:os");
   const { parentPort } = require("node:worker_threads");
-  if (process.platform === "linux") {
-    try {
-      setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-    } catch {}
-  }
   parentPort.on("message", ({ password, salt, bytes, options }) => {
     parentPort.postMessage(scryptSync(password, salt, bytes, options));
   });

@@ -21,7 +21,7 @@ import { certifiedClients } from "./certified.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionWorld } from "./connection-world.ts";
 import { Counters } from "./counters.ts";
-import { Intake, type Publisher } from "./intake.ts";
+import { Intake } from "./intake.ts";
 import { type ControlPersistence, levelPersistence } from "./level-persistence.ts";
 import { LocalPublisher, notTaken, type Offered } from "./local-publisher.ts";
 import { NetListener } from "./net-listener.ts";
@@ -32,7 +32,7 @@ import { Rates } from "./rates.ts";
 import { Retained } from "./retained.ts";
 import { RetainedReplay } from "./retained-replay.ts";
 import { RetainedSources } from "./retained-sources.ts";
-import { type Listener, type Route, Router } from "./router.ts";
+import { type Listener, Router } from "./router.ts";
 import type { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import { ShareGroups } from "./share-groups.ts";
@@ -274,18 +274,13 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   control(connection: Connection) {
     return this.#control.open(connection);
   }
-  admit(
-    frame: PublishFrame,
-    route: Route<Session>,
-    publisher: Publisher,
-    token: number,
-  ): string | null {
+  readonly admit: Intake["admit"] = (frame, route, publisher, token) => {
     if (frame.qos > 0 || frame.retain || !this.#overload.sheds) {
       return this.#intake.admit(frame, route, publisher, token);
     }
     this.#counters.dropped("overloaded");
     return null;
-  }
+  };
   throttle(connection: Connection, ms: number): void {
     this.#throttle.hold(connection, this.nowMs() + ms);
   }

@@ -9,7 +9,11 @@ export interface SharedPlace {
   readonly index: number;
 }
 
-/** Told of a message that may go on: the arguments are those of `push`. */
+/**
+ * Told of a message that may go on.
+ * @param token given back to the publisher once it is kept; negative when nobody waits
+ * @param indexes for each of route.queued the index in its queue, 0 for a queue that did not take it; null when it is not kept
+ */
 export type Released = (
   frame: PublishFrame,
   route: Route<Session>,
@@ -37,19 +41,15 @@ export class Uncommitted {
     this.#released = released;
   }
 
-  /**
-   * @param token given back to the publisher once it is kept; negative when nobody waits
-   * @param indexes for each of route.queued the index in its queue, 0 for a queue that did not take it; null when it is not kept
-   */
-  push(
-    seq: number,
-    frame: PublishFrame,
-    route: Route<Session>,
-    publisher: Publisher,
-    token: number,
-    indexes: readonly number[] | null,
-    shared: readonly SharedPlace[],
-  ): void {
+  readonly push: (seq: number, ...message: Parameters<Released>) => void = (
+    seq,
+    frame,
+    route,
+    publisher,
+    token,
+    indexes,
+    shared,
+  ) => {
     if (this.#length === this.#places.length) this.#grow();
     const at = (this.#first + this.#length) & (this.#places.length - 1);
     const place = this.#places[at] as Place;
@@ -62,7 +62,7 @@ export class Uncommitted {
     place.shared = shared;
     this.#length++;
     if (this.#length > this.#most) this.#most = this.#length;
-  }
+  };
 
   /** Lets go of all up to that seq, one after the other. */
   release(durableSeq: number): void {

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import type { Systeminformation } from "systeminformation";
 import type { Clock } from "../base/clock.ts";
+import { givingWay } from "../base/giving-way.ts";
 
 /** What systeminformation is asked for, in this order. */
 const ASKED = ["mem", "cpuTemperature", "fsSize", "networkStats"] as const;
@@ -16,19 +17,10 @@ const HEAP_MIB_MAX = 32;
 /** Programs that are asked may hang. */
 const ANSWER_MS_MAX = 30_000;
 
-/**
- * What the thread does. As text, because the program is one script; in dist/ the package lies beside it, else where Node finds it. It gives way,
- * as do the programs that it starts: under Linux a priority is the thread's alone. Where that is not allowed it works without.
- */
-const WORK = `
+/** What the thread does. As text, because the program is one script; in dist/ the package lies beside it, else where Node finds it. */
+const WORK = `${givingWay("PRIORITY_LOW")}
   const { createRequire } = require("node:module");
-  const { constants, setPriority } = require("node:os");
   const { parentPort, workerData: { place, asked } } = require("node:worker_threads");
-  if (process.platform === "linux") {
-    try {
-      setPriority(constants.priority.PRIORITY_LOW);
-    } catch {}
-  }
   const load = createRequire(place);
   let information;
   try {

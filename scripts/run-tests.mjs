@@ -1,12 +1,18 @@
 /**
  * Runs test files through node:test: two at a time, then those of test/e2e one by one, because they measure time and want
- * the machine for themselves. One report, and one set of totals at its end, covers both. What was skipped is named there, with why.
+ * the machine for themselves. One report, and one set of totals at its end, covers both. What was skipped is named there, with why,
+ * and which files took longest.
  */
+import { relative } from "node:path";
 import { Readable } from "node:stream";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
+import { root } from "./node-modules.mjs";
 
 const CONCURRENCY = 2;
+/** These take longest. One that began last would have the second place empty beside it. */
+const FIRST = ["uplink/rabbitmq", "service/package", "service/package-install", "service/systemd"];
+const LONGEST_SHOWN = 10;
 /** A file that is not through by then hangs: it is stopped and fails. */
 const FILE_TIMEOUT_MS = (process.env["FIELDGATE_TEST_LONG"] ? 60 : 10) * 60_000;
 const TOTAL = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
@@ -20,30 +26,45 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abor
 Readable.from(events()).pipe(new spec()).pipe(process.stdout);
 
 async function* events() {
-  const totals = new Map();
-  const skipped = [];
-  yield* phase(together, CONCURRENCY, totals, skipped);
-  yield* phase(alone, 1, totals, skipped);
-  for (const message of skipped) yield { type: "test:diagnostic", data: { nesting: 0, message } };
-  for (const [name, value] of totals) {
-    yield { type: "test:diagnostic", data: { nesting: 0, message: `${name} ${value}` } };
-  }
+  const seen = { totals: new Map(), skipped: [], fileMs: new Map() };
+  yield* phase(longestFirst(together), CONCURRENCY, seen);
+  yield* phase(alone, 1, seen);
+  const longest = [...seen.fileMs].toSorted(([, a], [, b]) => b - a).slice(0, LONGEST_SHOWN);
+  const messages = [
+    ...seen.skipped,
+    ...longest.map(([file, ms]) => `took ${(ms / 1000).toFixed(1)} s: ${relative(root, file)}`),
+    ...[...seen.totals].map(([name, value]) => `${name} ${value}`),
+  ];
+  for (const message of messages) yield { type: "test:diagnostic", data: { nesting: 0, message } };
 }
 
-/** The events of one run; its totals are added to `totals` instead, and what it skips is noted. */
-async function* phase(names, concurrency, totals, skipped) {
+/** What takes longest comes first, the rest in the order of their names. */
+function longestFirst(names) {
+  const first = FIRST.map((name) => `test/${name}.test.ts`).filter((name) => names.includes(name));
+  return [...first, ...names.filter((name) => !first.includes(name))];
+}
+
+/** The events of one run, but its totals, which are added to those seen. */
+async function* phase(names, concurrency, seen) {
   if (names.length === 0 || stop.signal.aborted) return;
   const options = { files: names, concurrency, timeout: FILE_TIMEOUT_MS, signal: stop.signal };
   for await (const event of run(options)) {
     const total = event.type === "test:diagnostic" ? TOTAL.exec(event.data.message) : null;
-    if (total !== null && event.data.nesting === 0) {
-      totals.set(total[1], (totals.get(total[1]) ?? 0) + Number(total[2]));
-    } else {
-      if (event.type === "test:fail") process.exitCode = 1;
-      const { skip, name } = event.data;
-      if (event.type === "test:pass" && skip !== undefined)
-        skipped.push(`SKIPPED ${name}: ${skip}`);
+    if (total !== null && event.data.nesting === 0) add(seen.totals, total[1], Number(total[2]));
+    else {
+      if (event.type === "test:pass" || event.type === "test:fail") note(event, seen);
       yield event;
     }
   }
+}
+
+/** What failed, what was skipped, how long its file takes. */
+function note({ type, data: { name, skip, file, nesting, details } }, { skipped, fileMs }) {
+  if (type === "test:fail") process.exitCode = 1;
+  else if (skip !== undefined) skipped.push(`SKIPPED ${name}: ${skip}`);
+  if (nesting === 0) add(fileMs, file, details.duration_ms);
+}
+
+function add(sums, name, value) {
+  sums.set(name, (sums.get(name) ?? 0) + value);
 }

@@ -112,7 +112,8 @@ const health = section(
       default: 60,
       minimum: 0,
       maximum: 86_400,
-      description: "How often the machine is asked whether its clock is synchronised; 0: never.",
+      description:
+        "How often the machine is asked whether its clock is synchronised; while the answer stays the same, up to 16 times less often; 0: never.",
       unit: "s",
     }),
     warmCelsius: whole({

@@ -29,10 +29,14 @@ export interface TimeStatus {
 const PLAUSIBLE_FROM_MS = 1_767_225_600_000;
 const TICK_MS = 1000;
 const STEP_MS_MIN = 1000;
+/** So many times as long as at first it takes until the machine is asked again whose answer stays the same. */
+const PATIENCE_MAX = 16;
 
 /**
- * Knows what the wall clock is worth: asks the machine every `everyMs`, and at once when the wall clock was set, which shows in
- * its distance to the monotonic clock.
+ * Knows what the wall clock is worth: asks the machine, and at once when the wall clock was set, which shows in its distance to
+ * the monotonic clock. While the answer stays the same it is asked after `everyMs`, twice that, four times that, up to sixteen
+ * times: each question starts a service of systemd, which writes five lines to the machine's log. The kernel takes hours to say that
+ * nobody keeps the clock any more.
  */
 export class Timekeeper implements Service, Timepiece {
   readonly name = "timekeeper";
@@ -51,9 +55,10 @@ export class Timekeeper implements Service, Timepiece {
   #lastStepMs: number | null = null;
   #looking: Promise<void> | null = null;
   #lookedMs = Number.NEGATIVE_INFINITY;
+  #patience = 0;
   #stopTicking = () => {};
 
-  /** @param everyMs 0: the machine is never asked; then only a time that cannot be right counts as unset */
+  /** @param everyMs at first; 0: the machine is never asked; then only a time that cannot be right counts as unset */
   constructor(
     everyMs: number,
     sources: TimeSources,
@@ -117,8 +122,9 @@ export class Timekeeper implements Service, Timepiece {
       this.#tell();
     }
     if (this.#everyMs === 0 || this.#looking !== null) return;
-    const isDue = this.#clock.monotonicMs() - this.#lookedMs >= this.#everyMs;
+    const isDue = this.#clock.monotonicMs() - this.#lookedMs >= this.#everyMs * this.#patience;
     if (!wasSet && !isDue) return;
+    this.#patience = wasSet ? 1 : Math.min(Math.max(1, this.#patience * 2), PATIENCE_MAX);
     this.#lookedMs = this.#clock.monotonicMs();
     this.#looking = this.#look().finally(() => {
       this.#looking = null;
@@ -129,6 +135,7 @@ export class Timekeeper implements Service, Timepiece {
     const isSynchronised = await this.#sources.synchronised();
     const quality = this.#judged(isSynchronised, await this.#sources.hasBatteryClock());
     if (quality === this.#quality) return;
+    this.#patience = 1;
     this.#log.info("the clock is worth", { quality, before: this.#quality });
     this.#quality = quality;
     this.#tell();

@@ -64,6 +64,22 @@ describe("the timekeeper", () => {
     await keeper.stop();
   });
 
+  it("asks less and less often while the answer stays, and again as at first when it changes", async () => {
+    const machine = new Machine(PLAUSIBLE_MS, [...Array(12).fill(false), true, true], false);
+    const keeper = machine.keeper(60);
+    await keeper.start(new AbortController().signal);
+    const askedBy = async (minutes: number) => {
+      await machine.clock.run(minutes * 60_000 + 1000);
+      return machine.asked;
+    };
+    // After 0, 1, 3, 7, 15, 31 minutes; then every 16.
+    assert.deepEqual([await askedBy(5), await askedBy(13), await askedBy(31)], [3, 4, 6]);
+    assert.deepEqual([await askedBy(46), await askedBy(141), keeper.quality()], [6, 12, "unset"]);
+    assert.deepEqual([await askedBy(143), keeper.quality()], [13, "synchronised"]);
+    assert.deepEqual([await askedBy(144), await askedBy(145)], [14, 14]);
+    await keeper.stop();
+  });
+
   it("asks nothing with 0", async () => {
     const machine = new Machine(PLAUSIBLE_MS, [true], true);
     const keeper = machine.keeper(0);

@@ -5,7 +5,7 @@ import { lowerQoS, type QoS } from "../mqtt/message.ts";
 import type { PublishFrame } from "../mqtt/publish-frame.ts";
 import type { Rights } from "./access.ts";
 import type { Counters } from "./counters.ts";
-import type { BrokerJournal } from "./ports.ts";
+import type { BrokerJournal, SessionQueue } from "./ports.ts";
 import type { Retained } from "./retained.ts";
 import type { Route, SharedQueue } from "./router.ts";
 import type { Session } from "./session.ts";
@@ -213,15 +213,20 @@ function sharesOf(
 
 /** The queues that take the message; those that are full have dropped something, or do not. */
 function queuesWithRoom({ queued, queues }: Route<Session>): Route<Session>["queues"] {
-  const full = queued.filter(({ subscriber }) => !subscriber.hasRoom());
-  if (full.length === 0) return queues;
-  return queues.filter((queue) => !full.some(({ subscriber }) => subscriber.queue === queue));
+  const taking = queued.filter(({ subscriber }) => subscriber.hasRoom());
+  if (taking.length === queued.length) return queues;
+  return taking.map(({ subscriber }) => subscriber.queue as SessionQueue);
 }
 
 /** For each of route.queued its place in the queue that has just taken the message, or 0 where none did. */
-function indexesIn(route: Route<Session>, took: Route<Session>["queues"]): readonly number[] {
-  if (took === route.queues) return took.map(({ tailIndex }) => tailIndex);
-  return route.queues.map((queue) => (took.includes(queue) ? queue.tailIndex : 0));
+function indexesIn({ queues }: Route<Session>, took: Route<Session>["queues"]): readonly number[] {
+  if (took === queues) return took.map(({ tailIndex }) => tailIndex);
+  let next = 0; // those that took it stand in the same order
+  return queues.map((queue) => {
+    if (queue !== took[next]) return 0;
+    next++;
+    return queue.tailIndex;
+  });
 }
 
 function deliver(

@@ -6,6 +6,10 @@ import type { Access, Principal, Rights } from "./access.ts";
 interface Source {
   readonly clientId: string;
   readonly principal: Principal;
+  /** As its rows have it. */
+  readonly text: string;
+  /** So many messages that are retained are of it. */
+  topics: number;
 }
 
 /**
@@ -32,7 +36,7 @@ export class RetainedSources {
   }
 
   async load(): Promise<void> {
-    this.#access.onChange(() => this.#reconsider());
+    this.#access.onChange(() => this.#rights.clear());
     for await (const [topic, value] of this.#rows.entries({})) {
       this.#set(topic, this.#one(Buffer.from(value).toString()));
     }
@@ -48,9 +52,8 @@ export class RetainedSources {
       return;
     }
     const text = JSON.stringify({ clientId: rights.clientId, principal: rights.principal });
-    const source = this.#one(text);
-    if (source === before) return;
-    this.#set(topic, source);
+    if (text === before?.text) return;
+    this.#set(topic, this.#one(text));
     this.#rows.put(topic, Buffer.from(text)).catch((error) => this.#rowFailed(error));
   }
 
@@ -79,24 +82,25 @@ export class RetainedSources {
 
   #set(topic: string, source: Source | undefined): void {
     const before = this.#byTopic.get(topic);
-    if (before !== undefined) this.#count(ownerOf(before), -1);
+    if (before !== undefined) this.#count(before, -1);
     if (source === undefined) this.#byTopic.delete(topic);
     else {
       this.#byTopic.set(topic, source);
-      this.#count(ownerOf(source), 1);
+      this.#count(source, 1);
     }
   }
 
-  #count(owner: string, more: 1 | -1): void {
+  /** Who has nothing retained any more is forgotten: clients that come once each would add up. */
+  #count(source: Source, more: 1 | -1): void {
+    source.topics += more;
+    if (source.topics === 0) {
+      this.#known.delete(source.text);
+      this.#rights.delete(source);
+    }
+    const owner = ownerOf(source);
     const count = (this.#topics.get(owner) ?? 0) + more;
     if (count > 0) this.#topics.set(owner, count);
     else this.#topics.delete(owner);
-  }
-
-  #reconsider(): void {
-    this.#rights.clear();
-    const used = new Set(this.#byTopic.values());
-    for (const [text, source] of this.#known) if (!used.has(source)) this.#known.delete(text);
   }
 
   #rowFailed(error: unknown): void {
@@ -106,7 +110,8 @@ export class RetainedSources {
   #one(text: string): Source {
     let source = this.#known.get(text);
     if (source === undefined) {
-      source = JSON.parse(text) as Source;
+      const { clientId, principal } = JSON.parse(text) as Pick<Source, "clientId" | "principal">;
+      source = { clientId, principal, text, topics: 0 };
       this.#known.set(text, source);
     }
     return source;
@@ -118,6 +123,6 @@ function isNamed(rights: Rights | null): rights is Rights {
 }
 
 /** A client id is no user's name by its NUL [MQTT-1.5.3-2]. */
-function ownerOf({ clientId, principal }: Source): string {
+function ownerOf({ clientId, principal }: Pick<Source, "clientId" | "principal">): string {
   return principal.user ?? `\0${clientId}`;
 }

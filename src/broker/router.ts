@@ -79,6 +79,8 @@ export interface TopicLimits {
 }
 
 const ROUTES_KEPT_MAX = 20_000;
+/** So many subscribers of a topic are looked through for one of them. */
+const FEW = 16;
 
 /** Who gets a message: the subscriptions of all sessions, and the routes of the topics seen lately. */
 export class Router<S extends Subscriber> {
@@ -89,6 +91,8 @@ export class Router<S extends Subscriber> {
   readonly #listeners = new Map<string, Listener>();
   readonly #taps = new FilterTree<Listener, true>();
   readonly #routes = new Map<string, Route<S>>();
+  /** Of routes with many who each ask for themselves. */
+  readonly #queuedAt = new WeakMap<Route<S>, ReadonlyMap<S, QoS>>();
   readonly #laneOf: (topic: string) => number;
   readonly #limits: TopicLimits;
 
@@ -151,6 +155,20 @@ export class Router<S extends Subscriber> {
     return route;
   }
 
+  /** The QoS at which a subscriber's queue takes messages of a topic; null when it does not. */
+  queuedAt(subscriber: S, topic: string): QoS | null {
+    const route = this.route(topic);
+    const { queued } = route;
+    if (queued.length <= FEW)
+      return queued.find((each) => each.subscriber === subscriber)?.qos ?? null;
+    let known = this.#queuedAt.get(route);
+    if (known === undefined) {
+      known = new Map(queued.map((each) => [each.subscriber, each.qos]));
+      this.#queuedAt.set(route, known);
+    }
+    return known.get(subscriber) ?? null;
+  }
+
   /** What is wanted here: the filters of all subscriptions, or one for everything when there are more than `most`. */
   filters(most: number): readonly string[] {
     const filters = new Set<string>(this.#listeners.keys());
@@ -200,8 +218,8 @@ export class Router<S extends Subscriber> {
     const targets = [...granted]
       .filter(([subscriber]) => subscriber.mayReceive(topic))
       .map(([subscriber, qos]) => ({ subscriber, qos }));
-    const queued = targets.filter(({ subscriber, qos }) => subscriber.queue !== null && qos > 0);
-    const direct = targets.filter((target) => !queued.includes(target));
+    const queued = targets.filter(isQueued);
+    const direct = targets.filter((target) => !isQueued(target));
     const queues = queued.map(({ subscriber }) => subscriber.queue as SessionQueue);
     const shared: SharedSubscription[] = [];
     this.#shares.match(topic, (each) => shared.push(each));
@@ -231,4 +249,9 @@ export class Router<S extends Subscriber> {
     if (Buffer.byteLength(topic) > this.#limits.topicBytesMax) return "topic is too long";
     return null;
   }
+}
+
+/** Whether messages of QoS 1 and 2 wait for that one in a durable queue. */
+function isQueued<S extends Subscriber>({ subscriber, qos }: Target<S>): boolean {
+  return subscriber.queue !== null && qos > 0;
 }

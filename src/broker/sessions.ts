@@ -240,8 +240,7 @@ export class Sessions implements SessionWorld {
   // ——— what a session asks for
 
   granted(session: Session, topic: string): QoS | null {
-    const { queued } = this.#router.route(topic);
-    return queued.find(({ subscriber }) => subscriber === session)?.qos ?? null;
+    return this.#router.queuedAt(session, topic);
   }
 
   keepReleased(session: Session, index: number): Promise<void> {

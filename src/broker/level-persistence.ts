@@ -13,12 +13,19 @@ export interface ControlPersistence {
     subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[],
   ): Promise<void>;
   cleanSubscriptions(client: { readonly id: string }): Promise<unknown>;
+  /** Of all clients, each once. */
+  storedSubscriptions(): AsyncIterable<StoredSubscriptions>;
   /** That subscription, the object itself, is not granted: it is not stored with others of its SUBSCRIBE. */
   refuse(subscription: object): void;
   putWill(client: WillOwner, will: Omit<StoredWill, "clientId">): Promise<unknown>;
   /** Those that an earlier process has left, and those of who is connected, in the order in which they came. */
   storedWills(): AsyncIterable<StoredWill>;
   delWill(client: { readonly id: string }): Promise<unknown>;
+}
+
+export interface StoredSubscriptions {
+  readonly clientId: string;
+  readonly subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[];
 }
 
 export interface StoredWill {
@@ -44,13 +51,19 @@ export function levelPersistence(
   const persistence = aedesPersistenceLevel(levelOn(rows));
   const nothing = async () => undefined;
   const stored = new WeakMap<object, Promise<void>>();
-  const addSubscriptions = persistence.addSubscriptions.bind(persistence);
+  // Each instance has a tree of all subscriptions that it has heard of, to find who gets a message, and looks through all that
+  // match for each one that is added. That is the router's work, so none lives long enough to have heard of others.
+  const passing = () => aedesPersistenceLevel(levelOn(rows));
   const putWill = persistence.putWill.bind(persistence);
   const delWill = persistence.delWill.bind(persistence);
   const streamWill = persistence.streamWill.bind(persistence);
   const wills = new WillRows(firstWill);
   const refused = new WeakSet<object>();
   return Object.assign(persistence, {
+    removeSubscriptions: (client: { readonly id: string }, topics: readonly string[]) =>
+      passing().removeSubscriptions(client, topics),
+    cleanSubscriptions: (client: { readonly id: string }) => passing().cleanSubscriptions(client),
+    storedSubscriptions: () => subscriptionsIn(rows),
     storeRetained: nothing,
     createRetainedStream: () => Readable.from([]),
     createRetainedStreamCombi: () => Readable.from([]),
@@ -75,7 +88,7 @@ export function levelPersistence(
       if (known !== undefined) return known;
       // In the turn in which it is called the topics behind the first one are not authorised yet.
       const granted = () => subscriptions.filter((each) => !refused.has(each));
-      const adding = Promise.resolve().then(() => addSubscriptions(client, granted()));
+      const adding = Promise.resolve().then(() => passing().addSubscriptions(client, granted()));
       stored.set(subscriptions, adding);
       return adding;
     },
@@ -88,6 +101,33 @@ export function levelPersistence(
     },
   });
 }
+
+/** All in one walk: one for each client would be most of a start with thousands of sessions. */
+async function* subscriptionsIn(rows: Rows): AsyncGenerator<StoredSubscriptions> {
+  let client = "";
+  let values: Uint8Array[] = [];
+  const gathered = async (): Promise<StoredSubscriptions> => {
+    const clientId = decodeURIComponent(client);
+    const own = { ...levelOn(rows), values: () => values.map(buffer) };
+    return {
+      clientId,
+      subscriptions: await aedesPersistenceLevel(own).subscriptionsByClient({ id: clientId }),
+    };
+  };
+  const { length } = ALL_SUBSCRIPTIONS.gte;
+  for await (const [key, value] of rows.entries(ALL_SUBSCRIPTIONS)) {
+    const owner = key.slice(length, key.indexOf(":", length));
+    if (owner !== client) {
+      if (values.length > 0) yield await gathered();
+      [client, values] = [owner, []];
+    }
+    values.push(value);
+  }
+  if (values.length > 0) yield await gathered();
+}
+
+/** Keys: "subscriptions:", the client's id encoded as in an URI, ":", the filter. */
+const ALL_SUBSCRIPTIONS = { gte: "subscriptions:", lt: "subscriptions;" };
 
 interface WillOwner {
   readonly id: string;
@@ -147,6 +187,7 @@ function levelOn(rows: Rows) {
     clear: (range: RowRange) => rows.clear(range),
     async *values(range: RowRange) {
       const { gte, lt } = range as { gte: string; lt: string };
+      if (gte === ALL_SUBSCRIPTIONS.gte) return; // for the tree of an instance, at the start
       for await (const [, value] of rows.entries({ gte, lt })) yield buffer(value);
     },
     async close() {},

@@ -63,6 +63,12 @@ export class Loans {
     this.#world = world;
   }
 
+  /** Packet identifiers that have a row. */
+  get keptIds(): readonly number[] {
+    const kept = this.#inflight.all().filter(({ index, qos }) => index === 0 && qos === 2);
+    return kept.map(({ packetId }) => packetId);
+  }
+
   isReturned(packetId: number): boolean {
     return this.#returned.has(packetId);
   }

@@ -10,6 +10,10 @@ export class Received {
     return this.#ids.size;
   }
 
+  get ids(): Iterable<number> {
+    return this.#ids.keys();
+  }
+
   /** Whether the message under that identifier is kept; undefined when there is none. */
   get(packetId: number): boolean | undefined {
     return this.#ids.get(packetId);

@@ -69,7 +69,6 @@ export class Session {
   /** The highest index that an earlier process may have sent: up to there a delivery may be a redelivery. */
   readonly #sentBefore: number;
   readonly #lapsed = new LapsedGrants();
-  /** Indexes of QoS 2 messages that the receiver has. */
   readonly #released: Set<number>;
 
   constructor(
@@ -102,6 +101,11 @@ export class Session {
     const { headIndex, tailIndex, bytes } = this.queue ?? { headIndex: 0, tailIndex: 0, bytes: 0 };
     const { length, bytes: more } = this.#waiting;
     return { messages: tailIndex - headIndex + length, bytes: bytes + more };
+  }
+
+  /** Indexes of QoS 2 messages that the receiver has. */
+  get released(): Iterable<number> {
+    return this.#released;
   }
 
   get persistent(): boolean {

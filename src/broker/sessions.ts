@@ -121,18 +121,25 @@ export class Sessions implements SessionWorld {
     for await (const [clientId, row] of this.#rows.session.entries({})) {
       known.set(clientId, principalIn(row));
     }
+    const received = await numbersIn(this.#rows.received);
+    const released = await numbersIn(this.#rows.released);
     for (const [clientId, principal] of known) {
-      const session = await this.#load(clientId, this.#access.rightsOf(principal, clientId));
+      const rights = this.#access.rightsOf(principal, clientId);
+      const queue = this.#journal.queue(clientId);
+      const session = new Session(clientId, queue, new Set(released.get(clientId)), rights, this);
+      for (const packetId of received.get(clientId) ?? []) session.received.restore(packetId);
       this.#byClient.set(clientId, session);
-      for (const { topic, qos } of await persistence.subscriptionsByClient({ id: clientId })) {
-        this.subscribe(session, topic, qos);
-      }
+    }
+    for await (const { clientId, subscriptions } of persistence.storedSubscriptions()) {
+      const session = this.#byClient.get(clientId);
+      if (session === undefined) continue;
+      for (const { topic, qos } of subscriptions) this.subscribe(session, topic, qos);
     }
     for (const name of this.#journal.queueNames()) {
       if (!known.has(name) && !isShareQueue(name)) this.#journal.queue(name).drop();
     }
     this.#shares.restore();
-    for (const session of this.#byClient.values()) await this.#restoreLoans(session);
+    await this.#restoreLoans();
   }
 
   /** The session of a client that has just connected, and whether it was there [MQTT-3.1.2-4, MQTT-3.1.2-6]. */
@@ -278,28 +285,12 @@ export class Sessions implements SessionWorld {
     return this.#rows.received.del(rowKey(session.clientId, packetId));
   }
 
-  async #load(clientId: string, rights: Rights): Promise<Session> {
-    const released = new Set(await this.#numbers(this.#rows.released, clientId));
-    const session = new Session(clientId, this.#journal.queue(clientId), released, rights, this);
-    for (const packetId of await this.#numbers(this.#rows.received, clientId)) {
-      session.received.restore(packetId);
-    }
-    return session;
-  }
-
-  async #numbers(rows: Rows, clientId: string): Promise<number[]> {
-    const numbers: number[] = [];
-    for await (const [key] of rows.entries(rowsOf(clientId))) {
-      numbers.push(Number(key.slice(clientId.length + 1)));
-    }
-    return numbers;
-  }
-
   /** A message that the client may have by now comes to it again, or is given to another and its identifier freed. */
-  async #restoreLoans(session: Session): Promise<void> {
-    const { clientId } = session;
-    for await (const [key, value] of this.#rows.lent.entries(rowsOf(clientId))) {
-      const packetId = Number(key.slice(clientId.length + 1));
+  async #restoreLoans(): Promise<void> {
+    for await (const [key, value] of this.#rows.lent.entries({})) {
+      const { clientId, number: packetId } = inKey(key);
+      const session = this.#byClient.get(clientId);
+      if (session === undefined) continue;
       const said = Buffer.from(value).toString();
       const end = said.indexOf("\0");
       const index = Number(said.slice(0, end));
@@ -323,12 +314,15 @@ export class Sessions implements SessionWorld {
     session.loans.giveBack();
     if (session.queue === null) return;
     session.queue.drop();
-    const range = rowsOf(session.clientId);
+    const { clientId, received, released, loans } = session;
+    // By name and in this turn, so that nothing goes that a next session of the client keeps meanwhile.
+    const forget = (rows: Rows, numbers: Iterable<number>) =>
+      [...numbers].map((number) => rows.del(rowKey(clientId, number)));
     Promise.all([
-      this.#rows.session.del(session.clientId),
-      this.#rows.received.clear(range),
-      this.#rows.released.clear(range),
-      this.#rows.lent.clear(range),
+      this.#rows.session.del(clientId),
+      ...forget(this.#rows.received, received.ids),
+      ...forget(this.#rows.released, released),
+      ...forget(this.#rows.lent, loans.keptIds),
     ]).catch((error) => this.failed(session, error));
   }
 }
@@ -353,6 +347,19 @@ function rowKey(clientId: string, number: number): string {
   return `${clientId}\0${number}`;
 }
 
-function rowsOf(clientId: string): { gte: string; lt: string } {
-  return { gte: `${clientId}\0`, lt: `${clientId}\x01` };
+function inKey(key: string): { readonly clientId: string; readonly number: number } {
+  const end = key.lastIndexOf("\0");
+  return { clientId: key.slice(0, end), number: Number(key.slice(end + 1)) };
+}
+
+/** By client, all in one walk: one for each client would be most of a start with thousands of sessions. */
+async function numbersIn(rows: Rows): Promise<Map<string, number[]>> {
+  const byClient = new Map<string, number[]>();
+  for await (const [key] of rows.entries({})) {
+    const { clientId, number } = inKey(key);
+    const numbers = byClient.get(clientId);
+    if (numbers === undefined) byClient.set(clientId, [number]);
+    else numbers.push(number);
+  }
+  return byClient;
 }

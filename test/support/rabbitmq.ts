@@ -122,7 +122,8 @@ async function nodeOf(
       await until(
         `${name} listens`,
         () => {
-          if (running.exitCode !== null) throw new Error(`${name} ended: ${log}`);
+          if (running.exitCode !== null || running.signalCode !== null)
+            throw new Error(`${name} ended: ${log}`);
           return answers(port);
         },
         START_MS_MAX,
@@ -131,7 +132,10 @@ async function nodeOf(
     async kill() {
       const running = child;
       child = null;
-      if (running !== null) await ended(running, -(running.pid ?? 0));
+      if (running === null) return;
+      await ended(running, -(running.pid ?? 0));
+      // Its Erlang ends after the shell that started it, and answers until then.
+      await until(`${name} is gone`, async () => !(await answers(port)));
     },
   };
 }

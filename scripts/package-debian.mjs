@@ -20,6 +20,8 @@ const DEBIAN = join(root, "deploy/debian");
 /** Whoever builds for others names himself, as Debian's own tools have it. */
 const { DEBFULLNAME = "fieldgate project", DEBEMAIL = "fieldgate@packages.invalid" } = process.env;
 const MAINTAINER = `${DEBFULLNAME} <${DEBEMAIL}>`;
+/** Where Node is not inside: the floor that the tests run under. */
+const SYSTEM_NODE = ", nodejs (>= 20.15)";
 const SCRIPTS = ["postinst", "prerm", "postrm"];
 const COMPLETIONS = {
   bash: "usr/share/bash-completion/completions/fieldgate",
@@ -50,7 +52,7 @@ export function laySystem(tree, machine, { version, stamp }) {
 }
 
 /** DEBIAN/: who needs what, the scripts, what is configuration, sums. */
-export function layControl(tree, name, { depends }, version) {
+export function layControl(tree, name, { depends, node }, version) {
   const files = filesBelow(tree).filter((path) => !path.startsWith("DEBIAN/"));
   const bytes = files.reduce((sum, path) => sum + lstatSync(join(tree, path)).size, 0);
   const fields = {
@@ -59,7 +61,7 @@ export function layControl(tree, name, { depends }, version) {
     Architecture: name,
     Maintainer: MAINTAINER,
     "Installed-Size": String(Math.ceil(bytes / 1024)),
-    Depends: `adduser, init-system-helpers (>= 1.54), ${depends}`,
+    Depends: `adduser, init-system-helpers (>= 1.54), ${depends}${node === null ? SYSTEM_NODE : ""}`,
     Recommends: "systemd",
     Section: "net",
     Priority: "optional",

@@ -1,16 +1,27 @@
 /** /usr/lib/fieldgate: the bundle, what stays outside it, and Node, for a kind of machine. */
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { EXTERNAL } from "./bundle.mjs";
 import { root } from "./node-modules.mjs";
 import { fetched } from "./package-registry.mjs";
 
 /**
- * By Debian's name: the folder of Node's prebuilds, what marks those of this kind of machine, koffi's package, and Node as its
- * own packages on npm have it. For 32 bits there is no Node 24 that runs on Debian 12 and 13: docs/decisions/0015-package.md.
+ * By Debian's name: what ELF files call it (e_machine), the folder of Node's prebuilds, what marks those of this kind of machine, koffi's
+ * package, and Node as its own packages on npm have it. For 32 bits there is no Node 24 that runs on Debian 12 and 13: docs/decisions/0015-package.md.
  */
 export const MACHINES = {
   amd64: {
+    elfMachine: 0x3e,
     prebuilds: "linux-x64",
     isPrebuild: (name) => !name.includes("musl"),
     koffi: "@koromix/koffi-linux-x64",
@@ -24,6 +35,7 @@ export const MACHINES = {
     },
   },
   arm64: {
+    elfMachine: 0xb7,
     prebuilds: "linux-arm64",
     isPrebuild: (name) => name.includes("armv8") && !name.includes("musl"),
     koffi: "@koromix/koffi-linux-arm64",
@@ -37,11 +49,12 @@ export const MACHINES = {
     },
   },
   armhf: {
+    elfMachine: 0x28,
     prebuilds: "linux-arm",
     isPrebuild: (name) => name.includes("armv7") && !name.includes("musl"),
     koffi: "@koromix/koffi-linux-arm",
     koffiFolder: "linux_armhf",
-    depends: "libc6 (>= 2.34), libstdc++6 (>= 12), libgcc-s1, nodejs (>= 20.15)",
+    depends: "libc6 (>= 2.34), libstdc++6 (>= 12), libgcc-s1",
     node: null,
   },
 };
@@ -61,11 +74,33 @@ export function layTree(folder, machine) {
   for (const path of packages) layPackage(join(root, path), join(folder, path), machine);
   layNative(folder, lock, machine);
   if (machine.node !== null) {
-    cpSync(join(fetched(machine.node), "bin/node"), join(folder, "bin/node"));
+    const file = machine.node.file ?? join(fetched(machine.node), "bin/node");
+    cpSync(file, join(folder, "bin/node"));
     chmodSync(join(folder, "bin/node"), 0o755);
   }
   return packages;
 }
+
+/**
+ * A kind of machine with a Node that somebody has built, in place of the pinned one or of that of the system.
+ * @throws Error when the file is no program for it
+ */
+export function withNode(machine, file) {
+  const header = Buffer.alloc(20);
+  const opened = openSync(file, "r");
+  try {
+    readSync(opened, header);
+  } finally {
+    closeSync(opened);
+  }
+  const isElf = header.subarray(0, 4).equals(ELF_MAGIC);
+  if (!isElf || header.readUInt16LE(18) !== machine.elfMachine) {
+    throw new Error(`${file} is no program for this kind of machine: file ${file}`);
+  }
+  return { ...machine, node: { file } };
+}
+
+const ELF_MAGIC = Buffer.from("\u007fELF", "latin1");
 
 /** Paths of the packages that `names` need, with their own: those that npm put there, in the order of the lock. */
 export function closure(lock, names) {

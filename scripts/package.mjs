@@ -1,7 +1,7 @@
 /**
- * `npm run package [-- [--fast] [--out DIRECTORY] [--version V] [amd64|arm64|armhf ...]]`: Debian packages, for all three or
+ * `npm run package [-- [--fast] [--out DIRECTORY] [--version V] [--node FILE] [amd64|arm64|armhf ...]]`: Debian packages, for all three or
  * those named, built without a machine of their kind: nothing is compiled. The same commit gives the same bytes (SOURCE_DATE_EPOCH, by default the time of the commit).
- * `--fast` compresses little, for tests.
+ * `--fast` compresses little, for tests. `--node` puts a Node inside that somebody has built for the one kind of machine that is named.
  */
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ import { ensureDebianPackages } from "./debian-packages.mjs";
 import { ensureNodeModules, fail, root } from "./node-modules.mjs";
 import { layControl, laySystem, setModes } from "./package-debian.mjs";
 import { run } from "./package-registry.mjs";
-import { layTree, MACHINES } from "./package-tree.mjs";
+import { layTree, MACHINES, withNode } from "./package-tree.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,12 +20,15 @@ const { values, positionals } = parseArgs({
     fast: { type: "boolean", default: false },
     out: { type: "string", default: join(root, "dist-package") },
     version: { type: "string" },
+    node: { type: "string" },
   },
 });
 const names = positionals.length > 0 ? positionals : Object.keys(MACHINES);
 const unknown = names.find((name) => !Object.hasOwn(MACHINES, name));
 if (unknown !== undefined)
   fail(`no kind of machine ${unknown}: ${Object.keys(MACHINES).join(", ")}`);
+if (values.node !== undefined && positionals.length !== 1)
+  fail("--node FILE is for one kind of machine: name it");
 
 ensureNodeModules();
 ensureDebianPackages({ "dpkg-deb": "dpkg" });
@@ -38,7 +41,7 @@ mkdirSync(out, { recursive: true });
 for (const name of names) build(name);
 
 function build(name) {
-  const machine = MACHINES[name];
+  const machine = machineOf(name);
   const tree = mkdtempSync(join(tmpdir(), "fieldgate-package-"));
   process.once("exit", () => rmSync(tree, { recursive: true, force: true }));
   layTree(join(tree, "usr/lib/fieldgate"), machine);
@@ -52,4 +55,13 @@ function build(name) {
   rmSync(tree, { recursive: true, force: true });
   const size = (count) => `${(count / 2 ** 20).toFixed(1)} MiB`;
   console.log(`${file}: ${size(statSync(file).size)}, installed ${size(bytes)}`);
+}
+
+function machineOf(name) {
+  if (values.node === undefined) return MACHINES[name];
+  try {
+    return withNode(MACHINES[name], values.node);
+  } catch (error) {
+    return fail(error.message);
+  }
 }

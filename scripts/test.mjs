@@ -26,6 +26,7 @@ const WISHED = {
   strace: "strace",
   lintian: "lintian",
   "qemu-aarch64-static": "qemu-user-static",
+  debootstrap: "debootstrap",
   "/usr/aarch64-linux-gnu/lib/libstdc++.so.6": "libstdc++6-arm64-cross",
 };
 const STOP_MS_MAX = 10_000;

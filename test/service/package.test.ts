@@ -72,6 +72,24 @@ describe("the Debian package", () => {
     await assert.rejects(build("m68k"), /no kind of machine m68k: amd64, arm64, armhf/);
   });
 
+  it("takes a Node that somebody has built, and none for another kind of machine", async (t) => {
+    const foreign = build("--fast", "--node", process.execPath, "armhf");
+    if (process.arch !== "arm")
+      await assert.rejects(foreign, /no program for this kind of machine/);
+    await assert.rejects(build("--node", process.execPath), /is for one kind of machine: name it/);
+    if (process.arch !== "x64") return t.skip("what is built here is for amd64");
+    const own = join(directory, "own");
+    await build("--fast", "--version", "0.0.1~own", "--node", "/bin/true", "amd64");
+    const file = packageOf("amd64", "0.0.1~own");
+    await run("dpkg-deb", ["-x", file, own]);
+    const inside = await readFile(join(own, "usr/lib/fieldgate/bin/node"));
+    assert.ok(inside.equals(await readFile("/bin/true")));
+    const { stdout } = await run("dpkg-deb", ["--field", file, "Depends"]);
+    assert.doesNotMatch(stdout, /nodejs/);
+    const system = await run("dpkg-deb", ["--field", packageOf("armhf"), "Depends"]);
+    assert.match(system.stdout, /nodejs \(>= 20\.15\)/);
+  });
+
   it("for arm64 accepts a client, and keeps a message across a restart", async (t) => {
     const missing = await missingOf(EMULATOR, `${SYSROOT}/lib/libstdc++.so.6`);
     if (missing !== null) return t.skip(missing);

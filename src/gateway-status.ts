@@ -84,6 +84,8 @@ export interface LogStatus {
   readonly pendingBytes: number;
   /** Lines that were dropped because nobody read. */
   readonly dropped: number;
+  /** Lines that were left out because they said the same of the same thing again: `log.repeatsMax`. */
+  readonly leftOut: number;
   /** False: lines are being dropped. */
   readonly isRead: boolean;
 }

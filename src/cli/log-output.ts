@@ -43,7 +43,7 @@ export class LogOutput {
     this.#untold += 1;
   }
 
-  status(): LogStatus {
+  status(): Omit<LogStatus, "leftOut"> {
     const { writableLength } = this.#sink;
     return { pendingBytes: writableLength, dropped: this.#dropped, isRead: this.#untold === 0 };
   }

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { errorFields } from "../base/errors.ts";
 import { jsonLog, type Log } from "../base/log.ts";
+import { LogRepeats } from "../base/log-repeats.ts";
 import { systemBootMs, systemClock } from "../base/system-clock.ts";
 import { withCredentials } from "../config/credentials.ts";
 import { ConfigLayers } from "../config/file-layers.ts";
@@ -33,8 +34,10 @@ export async function runGateway(configPath: string): Promise<void> {
   });
   const watched = new Watched();
   const output = new LogOutput(unhurriedStderr(), systemClock);
+  const repeats = new LogRepeats(systemClock);
+  const { signal } = stop;
   try {
-    while (await runOnce(configPath, { trial, ended, watched, output, signal: stop.signal }));
+    while (await runOnce(configPath, { trial, ended, watched, output, repeats, signal }));
   } finally {
     trial.stop();
     endUnread();
@@ -46,13 +49,14 @@ interface Running {
   readonly ended: Promise<NodeJS.Signals>;
   readonly watched: Watched;
   readonly output: LogOutput;
+  readonly repeats: LogRepeats;
   readonly signal: AbortSignal;
 }
 
 /** One life of a gateway. Tells whether another one begins: with a configuration that is tried, or the one before it. */
 async function runOnce(
   path: string,
-  { trial, ended, watched, output, signal }: Running,
+  { trial, ended, watched, output, repeats, signal }: Running,
 ): Promise<boolean> {
   const { text, isTrying } = trial;
   const layers = await ConfigLayers.of(text, path);
@@ -60,7 +64,9 @@ async function runOnce(
   const clock = systemClock;
   output.pendingBytesMax = config.log.pendingBytesMax;
   const write = (line: string) => output.write(line);
-  const log = jsonLog({ clock, level: () => layers.live.log.level, write });
+  const { repeatsMax, repeatMinutes } = config.log;
+  repeats.limits = { most: repeatsMax, everyMs: repeatMinutes * 60_000 };
+  const log = repeats.thinned(jsonLog({ clock, level: () => layers.live.log.level, write }));
   if (layers.fault !== null)
     log.error("what etcd said last is not used", errorFields(layers.fault));
   const timeSources = hostTimeSources(systemBootMs, process.env);
@@ -70,7 +76,7 @@ async function runOnce(
     log,
     random: Math.random,
     timeSources,
-    logged: () => output.status(),
+    logged: () => ({ ...output.status(), leftOut: repeats.leftOut }),
     trial: { trial, text, file: resolve(path) },
   };
   const gateway = new Gateway(config, tools);

@@ -171,6 +171,20 @@ const log = section(
       description:
         "What may wait while whoever reads the log does not; lines beyond are dropped, counted, and told once it is read again.",
     }),
+    repeatsMax: whole({
+      default: 20,
+      minimum: 1,
+      maximum: 1_000_000,
+      description:
+        "Lines that say the same of the same thing: so many at once. Beyond them one in `repeatMinutes`, which says how many were left out.",
+    }),
+    repeatMinutes: whole({
+      default: 10,
+      minimum: 1,
+      maximum: 1440,
+      description: "How often what repeats itself is told again.",
+      unit: "min",
+    }),
   },
   { default: {}, description: "Log lines, one JSON object each, on standard error." },
 );

@@ -61,7 +61,11 @@ export interface MetricSources extends LinkMetricSources {
   }[];
   readonly host: HostSample | null;
   readonly callersRefused: Readonly<Record<string, number>>;
-  readonly log: { readonly pendingBytes: number; readonly dropped: number } | null;
+  readonly log: {
+    readonly pendingBytes: number;
+    readonly dropped: number;
+    readonly leftOut: number;
+  } | null;
   readonly ledger: Readonly<
     Record<
       string,
@@ -116,6 +120,7 @@ function logPart(sheet: Sheet, log: MetricSources["log"]): void {
   if (log === null) return;
   sheet.gauge("log_pending_bytes", "Log that nobody has read yet.", log.pendingBytes);
   sheet.counter("log_lines_dropped", "Log lines that nobody read in time.", log.dropped);
+  sheet.counter("log_lines_left_out", "Log lines that said the same again.", log.leftOut);
 }
 
 function storePart(sheet: Sheet, journal: MetricSources["journal"]): void {

@@ -1,0 +1,88 @@
+import type { Clock } from "./clock.ts";
+import type { Log, LogFields, LogLevel } from "./log.ts";
+
+/** How often a line of one kind may come. */
+export interface RepeatLimits {
+  /** So many at once; beyond them one in each `everyMs`. */
+  readonly most: number;
+  readonly everyMs: number;
+}
+
+/** Lines of one kind say the same message of the same thing, for the same reason. */
+interface Kind {
+  allowance: number;
+  atMs: number;
+  leftOut: number;
+}
+
+/** The kinds of a machine that fails in every way; of more, those of which nothing was heard for longest begin anew. */
+const KINDS_MAX = 1000;
+/** Fields that say what a line is about, and why. */
+const ABOUT = ["code", "device", "endpoint", "peer", "gateway", "lane", "name", "reason"];
+const LEVELS = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
+
+/**
+ * Keeps what fails again and again, for days, out of the log after the first times: a port that flaps would write the card full with it. What
+ * is left out is counted, and the next line of its kind says `leftOut`. Debug lines all pass: who asks for them wants them.
+ */
+export class LogRepeats {
+  /** May change at any time. */
+  limits: RepeatLimits = { most: 20, everyMs: 600_000 };
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #kinds = new Map<string, Kind>();
+  #leftOut = 0;
+
+  constructor(clock: Pick<Clock, "monotonicMs">) {
+    this.#clock = clock;
+  }
+
+  /** Lines left out since the start. */
+  get leftOut(): number {
+    return this.#leftOut;
+  }
+
+  /** The same log without repetitions. */
+  thinned(log: Log, part = ""): Log {
+    const at =
+      (level: LogLevel) =>
+      (message: string, fields: LogFields = {}) => {
+        const before = level === "debug" ? 0 : this.#admit(kindOf(part, message, fields));
+        if (before === null) return;
+        log[level](message, before === 0 ? fields : { ...fields, leftOut: before });
+      };
+    const [debug, info, warn, error] = LEVELS.map(at) as [Write, Write, Write, Write];
+    return { debug, info, warn, error, part: (name) => this.thinned(log.part(name), name) };
+  }
+
+  /** How many of its kind were left out before; null: this one is, too. */
+  #admit(name: string): number | null {
+    const { most, everyMs } = this.limits;
+    const nowMs = this.#clock.monotonicMs();
+    const kind = this.#kinds.get(name) ?? { allowance: most, atMs: nowMs, leftOut: 0 };
+    this.#kinds.delete(name);
+    this.#kinds.set(name, kind);
+    if (this.#kinds.size > KINDS_MAX) {
+      for (const [oldest] of this.#kinds) {
+        this.#kinds.delete(oldest);
+        break;
+      }
+    }
+    kind.allowance = Math.min(most, kind.allowance + (nowMs - kind.atMs) / everyMs);
+    kind.atMs = nowMs;
+    if (kind.allowance < 1) {
+      kind.leftOut += 1;
+      this.#leftOut += 1;
+      return null;
+    }
+    kind.allowance -= 1;
+    const before = kind.leftOut;
+    kind.leftOut = 0;
+    return before;
+  }
+}
+
+type Write = Log["info"];
+
+function kindOf(part: string, message: string, fields: LogFields): string {
+  return JSON.stringify([part, message, ...ABOUT.map((name) => fields[name])]);
+}

@@ -44,7 +44,8 @@ export type ErrorCode =
   | "ERR_START_TIMEOUT"
   | "ERR_STOP_TIMEOUT"
   | "ERR_CONTROL"
-  | "ERR_CONTROL_BUSY";
+  | "ERR_CONTROL_BUSY"
+  | "ERR_CONTROL_VERSION";
 
 /** An operating error: expected, typed, handled. A programmer error is an assertion, not one of these. */
 export class FieldgateError extends Error {

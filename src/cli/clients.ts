@@ -1,9 +1,10 @@
+import { duration } from "../base/duration.ts";
 import { FieldgateError } from "../base/errors.ts";
 import type { ClientStatus } from "../broker/clients.ts";
 import type { Command } from "./command.ts";
 import { askGateway, tellGateway } from "./socket.ts";
 import { say, visible } from "./terminal.ts";
-import { count, duration, size } from "./words.ts";
+import { count, size } from "./words.ts";
 
 export const command: Command = {
   actions: ["kick"],

@@ -9,6 +9,7 @@ import {
   unlink,
 } from "node:fs/promises";
 import { dirname } from "node:path";
+import { duration } from "../base/duration.ts";
 import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import type { Difference } from "../config/difference.ts";
@@ -17,7 +18,6 @@ import type { TrialStatus } from "../control/config-trial.ts";
 import { CONFIG_PATH, type Invocation, textOf } from "./command.ts";
 import { askGateway, tellGateway } from "./socket.ts";
 import { paint, say } from "./terminal.ts";
-import { duration } from "./words.ts";
 
 /** How long a gateway may take to stop and to start again. */
 const RESTART_MS_MAX = 60_000;

@@ -1,4 +1,4 @@
-import { errorFields, FieldgateError } from "../base/errors.ts";
+import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import { formatMistakes } from "../config/format-mistakes.ts";
 import type { Config } from "../config/schema.ts";
@@ -22,19 +22,22 @@ import { machineChecks, SYSTEM_MACHINE_PLACES } from "../doctor/host-machine-che
 import { listenerChecks } from "../doctor/listener-checks.ts";
 import { etcdChecks } from "../doctor/net-etcd-checks.ts";
 import { type UplinkAddress, uplinkChecks } from "../doctor/net-uplink-checks.ts";
-import { screen } from "../doctor/screen.ts";
+import { screen, textColumn } from "../doctor/screen.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
 import { hostSynchronised, SYSTEM_TIME_PLACES } from "../health/host-time-sources.ts";
 import { findCandidates, isLookedUp, lookupSrv } from "../uplink/dns-endpoints.ts";
 import { parseEndpoint, shownEndpoint } from "../uplink/endpoints.ts";
+import { understood } from "./other-version.ts";
 import { judge } from "./status.ts";
-import { isColourful } from "./terminal.ts";
+import { fitted, isColourful } from "./terminal.ts";
 
 /** Walks the way to each broker of the cloud, beside a gateway that may be connected. */
 export async function walkUplink(config: Config) {
   const found = await examine(await uplinkChecksOf(config, false), null, systemClock);
   const findings = found.map(({ fix: _, ...each }) => each);
-  return { exit: exitCodeOf(findings), findings, screen: screen(findings, isColourful()) };
+  const lines = screen(findings, isColourful());
+  const fit = fitted(lines, process.stdout.columns, textColumn(findings));
+  return { exit: exitCodeOf(findings), findings, screen: fit };
 }
 
 /** The configuration, and what is to be said of its file. */
@@ -92,11 +95,13 @@ export async function checksOf(config: Config, socket: string | null): Promise<r
 async function askedStatus(
   socket: string,
 ): Promise<{ readonly status: GatewayStatus | string; readonly answer: GatewayAnswer }> {
-  const status = await ask(socket, "status").then(
-    (told) => told as GatewayStatus,
-    (error: unknown) => String(errorFields(error)["error"]),
-  );
-  return { status, answer: typeof status === "string" ? { error: status } : answerOf(status) };
+  try {
+    const status = (await ask(socket, "status")) as GatewayStatus;
+    return { status, answer: understood(status, () => answerOf(status)) };
+  } catch (error) {
+    if (!(error instanceof FieldgateError)) throw error;
+    return { status: error.message, answer: { error: error.message } };
+  }
 }
 
 function hostChecks(health: Config["health"]): readonly Check[] {

@@ -2,10 +2,10 @@ import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import { examine } from "../doctor/doctor.ts";
 import { exitCodeOf, type Finding } from "../doctor/finding.ts";
-import { screen } from "../doctor/screen.ts";
+import { screen, textColumn } from "../doctor/screen.ts";
 import { type Command, isGiven, textOf } from "./command.ts";
 import { checksOf, checksWithoutConfig, configuration } from "./doctor-checks.ts";
-import { isColourful, say } from "./terminal.ts";
+import { fitted, isColourful, say } from "./terminal.ts";
 
 export const command: Command = {
   options: { only: { type: "string" }, fix: { type: "boolean" } },
@@ -47,7 +47,9 @@ Exit codes: 0 all fine, 1 something to look at, 2 critical, 3 nothing could be t
     const findings = isGiven(invocation, "fix") ? await fixed(found) : found;
     const exit = exitCodeOf(findings);
     const shown = findings.map(({ fix: _, ...each }) => each);
-    say(json, { exit, findings: shown }, () => screen(findings, isColourful()));
+    say(json, { exit, findings: shown }, () =>
+      fitted(screen(findings, isColourful()), process.stdout.columns, textColumn(findings)),
+    );
     return exit;
   },
 };

@@ -22,4 +22,8 @@ export function exitCodeOf(error: unknown, command: string | undefined): 2 | 3 {
   return silent && command !== "run" ? 3 : 2;
 }
 
-const SILENT: ReadonlySet<string> = new Set(["ERR_CONTROL", "ERR_CONTROL_BUSY"]);
+const SILENT: ReadonlySet<string> = new Set([
+  "ERR_CONTROL",
+  "ERR_CONTROL_BUSY",
+  "ERR_CONTROL_VERSION",
+]);

@@ -21,6 +21,8 @@ Exit codes: 0 the books balance, 2 they do not, 3 no gateway answers
 `,
 
   async run(invocation) {
+    // A gateway that hangs is told of within seconds, not after the time that a long proof may take.
+    await askGateway(invocation, "status");
     const proof = (await askGateway(invocation, "ledger", ANSWER_MS_MAX)) as LedgerProof;
     const balanced = isBalanced(proof);
     say(invocation.json, { ...proof, balanced }, () => screen(proof));

@@ -92,6 +92,6 @@ async function wouldDrop(invocation: Invocation, lane: string, most: number): Pr
 
 function line({ seq, wallMs, topic, remoteTopic, payload }: ShownWaiting): string {
   const to = remoteTopic === null || remoteTopic === topic ? "" : ` -> ${visible(remoteTopic)}`;
-  const time = isoTime(wallMs).slice(0, 19).replace("T", " ");
+  const time = `${isoTime(wallMs).slice(0, 19).replace("T", " ")}Z`;
   return `${seq}  ${time}  ${paint("bold", visible(topic))}${to}  ${payloadText(payload)}`;
 }

@@ -115,7 +115,7 @@ async function trace(invocation: Invocation, device: string): Promise<number> {
 function traceLine(told: Traced | Skipped): string {
   if ("skipped" in told) return `… ${told.skipped} pieces left out: too many to show\n`;
   const bytes = Buffer.from(told.base64, "base64");
-  const time = isoTime(told.wallMs).slice(11, 23);
+  const time = isoTime(told.wallMs).slice(11);
   const way = told.way === "in" ? "in " : "out";
   return `${time} ${paint("bold", way)} ${bytes.length} bytes\n${hexRows(bytes).join("\n")}\n`;
 }

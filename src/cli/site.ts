@@ -4,6 +4,7 @@ import type { GatewayStatus } from "../gateway-status.ts";
 import type { HandOver } from "../site/hand-over.ts";
 import type { Command, Invocation } from "./command.ts";
 import { copiesLine, replicationReasons } from "./copies.ts";
+import { understood } from "./other-version.ts";
 import { siteReasons } from "./site-reasons.ts";
 import { askGateway, tellGateway } from "./socket.ts";
 import { say } from "./terminal.ts";
@@ -50,7 +51,10 @@ Exit codes: 0 there is a primary, or it was done, 1 there is no primary, 2 it wa
 async function show(invocation: Invocation): Promise<number> {
   const status = (await askGateway(invocation, "status")) as GatewayStatus;
   const { cluster, gateway, replication } = status;
-  const shown = `${screen(cluster, gateway)}${cluster.etcd === "none" ? "" : copies(replication)}`;
+  const shown = understood(
+    status,
+    () => `${screen(cluster, gateway)}${cluster.etcd === "none" ? "" : copies(replication)}`,
+  );
   say(invocation.json, { ...cluster, replication }, () => shown);
   return cluster.role === "primary" || cluster.primary !== null ? 0 : 1;
 }

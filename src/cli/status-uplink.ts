@@ -1,5 +1,6 @@
+import { duration } from "../base/duration.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
-import { count, duration, row } from "./words.ts";
+import { count, row } from "./words.ts";
 
 /** The cloud acknowledges within seconds what it takes at all. */
 const SILENT_MS_MAX = 60_000;
@@ -32,7 +33,10 @@ export function uplinkRows({ uplink, progress, ledger }: Asked): string[] {
 export function linkWarnings(name: string, link: LinkStatus | null): string[] {
   if (link === null) return [];
   const open = link.endpoints.filter(({ breaker }) => breaker === "open");
-  const left = open.map(({ endpoint }) => `${name} leaves ${endpoint} alone: its breaker is open`);
+  const left = open.map(
+    ({ endpoint, failures }) =>
+      `${name} tries ${endpoint} less often: ${count(failures)} failures in a row`,
+  );
   if (link.state === "connected") return left;
   const why = causesOf(link.lastError);
   return [`${name} ${link.state}${why.length === 0 ? "" : `: ${why.join(": ")}`}`, ...left];

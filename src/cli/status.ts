@@ -1,15 +1,18 @@
 import { totalOf } from "../base/counts.ts";
+import { duration } from "../base/duration.ts";
 import { EXPIRY_WARNING_DAYS } from "../broker/certificate-watch.ts";
+import { portAdvice } from "../devices/port.ts";
 import type { GatewayStatus } from "../gateway-status.ts";
 import type { Command } from "./command.ts";
 import { copiesLine, replicationReasons, settingsReasons } from "./copies.ts";
+import { understood, versionWarnings } from "./other-version.ts";
 import { siteReasons } from "./site-reasons.ts";
 import { askGateway } from "./socket.ts";
 import { accessWarnings } from "./status-access.ts";
 import { flashLine, journalRows, storeReasons } from "./status-store.ts";
 import { linkWarnings, progressWarnings, uplinkRows } from "./status-uplink.ts";
 import { fitted, paint, say, visible } from "./terminal.ts";
-import { count, duration, row, size } from "./words.ts";
+import { count, row, size } from "./words.ts";
 
 export const command: Command = {
   help: `fieldgate status [--config FILE | --socket PATH] [--json]   what a running gateway does, on one screen
@@ -26,9 +29,12 @@ Exit codes: 0 fine, 1 something wants attention, 2 messages are at risk, 3 no ga
 
   async run(invocation) {
     const status = (await askGateway(invocation, "status")) as GatewayStatus;
-    const verdict = judge(status);
+    const verdict = understood(status, () => judge(status));
     say(invocation.json, { ...status, ...verdict }, () =>
-      fitted(screen(status, verdict), process.stdout.columns),
+      fitted(
+        understood(status, () => screen(status, verdict)),
+        process.stdout.columns,
+      ),
     );
     return verdict.exit;
   },
@@ -49,6 +55,7 @@ export function judge(status: GatewayStatus): Verdict {
   const store = storeReasons(journal);
   critical.push(...store.critical);
   warning.push(...store.warning);
+  warning.push(...versionWarnings(status));
   warning.push(
     ...linkWarnings("uplink", rests(status) ? null : uplink),
     ...linkWarnings("downlink", downlink),
@@ -77,7 +84,9 @@ export function judge(status: GatewayStatus): Verdict {
     warning.push(`nobody reads the log: ${count(status.log.dropped)} lines are lost`);
   }
   for (const { name, state, reason } of devices) {
-    if (state !== "open") warning.push(`device ${name} ${state}${reason ? `: ${reason}` : ""}`);
+    if (state !== "open") {
+      warning.push(`device ${name} ${state}${reason ? `: ${portAdvice(reason)}` : ""}`);
+    }
   }
   return {
     exit: critical.length > 0 ? 2 : warning.length > 0 ? 1 : 0,
@@ -111,6 +120,7 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
   const lines = [
     `${status.gateway} at ${status.site}, up ${duration(status.uptimeMs)}`,
     ...reasons.map((reason) => paint("yellow", `  ! ${visible(reason)}`)),
+    ...(reasons.length === 0 ? [] : ["    fieldgate doctor says more of each, and what to do"]),
     row("role", roleLine(cluster)),
     row("clock", clockLine(status.time)),
     ...(cluster.etcd === "none" ? [] : [row("copies", copiesLine(status.replication))]),

@@ -51,7 +51,7 @@ Exit codes: 0 ended by --count or Ctrl-C, 1 the gateway has ended, 2 no such fil
 export function line(told: TailedMessage | Skipped): string {
   if ("skipped" in told) return paint("yellow", `… ${told.skipped} left out: too many to show\n`);
   const { wallMs, from, topic, qos, retain, payload } = told;
-  const time = isoTime(wallMs).slice(11, 23);
+  const time = isoTime(wallMs).slice(11);
   const how = `QoS ${qos}${retain ? ", retained" : ""}`;
   const head = `${time} ${paint("bold", visible(topic))} ${paint("dim", `(${visible(from) || "gateway"}, ${how})`)}`;
   return `${head} ${payloadText(payload)}\n`;

@@ -1,4 +1,4 @@
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 
 type Colour = "green" | "yellow" | "red" | "cyan" | "dim" | "bold";
 
@@ -43,21 +43,32 @@ export function harmless(screen: string): string {
  * A screen for a terminal of so many columns: what is too long for a line goes on below, between words, where the text of its row
  * begins. Elsewhere as it is.
  * @param columns undefined or 0: no terminal
+ * @param textColumn where rows begin their text
  */
-export function fitted(screen: string, columns: number | undefined): string {
-  if (!columns || columns <= 2 * TEXT_COLUMN) return screen;
+export function fitted(
+  screen: string,
+  columns: number | undefined,
+  textColumn: number = TEXT_COLUMN,
+): string {
+  if (!columns || columns <= 2 * textColumn) return screen;
   const lines = screen.split("\n").flatMap((line) => {
     const rows: string[] = [];
     let rest = line;
-    while (rest.length > columns) {
-      const space = rest.lastIndexOf(" ", columns);
-      const at = space > TEXT_COLUMN ? space : columns;
+    while (widthOf(rest) > columns) {
+      // A colour takes no room.
+      const end = columns + rest.length - widthOf(rest);
+      const space = rest.lastIndexOf(" ", end);
+      const at = space > textColumn ? space : end;
       rows.push(rest.slice(0, at));
-      rest = `${" ".repeat(TEXT_COLUMN)}${rest.slice(at).trimStart()}`;
+      rest = `${" ".repeat(textColumn)}${rest.slice(at).trimStart()}`;
     }
     return [...rows, rest];
   });
   return lines.join("\n");
+}
+
+function widthOf(line: string): number {
+  return stripVTControlCharacters(line).length;
 }
 
 /** Where `row` begins its text. */

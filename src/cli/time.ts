@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { duration } from "../base/duration.ts";
 import { FieldgateError } from "../base/errors.ts";
 import { systemBootMs, systemClock } from "../base/system-clock.ts";
 import { isoTime, wallMsOf } from "../base/wall-time.ts";
@@ -8,7 +9,7 @@ import { hostTimeSources } from "../health/host-time-sources.ts";
 import { type Command, type Invocation, isGiven } from "./command.ts";
 import { askGateway } from "./socket.ts";
 import { paint, say } from "./terminal.ts";
-import { count, duration, row } from "./words.ts";
+import { count, row } from "./words.ts";
 
 export const command: Command = {
   actions: ["status", "set"],

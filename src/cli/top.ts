@@ -1,3 +1,4 @@
+import { duration } from "../base/duration.ts";
 import { FieldgateError } from "../base/errors.ts";
 import { systemClock } from "../base/system-clock.ts";
 import type { ClientStatus } from "../broker/clients.ts";
@@ -8,7 +9,7 @@ import { askGateway } from "./socket.ts";
 import { judge } from "./status.ts";
 import { uplinkRows } from "./status-uplink.ts";
 import { fitted, harmless, jsonLine, paint, visible } from "./terminal.ts";
-import { duration, row, size } from "./words.ts";
+import { row, size } from "./words.ts";
 
 export const command: Command = {
   options: { count: { type: "string" }, every: { type: "string" } },

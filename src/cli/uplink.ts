@@ -4,6 +4,7 @@ import type { GatewayStatus } from "../gateway-status.ts";
 import { topicNameError } from "../mqtt/topic.ts";
 import { explainRoute, type RouteExplained } from "../uplink/explain-route.ts";
 import type { Command, Invocation } from "./command.ts";
+import { understood } from "./other-version.ts";
 import { askGateway } from "./socket.ts";
 import { endpointRows, linkWarnings, progressWarnings, uplinkRows } from "./status-uplink.ts";
 import { paint, say } from "./terminal.ts";
@@ -48,7 +49,10 @@ async function status(invocation: Invocation): Promise<number> {
     return 0;
   }
   const rests = uplink.state === "paused" && cluster.role !== "primary";
-  const reasons = [...linkWarnings("uplink", rests ? null : uplink), ...progressWarnings(told)];
+  const reasons = understood(told, () => [
+    ...linkWarnings("uplink", rests ? null : uplink),
+    ...progressWarnings(told),
+  ]);
   const shown = { uplink, progress, ledger, downlink, reasons };
   say(invocation.json, shown, () => {
     const marked = reasons.map((reason) => paint("yellow", `  ! ${reason}`));

@@ -15,11 +15,3 @@ export function size(bytes: number): string {
     ? `${Math.round(bytes / 1024)} KiB`
     : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
-
-/** In seconds, minutes or hours. */
-export function duration(ms: number): string {
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 1) return `${Math.floor(ms / 1000)} s`;
-  if (minutes < 120) return `${minutes} min`;
-  return `${Math.floor(minutes / 60)} h`;
-}

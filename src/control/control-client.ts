@@ -62,7 +62,7 @@ function open(
     };
     const asking = request(options, (response) => {
       if (response.statusCode === 200) resolve(response);
-      else refusal(socket, response).then(reject, reject);
+      else refusal(socket, name, response).then(reject, reject);
     });
     asking.on("timeout", () =>
       asking.destroy(new Error(`no answer within ${answerMsMax / 1000} s`)),
@@ -97,7 +97,17 @@ async function textOf(socket: string, response: IncomingMessage): Promise<string
   return Buffer.concat(chunks).toString();
 }
 
-async function refusal(socket: string, response: IncomingMessage): Promise<FieldgateError> {
+async function refusal(
+  socket: string,
+  name: string,
+  response: IncomingMessage,
+): Promise<FieldgateError> {
+  if (response.statusCode === 404) {
+    response.resume();
+    const what = name.replace(/\?.*/, "");
+    const message = `the gateway at ${socket} knows nothing of ${what}: it runs another version than this command (fieldgate status shows which); systemctl restart fieldgate`;
+    return new FieldgateError("ERR_CONTROL_VERSION", message, { details: { socket } });
+  }
   const text = await textOf(socket, response);
   try {
     const { error, code, ...details } = JSON.parse(text) as Record<string, unknown>;

@@ -54,6 +54,11 @@ export function troubleOf(error: unknown): PortTrouble {
   return typeof trouble === "string" && trouble in ADVICE ? (trouble as PortTrouble) : "failed";
 }
 
+/** A trouble in words, and what to do. */
+export function portAdvice(trouble: PortTrouble): string {
+  return ADVICE[trouble];
+}
+
 const ADVICE: Record<PortTrouble, string> = {
   "no-such-port": "there is no such port; plug the adapter in, or correct `port`",
   "permission-denied": "permission denied; add the service's user to the group dialout",

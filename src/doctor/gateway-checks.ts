@@ -1,3 +1,4 @@
+import { duration } from "../base/duration.ts";
 import type { Check, Finding } from "./finding.ts";
 
 /** Another gateway that copies our journal. */
@@ -46,14 +47,13 @@ function finding(answer: GatewayAnswer): Finding {
       todo: "systemctl status fieldgate; journalctl -u fieldgate -n 50",
     };
   }
-  const minutes = Math.floor(answer.uptimeMs / 60_000);
-  const what = `running for ${minutes === 0 ? "less than a minute" : `${minutes} min`}`;
+  const what = `running for ${answer.uptimeMs < 60_000 ? "less than a minute" : duration(answer.uptimeMs)}`;
   if (answer.exit === 0) return { id, verdict: "fine", what };
   return {
     id,
     verdict: answer.exit === 2 ? "critical" : "warning",
     what: `${what}, and complains`,
-    why: answer.reasons.join("; "),
+    why: answer.reasons.join("\n"),
     todo: "fieldgate status",
   };
 }
@@ -70,7 +70,7 @@ function jumpFinding(answer: GatewayAnswer): Finding {
   const { steps, lastStepMs } = answer;
   if (lastStepMs === null)
     return { id, verdict: "fine", what: "was not set since the gateway started" };
-  const what = `set ${steps} times since the gateway started, last by ${(lastStepMs / 1000).toFixed(0)} s`;
+  const what = `set ${steps} times since the gateway started, last ${lastStepMs < 0 ? "back" : "forward"} by ${duration(Math.abs(lastStepMs))}`;
   if (steps <= STEPS_USUAL) return { id, verdict: "fine", what };
   return {
     id,

@@ -52,7 +52,9 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const YEAR_MS = 365.25 * DAY_MS;
 /** No rate is told of less. */
-const WINDOW_MS_MIN = 60_000;
+const WINDOW_MS_MIN = 600_000;
+/** Nor a share of a message of fewer: what is written at rest would be theirs. */
+const MESSAGES_MIN = 1000;
 const NONE: Totals = { runMs: 0, deviceBytes: 0, programBytes: 0, messages: 0, messageBytes: 0 };
 
 /** Counting begins: what was written before is not known. */
@@ -93,13 +95,14 @@ export function flashLife(wear: Wear, enduranceBytes: number | null): FlashLife 
   const isLong = windowMs >= WINDOW_MS_MIN;
   const bytesPerDay = isLong && (knowsDevice || knowsProgram) ? (worn / windowMs) * DAY_MS : null;
   const used = knowsDevice ? wear.deviceBytes : wear.programBytes;
-  const isTold = isLong && knowsProgram;
+  const messages = wear.messages - from.messages;
+  const isTold = isLong && knowsProgram && messages >= MESSAGES_MIN;
   return {
     sinceMs: wear.sinceMs,
     deviceBytes: knowsDevice ? wear.deviceBytes : null,
     programBytes: knowsProgram ? wear.programBytes : null,
     windowMs,
-    bytesPerMessage: isTold ? ratio(written, wear.messages - from.messages) : null,
+    bytesPerMessage: isTold ? ratio(written, messages) : null,
     writeAmplification: isTold ? ratio(written, wear.messageBytes - from.messageBytes) : null,
     bytesPerDay,
     enduranceBytes,

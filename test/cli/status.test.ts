@@ -55,7 +55,10 @@ describe("fieldgate status", () => {
     };
     assert.deepEqual(judge({ ...status, uplink: worse.uplink, devices: worse.devices }), {
       exit: 1,
-      reasons: ["uplink waiting: refused", "device boiler waiting: no-such-port"],
+      reasons: [
+        "uplink waiting: refused",
+        "device boiler waiting: there is no such port; plug the adapter in, or correct `port`",
+      ],
     });
     assert.deepEqual(judge({ ...status, uplink: null }).reasons, [
       "100 messages wait for an uplink, and none is configured",
@@ -65,7 +68,7 @@ describe("fieldgate status", () => {
       reasons: [
         "store failed: no space left",
         "uplink waiting: refused",
-        "device boiler waiting: no-such-port",
+        "device boiler waiting: there is no such port; plug the adapter in, or correct `port`",
       ],
     });
   });
@@ -180,7 +183,7 @@ describe("commands from the cloud", () => {
       exit: 1,
       reasons: [
         "downlink waiting: refused",
-        "downlink leaves mqtts://cloud:8883 alone: its breaker is open",
+        "downlink tries mqtts://cloud:8883 less often: 3 failures in a row",
         "no commands: the cloud refuses the subscription to a/#",
       ],
     });
@@ -317,7 +320,7 @@ function healthy(): GatewayStatus {
     replication: null,
     replicaUplinks: {},
     callersRefused: { control: 0, health: 0 },
-    log: { pendingBytes: 0, dropped: 0, isRead: true },
+    log: { pendingBytes: 0, dropped: 0, leftOut: 0, isRead: true },
     time: {
       bootId: "00",
       bootMs: 12_000_000,

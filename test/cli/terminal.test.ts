@@ -15,6 +15,9 @@ describe("a screen on a terminal", () => {
         .split("\n")
         .every((line) => line.length <= 80),
     );
+    const coloured = `\u001b[33m${row}\u001b[39m`;
+    assert.equal(fitted(coloured, row.length), coloured, "a colour takes no room");
+    assert.equal(fitted("ok b cd", 5, 2), "ok b\n  cd", "the text of another kind of row");
     for (const columns of [undefined, 0, 20, 400]) assert.equal(fitted(row, columns), row);
   });
 

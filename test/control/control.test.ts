@@ -39,7 +39,7 @@ describe("the control socket", () => {
         () => ask(socket, "__proto__"),
         () => ask(socket, "../status"),
       ]) {
-        await assert.rejects(wrong, { code: "ERR_CONTROL", message: /answered 404/ });
+        await assert.rejects(wrong, { code: "ERR_CONTROL_VERSION", message: /knows nothing of/ });
       }
     }));
 

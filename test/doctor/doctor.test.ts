@@ -97,8 +97,15 @@ describe("the doctor", () => {
     const asked = async (answer: GatewayAnswer) =>
       (await examine(gatewayChecks(answer, false), "gateway", systemClock))[0];
     assert.equal((await asked({ error: "ENOENT" }))?.verdict, "critical");
-    const complains = await asked({ ...RUNNING, exit: 1, reasons: ["uplink waiting"] });
-    assert.deepEqual([complains?.verdict, complains?.why], ["warning", "uplink waiting"]);
+    const complains = await asked({
+      ...RUNNING,
+      exit: 1,
+      reasons: ["uplink waiting", "lane paused"],
+    });
+    assert.deepEqual(
+      [complains?.verdict, complains?.why],
+      ["warning", "uplink waiting\nlane paused"],
+    );
     assert.equal((await asked(RUNNING))?.verdict, "fine");
   });
 

@@ -104,7 +104,9 @@ describe("docs/field-guide.md shows what is seen", () => {
         return JSON.parse(out).ledger.telemetry.queued === 0;
       });
       await plug.pull();
-      await until("it is missed", async () => /boiler waiting: no-such-port/.test(await reasons()));
+      await until("it is missed", async () =>
+        /boiler waiting: there is no such port/.test(await reasons()),
+      );
       await shows("unplugged", 1, "status", "--config", file);
       await shows("unplugged-doctor", 2, "doctor", "--only", "serial", "--config", file);
       const loud = await RawClient.connected(mqtt, { clientId: "meter-3" });

@@ -24,13 +24,14 @@ describe("flash life", () => {
     assert.equal(life.yearsLeft, 90 / 24 / 365.25);
   });
 
-  it("says nothing of a rate before a minute, of years without an endurance, of messages without any", () => {
-    const soon = run([FIRST, { ...after(0.01), deviceBytes: 6e9 }]);
+  it("says nothing of a rate before ten minutes, of years without an endurance, of messages before a thousand", () => {
+    const soon = run([FIRST, { ...after(0.15), deviceBytes: 6e9 }]);
     assert.equal(flashLife(soon, 100e9).bytesPerDay, null);
     assert.equal(flashLife(soon, 100e9).yearsLeft, null);
-    const later = run([FIRST, { ...after(1), messages: 0, messageBytes: 0, deviceBytes: 6e9 }]);
+    const later = run([FIRST, { ...after(1), messages: 999, messageBytes: 999, deviceBytes: 6e9 }]);
     assert.equal(flashLife(later, null).yearsLeft, null);
     assert.equal(flashLife(later, null).bytesPerMessage, null);
+    assert.equal(flashLife(later, null).writeAmplification, null);
     assert.equal(flashLife(later, null).bytesPerDay, 24e9);
   });
 

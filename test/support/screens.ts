@@ -92,6 +92,6 @@ export function masked(screen: string): string {
     .replaceAll(/\d{4}-\d\d-\d\d/g, "DATE")
     .replaceAll(/\d+(?:[.,:]\d+)*/g, "#")
     .replaceAll(/# (?:KiB|MiB|GiB)\b/g, "# bytes")
-    .replaceAll(/# (?:ms|s|min|h)\b/g, "# s")
+    .replaceAll(/# (?:ms|s|min|h|days)\b/g, "# s")
     .replaceAll(/(?<=\S) {2,}/g, "  ");
 }

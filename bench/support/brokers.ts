@@ -53,8 +53,10 @@ export async function startOurs(
 }
 
 /** Debian's mosquitto: nothing kept on disk, no limit on what is in flight, no waiting for fuller segments. */
-export async function startTheirs(): Promise<Subject> {
-  const broker = await startMosquitto({ config: ["set_tcp_nodelay true", "log_type error"] });
+export async function startTheirs(config: readonly string[] = []): Promise<Subject> {
+  const broker = await startMosquitto({
+    config: ["set_tcp_nodelay true", "log_type error", ...config],
+  });
   return { name: "mosquitto", port: broker.port, pid: broker.pid(), end: () => broker.end() };
 }
 

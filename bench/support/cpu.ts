@@ -9,3 +9,9 @@ export async function cpuMs(pid: number): Promise<number> {
   const ns = (await Promise.all(texts)).map((text) => Number(text.split(" ")[0]));
   return ns.reduce((sum, each) => sum + each, 0) / NS_PER_MS;
 }
+
+/** Milliseconds that the main thread of a process could have run and others had its core. */
+export async function waitedMs(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/schedstat`, "utf8");
+  return Number(text.split(" ")[1]) / NS_PER_MS;
+}

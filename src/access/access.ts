@@ -6,7 +6,7 @@ import { type CertificateRoles, certificateRoles } from "./certificates.ts";
 import { ClientRights } from "./client-rights.ts";
 import type { KeyBook, KeysStatus } from "./key-book.ts";
 import type { ConnectAttempt } from "./methods.ts";
-import type { PasswordJudge } from "./password-check.ts";
+import type { PasswordJudge, PasswordStatus } from "./password-check.ts";
 import type { Principal } from "./principal.ts";
 import { type Decision, EVERYTHING, type RoleOptions, Rules, type Subject } from "./rules.ts";
 import type { UserBook, UsersStatus } from "./user-book.ts";
@@ -42,6 +42,7 @@ export interface AccessStatus {
   readonly tokenKeys: KeysStatus | null;
   /** Addresses whose next attempt may have to wait. */
   readonly slowedAddresses: number;
+  readonly passwords: PasswordStatus;
 }
 
 /** What became of one question, and why. */
@@ -165,6 +166,7 @@ export class Access implements Service {
       users: this.#users?.status() ?? null,
       tokenKeys: this.#tools.keys?.status() ?? null,
       slowedAddresses: this.#authenticator.slowedAddresses,
+      passwords: this.#authenticator.passwords,
     };
   }
 

@@ -1,10 +1,17 @@
 import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
 import { networkOf } from "../base/network.ts";
 import { type AttemptLimits, Attempts } from "./attempts.ts";
 import { certificateUser } from "./certificates.ts";
 import type { KeyBook } from "./key-book.ts";
 import { type ConnectAttempt, type Found, type Refused, refused } from "./methods.ts";
-import { PasswordCheck, type PasswordJudge, type PasswordVerdict } from "./password-check.ts";
+import {
+  PasswordCheck,
+  type PasswordJudge,
+  type PasswordLimits,
+  type PasswordStatus,
+  type PasswordVerdict,
+} from "./password-check.ts";
 import { looksLikeToken, TokenCheck, type TokenOptions } from "./token-check.ts";
 import type { UserBook } from "./user-book.ts";
 
@@ -21,12 +28,11 @@ export interface AuthenticationOptions {
   readonly tokenBytesMax: number;
   readonly certificates: { readonly userFrom: "common-name" | "alt-name" };
   readonly clientIds: "any" | "own";
-  readonly attempts: AttemptLimits & {
-    /** An attempt that would have to wait longer is refused at once. */
-    readonly waitMsMax: number;
-    /** Passwords that wait to be checked. */
-    readonly checksMax: number;
-  };
+  readonly attempts: AttemptLimits &
+    PasswordLimits & {
+      /** An attempt that would have to wait longer is refused at once. */
+      readonly waitMsMax: number;
+    };
 }
 
 const ALL: readonly MethodName[] = ["certificate", "token", "password"];
@@ -49,6 +55,7 @@ export class Authenticator {
     options: AuthenticationOptions,
     tools: {
       readonly clock: Clock;
+      readonly log: Log;
       readonly wallIsSure: () => boolean;
       readonly users: UserBook | null;
       readonly keys: KeyBook | null;
@@ -61,12 +68,16 @@ export class Authenticator {
     this.#clock = tools.clock;
     this.#users = tools.users;
     this.#tokens = tokens && keys ? new TokenCheck(tokens, { ...tools, keys }) : null;
-    this.#passwords = new PasswordCheck(attempts.checksMax, tools.passwords, tools.clock);
+    this.#passwords = new PasswordCheck(attempts, tools.passwords, tools);
     this.#attempts = new Attempts(attempts);
   }
 
   get slowedAddresses(): number {
     return this.#attempts.size;
+  }
+
+  get passwords(): PasswordStatus {
+    return this.#passwords.status;
   }
 
   /** Those who wait for their turn are refused. */
@@ -150,8 +161,9 @@ export class Authenticator {
     if (password === undefined || password.length === 0) return refused("no password");
     const user = this.#users?.get(username);
     const verdict = await this.#passwords.verdict(user, password, {
+      name: username,
       network: networkOf(address),
-      suspect: this.#attempts.hasFailed(address, this.#clock.monotonicMs()),
+      suspect: this.#attempts.hasFailed(address),
       mayGo: () => hasWaited || this.#attempts.waitMs(address, this.#clock.monotonicMs()) === 0,
     });
     if (verdict === "late") return null;

@@ -1,6 +1,8 @@
 import { createHmac, randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
-import { CheckTurns } from "./check-turns.ts";
+import { errorFields } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { CheckTurns, LINES } from "./check-turns.ts";
 import { COST, type PasswordHash } from "./phc.ts";
 import type { User } from "./users-text.ts";
 
@@ -11,8 +13,28 @@ export interface PasswordJudge {
   stop(): Promise<void>;
 }
 
+export interface PasswordLimits {
+  /** Passwords that wait to be checked. */
+  readonly checksMax: number;
+  /** Passwords known to be right that are remembered. */
+  readonly knownMax: number;
+}
+
+/** What the checking of passwords looks like now, and what became of those that were checked. */
+export interface PasswordStatus {
+  readonly waiting: number;
+  readonly known: number;
+  /** Known to be right, and not remembered for want of room: the next login has to be checked. */
+  readonly forgotten: number;
+  readonly checked: number;
+  /** Could not be checked: CONNACK 3. */
+  readonly failed: number;
+}
+
 /** Where a password comes from. */
 export interface PasswordSource {
+  /** The user it says it is. */
+  readonly name: string;
   /** One address, or one /64 of IPv6. */
   readonly network: string;
   /** Somebody there has guessed wrong lately. */
@@ -24,14 +46,15 @@ export interface PasswordSource {
 /** `late`: somebody there has guessed wrong meanwhile; `full`: too many wait; `failed`: there is no finding it out now. */
 export type PasswordVerdict = "right" | "wrong" | "late" | "full" | "failed";
 
-interface Check extends PasswordSource {
+interface Check extends Omit<PasswordSource, "name"> {
+  readonly line: number;
   readonly password: Buffer;
   readonly known: PasswordHash;
   readonly judged: (verdict: PasswordVerdict) => void;
 }
 
-/** Passwords known to be right that are remembered. */
-const KNOWN_MAX = 2000;
+/** A line of the log for all failures of so long. */
+const TOLD_EVERY_MS = 60_000;
 
 /** For users that do not exist: they must not be told apart by the time it takes. */
 const NOBODY: PasswordHash = { ...COST, salt: randomBytes(16), hash: randomBytes(32) };
@@ -44,31 +67,56 @@ const NOBODY: PasswordHash = { ...COST, salt: randomBytes(16), hash: randomBytes
 export class PasswordCheck {
   readonly #judge: PasswordJudge;
   readonly #clock: Clock;
-  readonly #key = randomBytes(32);
+  readonly #log: Log;
+  readonly #knownMax: number;
+  readonly #key: Buffer;
+  /** Those used longest ago in front. */
   readonly #known = new Set<string>();
   readonly #turns: CheckTurns<Check>;
   #isBusy = false;
+  #isStopped = false;
+  #forgotten = 0;
+  #checked = 0;
+  #failed = 0;
+  #toldMs = Number.NEGATIVE_INFINITY;
 
-  constructor(checksMax: number, judge: PasswordJudge, clock: Clock) {
+  /** @param key of this process only */
+  constructor(
+    { checksMax, knownMax }: PasswordLimits,
+    judge: PasswordJudge,
+    { clock, log }: { readonly clock: Clock; readonly log: Log },
+    key: Buffer = randomBytes(32),
+  ) {
+    this.#key = key;
     this.#judge = judge;
     this.#clock = clock;
+    this.#log = log;
+    this.#knownMax = knownMax;
     this.#turns = new CheckTurns(checksMax);
+  }
+
+  get status(): PasswordStatus {
+    const [forgotten, checked, failed] = [this.#forgotten, this.#checked, this.#failed];
+    return { waiting: this.#turns.size, known: this.#known.size, forgotten, checked, failed };
   }
 
   /** Whether that is the user's password. A user who is not there has none. Never rejects. */
   async verdict(
     user: User | undefined,
     password: Buffer,
-    from: PasswordSource,
+    { name, ...from }: PasswordSource,
   ): Promise<PasswordVerdict> {
-    const mark = createHmac("sha256", this.#key)
-      .update(JSON.stringify([user?.name, user?.secret]))
-      .update(password)
-      .digest("base64");
-    if (user !== undefined && this.#known.has(mark)) return "right";
+    const mark = this.#mark(JSON.stringify([user?.name, user?.secret]), password).toString(
+      "base64",
+    );
+    if (user !== undefined && this.#known.delete(mark)) {
+      this.#known.add(mark);
+      return "right";
+    }
     const known = user?.password ?? NOBODY;
+    const line = (this.#mark(name)[0] ?? 0) % LINES; // nobody can tell who shares one
     const found = await new Promise<PasswordVerdict>((judged) => {
-      this.#turns.push({ ...from, password, known, judged })?.judged("full");
+      this.#turns.push({ ...from, line, password, known, judged })?.judged("full");
       void this.#work();
     });
     if (found !== "right") return found;
@@ -79,6 +127,7 @@ export class PasswordCheck {
 
   /** Those who wait are not checked any more: nobody's password is right. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     for (let next = this.#turns.shift(); next; next = this.#turns.shift()) next.judged("failed");
     await this.#judge.stop();
   }
@@ -93,16 +142,39 @@ export class PasswordCheck {
     this.#isBusy = false;
   }
 
-  async #judged({ password, known }: Check): Promise<PasswordVerdict> {
+  async #judged({ password, known, network }: Check): Promise<PasswordVerdict> {
     try {
-      return (await this.#judge.isPassword(password, known)) ? "right" : "wrong";
-    } catch {
+      const isRight = await this.#judge.isPassword(password, known);
+      this.#checked++;
+      if (isRight) return "right";
+      this.#turns.distrust(network);
+      return "wrong";
+    } catch (error) {
+      this.#tell(error);
       return "failed";
     }
   }
 
+  #tell(error: unknown): void {
+    if (this.#isStopped) return;
+    this.#failed++;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#toldMs < TOLD_EVERY_MS) return;
+    this.#toldMs = nowMs;
+    this.#log.error("password not checked", { ...errorFields(error), failed: this.#failed });
+  }
+
   #remember(mark: string): void {
-    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     this.#known.add(mark);
+    if (this.#known.size <= this.#knownMax) return;
+    this.#forgotten++;
+    const [oldest] = this.#known;
+    if (oldest !== undefined) this.#known.delete(oldest);
+  }
+
+  #mark(...parts: readonly (string | Buffer)[]): Buffer {
+    const keyed = createHmac("sha256", this.#key);
+    for (const part of parts) keyed.update(part);
+    return keyed.digest();
   }
 }

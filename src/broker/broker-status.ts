@@ -15,6 +15,9 @@ export interface BrokerStatus {
   readonly throttled: number;
   /** How often one was not, since the start. */
   readonly throttles: number;
+  /** Clients that are gone and still owe for what they have published; how many of these were forgotten for want of room. */
+  readonly ratesLeft: number;
+  readonly ratesForgotten: number;
   readonly overload: OverloadStatus;
   /** Messages of QoS 1 and 2 that wait for room in the store, not acknowledged. */
   readonly held: number;

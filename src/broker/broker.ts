@@ -247,6 +247,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       pauses: this.#backpressure.pauses,
       throttled: this.#throttle.size,
       throttles: this.#throttle.times,
+      ratesLeft: this.#rates.remembered.left,
+      ratesForgotten: this.#rates.remembered.forgotten,
       overload: this.#overload.status(),
       held: this.#backpressure.held,
       sessions: this.#sessions.count,

@@ -13,6 +13,8 @@ export interface RateOptions {
   readonly publishBytesRate: number;
   readonly clientPublishRate: number;
   readonly clientPublishBytesRate: number;
+  /** Of clients that have left so many are remembered. */
+  readonly clientRatesLeftMax: number;
   readonly overRate: OverRate;
   /** Of all messages that a filter matches. */
   readonly topicRates: readonly (Rate & { readonly match: string; readonly overRate: OverRate })[];
@@ -55,6 +57,7 @@ export class Rates {
   readonly #broker: readonly RateLimit[];
   /** Of clients that have left before theirs was paid off, those who left first in front. */
   readonly #left = new Map<string, RateLimit>();
+  #forgotten = 0;
   readonly #byTopic: readonly { readonly match: string; readonly limit: RateLimit }[];
 
   constructor(options: RateOptions) {
@@ -87,14 +90,18 @@ export class Rates {
   left(clientId: string, limit: RateLimit, nowMs: number): void {
     if (!limit.isPaidOff(nowMs)) this.#left.set(clientId, limit);
     for (const [first, other] of this.#left) {
-      if (this.#left.size <= LEFT_MAX && !other.isPaidOff(nowMs)) break;
+      const isPaidOff = other.isPaidOff(nowMs);
+      if (this.#left.size <= this.#options.clientRatesLeftMax && !isPaidOff) break;
       this.#left.delete(first);
+      if (!isPaidOff) this.#forgotten++;
     }
   }
-}
 
-/** Clients that are gone whose limits are remembered. */
-const LEFT_MAX = 10_000;
+  /** Of clients that have left and owe: how many are remembered, and how many were forgotten for want of room. */
+  get remembered(): { readonly left: number; readonly forgotten: number } {
+    return { left: this.#left.size, forgotten: this.#forgotten };
+  }
+}
 
 /**
  * Takes a message of so many bytes into account. A limit that refuses is asked first, so that what is refused costs nothing

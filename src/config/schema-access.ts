@@ -168,7 +168,14 @@ const attempts = section(
       minimum: 1,
       maximum: 10_000,
       description:
-        "Passwords that wait to be checked, one of each address in turn; beyond it who came last from the address that has most is refused.",
+        "Passwords that wait to be checked, one of each user name and address in turn; beyond it who came last from the address that has most is refused.",
+    }),
+    knownMax: whole({
+      default: 2000,
+      minimum: 1,
+      maximum: 1_000_000,
+      description:
+        "Passwords known to be right that are remembered: who comes again with one waits for no check. The one used longest ago is forgotten first.",
     }),
   },
   { default: {}, description: "What guessing costs." },
@@ -223,6 +230,13 @@ export const clientLimits = {
   publishBytesRate: bytesPerSecond("all clients together"),
   clientPublishRate: perSecond("one client"),
   clientPublishBytesRate: bytesPerSecond("one client"),
+  clientRatesLeftMax: whole({
+    default: 10_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    description:
+      "Clients that are gone and have published faster than their rate: so many are remembered, so that a new connection is no new burst. The one that left first is forgotten first.",
+  }),
   overRate,
   topicRates: Type.Array(
     section({

@@ -30,6 +30,7 @@ export interface MetricSources extends LinkMetricSources {
     readonly pauses: number;
     readonly throttled: number;
     readonly throttles: number;
+    readonly ratesForgotten: number;
     readonly overload: { readonly state: string; readonly lagMs: number; readonly times: number };
     readonly sessions: number;
     readonly retained: number;
@@ -49,6 +50,12 @@ export interface MetricSources extends LinkMetricSources {
     readonly users: { readonly error: string | null } | null;
     readonly tokenKeys: { readonly error: string | null } | null;
     readonly slowedAddresses: number;
+    readonly passwords: {
+      readonly waiting: number;
+      readonly forgotten: number;
+      readonly checked: number;
+      readonly failed: number;
+    };
   };
   readonly devices: readonly {
     readonly name: string;
@@ -189,6 +196,9 @@ function brokerPart(sheet: Sheet, broker: MetricSources["broker"]): void {
   const throttled =
     "How often a connection was not read for a while because it published too fast.";
   sheet.counter("connection_throttles", throttled, broker.throttles);
+  const forgotten =
+    "Clients that had published too fast, left, and were forgotten for want of room.";
+  sheet.counter("client_rates_forgotten", forgotten, broker.ratesForgotten);
   const stage = ["calm", "shedding", "refusing"].indexOf(broker.overload.state);
   sheet.gauge("overload", "0 calm; 1 drops QoS 0; 2 refuses new connections, too.", stage);
   sheet.counter("overloads", "How often it began to drop QoS 0.", broker.overload.times);
@@ -234,7 +244,7 @@ function listenerPart(sheet: Sheet, listeners: MetricSources["broker"]["listener
 
 function accessPart(
   sheet: Sheet,
-  { users, tokenKeys, slowedAddresses }: MetricSources["access"],
+  { users, tokenKeys, slowedAddresses, passwords }: MetricSources["access"],
 ): void {
   const unread = "1: the file as it is cannot be used; what was there before counts on.";
   sheet.gauge("users_file_refused", unread, users && flag(users.error !== null));
@@ -242,6 +252,12 @@ function accessPart(
   sheet.gauge("token_keys_stale", stale, tokenKeys && flag(tokenKeys.error !== null));
   const slowed = "Addresses that failed to log in, and have to wait.";
   sheet.gauge("slowed_addresses", slowed, slowedAddresses);
+  sheet.gauge("passwords_waiting", "Passwords that wait to be checked.", passwords.waiting);
+  sheet.counter("passwords_checked", "Passwords that were compared.", passwords.checked);
+  const failed = "Passwords that could not be compared: the log says why.";
+  sheet.counter("passwords_failed", failed, passwords.failed);
+  const lost = "Passwords known to be right that were forgotten for want of room.";
+  sheet.counter("passwords_forgotten", lost, passwords.forgotten);
 }
 
 function lanes(sheet: Sheet, ledger: MetricSources["ledger"]): void {

@@ -128,7 +128,7 @@ async function found(
       ...{ usersCheckSeconds: 60, tokenBytesMax: 8192 },
       attempts: {
         ...{ failuresFree: 5, pauseFirstMs: 1, pauseMaxMs: 1, addressesMax: 10 },
-        ...{ waitMsMax: 10, checksMax: 10 },
+        ...{ waitMsMax: 10, checksMax: 10, knownMax: 100 },
       },
       ...options,
     },

@@ -231,5 +231,5 @@ describe("what has brought down other brokers", () => {
 
 const SLOW = {
   ...{ failuresFree: 1, pauseFirstMs: 100, pauseMaxMs: 1000, waitMsMax: 1500 },
-  ...{ addressesMax: 10, checksMax: 64 },
+  ...{ addressesMax: 10, checksMax: 64, knownMax: 100 },
 };

@@ -11,6 +11,7 @@ import { login, TestUsers } from "../support/users.ts";
 
 const NO_RATES: RateOptions = {
   ...{ publishRate: 0, publishBytesRate: 0, clientPublishRate: 0, clientPublishBytesRate: 0 },
+  clientRatesLeftMax: 100,
   ...{ overRate: "pause", topicRates: [] },
 };
 
@@ -71,6 +72,24 @@ describe("a client that publishes faster than allowed", () => {
     assert.equal(publish(10, 10_000), 100, "as if it were new");
     const other = rates.ofClient("d") as RateLimit;
     assert.equal(other.waitMs(10_000), 0);
+  });
+
+  it("is remembered with so many others that have left; beyond that the first is forgotten, and counted", () => {
+    const options = { ...NO_RATES, clientPublishRate: 10, clientRatesLeftMax: 2 };
+    const rates = new Rates(options);
+    const come = (clientId: string) => {
+      const own = rates.ofClient(clientId) as RateLimit;
+      const waitMs = own.waitMs(0);
+      for (let i = 0; i < 10; i++) own.take(1, 0);
+      rates.left(clientId, own, 0);
+      return waitMs;
+    };
+    for (const clientId of ["a", "b", "c"]) assert.equal(come(clientId), 0);
+    assert.deepEqual(rates.remembered, { left: 2, forgotten: 1 });
+    assert.ok(come("c") > 0);
+    assert.equal(come("a"), 0, "forgotten");
+    rates.left("d", rates.ofClient("d") as RateLimit, 60_000);
+    assert.deepEqual(rates.remembered, { left: 0, forgotten: 2 }, "who owes nothing is no loss");
   });
 
   it("to one topic is held to the limit of that topic, together with others who do", () =>

@@ -31,7 +31,13 @@ const OPTIONS: BrokerOptions = {
   topicBytesMax: 65_535,
   connectionsPerUserMax: 1000,
   ...{ sessionsPerUserMax: 1000, retainedPerUserMax: 1000, sharedPerSessionMax: 100 },
-  ...{ publishRate: 0, publishBytesRate: 0, clientPublishRate: 0, clientPublishBytesRate: 0 },
+  ...{
+    publishRate: 0,
+    publishBytesRate: 0,
+    clientPublishRate: 0,
+    clientPublishBytesRate: 0,
+    clientRatesLeftMax: 100,
+  },
   ...{ overRate: "pause", topicRates: [], overloadLagMs: 0, overloadMemoryBytes: 0 },
   inflightMax: 32,
   inboundInflightMax: 100,
@@ -68,7 +74,7 @@ const ACCESS: AccessOptions = {
   tokenBytesMax: 8192,
   attempts: {
     ...{ failuresFree: 5, pauseFirstMs: 500, pauseMaxMs: 60_000, waitMsMax: 5000 },
-    ...{ addressesMax: 100, checksMax: 64 },
+    ...{ addressesMax: 100, checksMax: 64, knownMax: 100 },
   },
 };
 

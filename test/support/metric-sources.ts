@@ -47,6 +47,7 @@ export const METRIC_SOURCES: MetricSources = {
     pauses: 6,
     throttled: 2,
     throttles: 9,
+    ratesForgotten: 3,
     overload: { state: "shedding", lagMs: 300, times: 1 },
     sessions: 4,
     retained: 5,
@@ -64,7 +65,12 @@ export const METRIC_SOURCES: MetricSources = {
       },
     ],
   },
-  access: { users: { error: "half written" }, tokenKeys: { error: null }, slowedAddresses: 1 },
+  access: {
+    users: { error: "half written" },
+    tokenKeys: { error: null },
+    slowedAddresses: 1,
+    passwords: { waiting: 2, forgotten: 1, checked: 40, failed: 3 },
+  },
   devices: [
     {
       name: "boiler",

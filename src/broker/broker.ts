@@ -156,8 +156,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       });
       this.#listeners.push(listener);
       await listener.listen();
-      const { name, host } = options;
-      this.#tools.log.info("listening", { name, host, port: listener.port });
     }
   }
 

@@ -45,6 +45,8 @@ export interface ListenerStatus {
   readonly sockets: number;
   /** Connections that the system could not hand over, for want of descriptors for example. */
   readonly acceptErrors: number;
+  /** Why it does not listen yet, and tries again: its address is not one of this machine. Null: it listens. */
+  readonly waiting: string | null;
   readonly certificate: CertificateStatus | null;
 }
 
@@ -67,6 +69,10 @@ export class NetListener {
   #server: Server | null = null;
   #acceptErrors = 0;
   #isShut = false;
+  #isClosed = false;
+  #waiting: string | null = null;
+  /** The attempt to take its address that is under way. */
+  #binding: Promise<void> | null = null;
 
   constructor(options: ListenerOptions, world: ListenerWorld) {
     const { clock, log } = world;
@@ -96,12 +102,14 @@ export class NetListener {
       port: this.port,
       sockets: this.#sockets.size,
       acceptErrors: this.#acceptErrors,
+      waiting: this.#waiting,
       certificate: this.#watch?.status() ?? null,
     };
   }
 
   /**
-   * @throws FieldgateError ERR_LISTEN when the address is not free or not ours; ERR_CONFIG_UNREADABLE or ERR_CERTIFICATE
+   * Listens, or waits until its address is one of this machine: a cable may be plugged in, a lease may come.
+   * @throws FieldgateError ERR_LISTEN when the address is not free or may not be taken; ERR_CONFIG_UNREADABLE or ERR_CERTIFICATE
    * when a file of a TLS listener cannot be used
    */
   async listen(): Promise<void> {
@@ -113,24 +121,26 @@ export class NetListener {
         refused: this.#world.refused,
       });
     }
-    const server = createServer();
-    server.on("connection", (socket) => this.#arrived(socket));
-    server.on("drop", () => this.#turnedAway());
-    this.#server = server;
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", (cause) => {
-        const message = `listener ${name} cannot listen on ${host}:${port}: ${cause.message}`;
-        reject(new FieldgateError("ERR_LISTEN", message, { cause, details: { name, host, port } }));
-      });
-      server.listen({ host, port, backlog: BACKLOG }, resolve);
-    });
-    server.removeAllListeners("error");
-    server.on("error", (error) => this.#acceptFailed(error));
+    try {
+      await this.#bind();
+    } catch (error) {
+      if (!isElsewhere(error)) throw error;
+      this.#waiting = `listener ${name} waits: ${host} is no address of this machine; is the cable in, has it an address? ip addr`;
+      this.#world.log.warn("listener waits for its address", { name, host, port });
+    }
   }
 
-  /** Called every now and then: closes those whose handshake takes too long. */
+  /** Called every now and then: closes those whose handshake takes too long, and tries again where the address was not there. */
   sweep(): void {
     this.#webSockets?.sweep();
+    if (this.#waiting === null || this.#binding !== null || this.#isClosed) return;
+    this.#binding = this.#bind()
+      .catch((error: FieldgateError) => {
+        if (!isElsewhere(error)) this.#waiting = error.message;
+      })
+      .finally(() => {
+        this.#binding = null;
+      });
   }
 
   /** Called often: lets connections in again when there is room for some. @returns whether it lets them in */
@@ -142,18 +152,42 @@ export class NetListener {
 
   /** Accepts nobody any more. Connections live on. */
   close(): void {
+    this.#isClosed = true;
     this.#server?.close();
   }
 
   /** Ends what is still connected, and resolves when nothing is left. */
   async end(): Promise<void> {
+    this.#isClosed = true;
     await this.#watch?.stop();
+    await this.#binding;
     const server = this.#server;
     if (server === null) return;
     const ended = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const socket of this.#sockets) socket.destroy();
     await ended;
     this.#server = null;
+  }
+
+  /** @throws FieldgateError ERR_LISTEN */
+  async #bind(): Promise<void> {
+    const { name, host, port } = this.options;
+    const server = createServer();
+    server.on("connection", (socket) => this.#arrived(socket));
+    server.on("drop", () => this.#turnedAway());
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (cause) => {
+        const message = `listener ${name} cannot listen on ${host}:${port}: ${cause.message}`;
+        reject(new FieldgateError("ERR_LISTEN", message, { cause, details: { name, host, port } }));
+      });
+      server.listen({ host, port, backlog: BACKLOG }, resolve);
+    });
+    server.removeAllListeners("error");
+    server.on("error", (error) => this.#acceptFailed(error));
+    this.#server = server;
+    this.#waiting = null;
+    this.#world.log.info("listening", { name, host, port: this.port });
+    if (this.#isClosed) server.close();
   }
 
   #arrived(socket: Socket): void {
@@ -229,6 +263,12 @@ export class NetListener {
     }
     this.#world.refused("not accepted by the system");
   }
+}
+
+/** The address is not one of this machine, now. */
+function isElsewhere(error: unknown): boolean {
+  const { cause } = error as { readonly cause?: NodeJS.ErrnoException };
+  return cause?.code === "EADDRNOTAVAIL";
 }
 
 function usesTls({ type }: ListenerOptions): boolean {

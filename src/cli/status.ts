@@ -78,6 +78,7 @@ export function judge(status: GatewayStatus): Verdict {
   warning.push(...siteReasons(cluster));
   const ended = broker.listeners.filter((each) => (each.certificate?.daysLeft ?? 0) < 0);
   critical.push(...ended.map(({ name }) => `certificate of listener ${name} has expired`));
+  warning.push(...broker.listeners.flatMap(({ waiting }) => waiting ?? []));
   warning.push(...broker.listeners.flatMap(certificateWarnings));
   warning.push(...accessWarnings(status));
   if (status.log?.isRead === false) {
@@ -184,7 +185,9 @@ function sharedRows(shared: GatewayStatus["broker"]["shared"]): string[] {
 
 const SHARED_ROWS_MAX = 8;
 
-function listenerRow({ name, type, port, sockets, certificate }: Listener): string {
+function listenerRow({ name, type, port, sockets, certificate, waiting }: Listener): string {
+  if (waiting !== null)
+    return row(`listener ${name}`, `${type}, not open yet: no such address here`);
   const days = certificate === null ? "" : `, certificate for ${certificate.daysLeft} days`;
   return row(`listener ${name}`, `${type} on port ${port}, ${sockets} connections${days}`);
 }

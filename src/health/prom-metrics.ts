@@ -43,6 +43,7 @@ export interface MetricSources extends LinkMetricSources {
     readonly listeners: readonly {
       readonly name: string;
       readonly acceptErrors: number;
+      readonly waiting: string | null;
       readonly certificate: { readonly notAfterMs: number; readonly error: string | null } | null;
     }[];
   };
@@ -227,6 +228,11 @@ function listenerPart(sheet: Sheet, listeners: MetricSources["broker"]["listener
     acceptErrors,
   ]);
   sheet.counter("accept_errors", "Connections that the system could not hand over.", errors);
+  const open: Samples = listeners.map(({ name, waiting }) => [
+    { listener: name },
+    waiting === null ? 1 : 0,
+  ]);
+  sheet.gauge("listener_open", "1: listens; 0: its address is not there yet.", open);
   const certified = listeners.flatMap(({ name, certificate }) =>
     certificate === null ? [] : [{ labels: { listener: name }, ...certificate }],
   );

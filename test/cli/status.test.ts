@@ -398,7 +398,7 @@ function healthy(): GatewayStatus {
       ],
       listeners: [
         {
-          ...{ name: "lan", type: "tls", port: 8883, sockets: 4, acceptErrors: 0 },
+          ...{ name: "lan", type: "tls", port: 8883, sockets: 4, acceptErrors: 0, waiting: null },
           certificate: { subject: "CN=gw", notAfterMs: 0, daysLeft: 42, reloads: 0, error: null },
         },
       ],

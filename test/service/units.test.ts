@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
 
@@ -21,6 +21,13 @@ describe("the units", () => {
       assert.ok(exposure <= EXPOSURE_MAX, `${exposure}`);
     });
   }
+
+  it("wait for nothing that may never come: a network, the right time", async () => {
+    for (const unit of units) {
+      const text = await readFile(`systemd/${unit}`, "utf8");
+      assert.doesNotMatch(text, /^(?:After|Wants|Requires)=.*(?:network-online|time-sync)/m, unit);
+    }
+  });
 
   it("are both there", () => {
     assert.deepEqual(units.filter((name) => /^fieldgate@?\.service$/.test(name)).length, 2);

@@ -61,6 +61,7 @@ export const METRIC_SOURCES: MetricSources = {
       {
         name: "lan",
         acceptErrors: 1,
+        waiting: null,
         certificate: { notAfterMs: 1_800_000_000_000, error: null },
       },
     ],

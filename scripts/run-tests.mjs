@@ -1,6 +1,6 @@
 /**
- * Runs test files through node:test: two at a time, then those of test/e2e one by one, because they measure time and want
- * the machine for themselves. One report, and one set of totals at its end, covers both. What was skipped is named there, with why,
+ * Runs test files through node:test: two at a time, then those of test/e2e that measure time, or load the machine, one by one: they want
+ * it for themselves. One report, and one set of totals at its end, covers both. What was skipped is named there, with why,
  * and which files took longest.
  */
 import { relative } from "node:path";
@@ -10,6 +10,28 @@ import { spec } from "node:test/reporters";
 import { root } from "./node-modules.mjs";
 
 const CONCURRENCY = 2;
+/** Of test/e2e those that wait until they see what they want to see: another beside them makes them slower, and nothing else. */
+const PATIENT = [
+  "access",
+  "bundle",
+  "command-line",
+  "commands",
+  "compiled-code",
+  "config-trial",
+  "device-boards",
+  "device-commands",
+  "disk-full",
+  "field-guide",
+  "help-examples",
+  "json",
+  "late-address",
+  "lines",
+  "mqtt-sensors",
+  "secrets",
+  "shared-device",
+  "site-bad-input",
+  "technician",
+].map((name) => `test/e2e/${name}.test.ts`);
 /** These take longest. One that began last would have the second place empty beside it. */
 const FIRST = ["uplink/rabbitmq", "service/package", "service/package-install", "service/systemd"];
 const LONGEST_SHOWN = 10;
@@ -18,7 +40,7 @@ const FILE_TIMEOUT_MS = (process.env["FIELDGATE_TEST_LONG"] ? 60 : 10) * 60_000;
 const TOTAL = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
 
 const files = process.argv.slice(2);
-const alone = files.filter((file) => file.startsWith("test/e2e/"));
+const alone = files.filter((file) => file.startsWith("test/e2e/") && !PATIENT.includes(file));
 const together = files.filter((file) => !alone.includes(file));
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort());

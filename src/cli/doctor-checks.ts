@@ -100,7 +100,9 @@ async function askedStatus(
     return { status, answer: understood(status, () => answerOf(status)) };
   } catch (error) {
     if (!(error instanceof FieldgateError)) throw error;
-    return { status: error.message, answer: { error: error.message } };
+    const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+    const answer = { error: error.message, isForbidden: code === "EACCES" };
+    return { status: error.message, answer };
   }
 }
 

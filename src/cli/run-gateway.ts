@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { errorFields } from "../base/errors.ts";
+import { errorFields, FieldgateError } from "../base/errors.ts";
 import { jsonLog, type Log } from "../base/log.ts";
 import { LogRepeats } from "../base/log-repeats.ts";
 import { systemBootMs, systemClock } from "../base/system-clock.ts";
@@ -82,6 +82,7 @@ async function runOnce(
   const gateway = new Gateway(config, tools);
   try {
     await gateway.start(signal);
+    if (isTrying) await refuseWaiting(gateway);
   } catch (error) {
     if (signal.aborted) return false;
     log.error("gateway did not start", errorFields(error));
@@ -101,6 +102,18 @@ async function runOnce(
   await gateway.stop();
   log.info("stopped");
   return why === undefined;
+}
+
+/**
+ * An address that is not there yet may come, and a gateway waits for it; in a configuration that is only tried it is a mistake.
+ * @throws FieldgateError ERR_LISTEN, the gateway being stopped
+ */
+async function refuseWaiting(gateway: Gateway): Promise<void> {
+  for (const { waiting } of gateway.status().broker.listeners) {
+    if (waiting === null) continue;
+    await gateway.stop();
+    throw new FieldgateError("ERR_LISTEN", waiting);
+  }
 }
 
 /** systemd watches one process, whichever gateway lives in it: a restart within it is no stop. */

@@ -75,7 +75,10 @@ function open(
 /** Nobody answers there: why not, and what to do. */
 function unanswered(socket: string, cause: Error & { code?: string }): FieldgateError {
   const why = SILENCES[cause.code ?? ""] ?? `${cause.message}: it hangs, or its machine is busy`;
-  const message = `no gateway answers on ${socket}: ${why}; systemctl status fieldgate`;
+  const message =
+    cause.code === "EACCES"
+      ? `you may not use the socket ${socket}: ask as root, or as a member of its group`
+      : `no gateway answers on ${socket}: ${why}; systemctl status fieldgate`;
   return new FieldgateError("ERR_CONTROL", message, { cause, details: { socket } });
 }
 
@@ -83,7 +86,6 @@ const SILENCES: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket, so it does not run, or has another control.socket",
   ECONNREFUSED: "it has ended without a word",
   ECONNRESET: "it broke off",
-  EACCES: "you may not use the socket. Ask as root, or as a member of the socket's group",
 };
 
 /** @throws FieldgateError ERR_CONTROL when the gateway ends in the middle of its answer */

@@ -24,7 +24,11 @@ export type GatewayAnswer =
       /** Null when it copies nothing. */
       readonly peers: readonly PeerAnswer[] | null;
     }
-  | { readonly error: string };
+  | {
+      readonly error: string;
+      /** Whoever asks may not: of the gateway nothing is known. */
+      readonly isForbidden?: boolean;
+    };
 
 /** Whether the gateway runs, what it complains of, and what only it can have seen: a clock that was set, its peers. */
 export function gatewayChecks(answer: GatewayAnswer, hasPeers: boolean): readonly Check[] {
@@ -38,6 +42,10 @@ export function gatewayChecks(answer: GatewayAnswer, hasPeers: boolean): readonl
 
 function finding(answer: GatewayAnswer): Finding {
   const id = "gateway";
+  if ("error" in answer && answer.isForbidden) {
+    const what = "whether it runs cannot be told";
+    return { id, verdict: "unknown", what, why: answer.error, todo: "sudo fieldgate doctor" };
+  }
   if ("error" in answer) {
     return {
       id,

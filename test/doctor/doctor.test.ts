@@ -97,6 +97,8 @@ describe("the doctor", () => {
     const asked = async (answer: GatewayAnswer) =>
       (await examine(gatewayChecks(answer, false), "gateway", systemClock))[0];
     assert.equal((await asked({ error: "ENOENT" }))?.verdict, "critical");
+    const forbidden = await asked({ error: "you may not", isForbidden: true });
+    assert.equal(forbidden?.verdict, "unknown", "who may not ask knows nothing of it");
     const complains = await asked({
       ...RUNNING,
       exit: 1,

@@ -1,6 +1,6 @@
 import { formatByteSize } from "./byte-size.ts";
 import { checkTwice, conflict } from "./check-twice.ts";
-import { endpointMistake } from "./endpoint.ts";
+import { endpointMistake, endpointUser } from "./endpoint.ts";
 import type { Finding } from "./mistake.ts";
 import type { ClusterConfig, Config } from "./schema.ts";
 
@@ -44,10 +44,19 @@ function* checkPeer({ cluster, store, mqtt }: Config): Generator<Finding> {
 
 function* checkCluster(cluster: ClusterConfig): Generator<Finding> {
   for (const [index, endpoint] of cluster.endpoints.entries()) {
-    const message = endpointMistake(endpoint);
+    const message = endpointMistake(endpoint) ?? userInUrl(endpoint);
     if (message !== null) {
       yield { path: `cluster.endpoints[${index}]`, code: "pattern", message };
     }
+  }
+  const { username, passwordFile } = cluster;
+  if (username !== undefined && passwordFile === undefined) {
+    const message = "needs passwordFile: etcd lets in no user without a password";
+    yield conflict("cluster.username", message, ["cluster.passwordFile"]);
+  }
+  if (passwordFile !== undefined && username === undefined) {
+    const message = "needs username: whose password it is";
+    yield conflict("cluster.passwordFile", message, ["cluster.username"]);
   }
   yield* checkTwice(
     cluster.endpoints,
@@ -63,4 +72,11 @@ function* checkCluster(cluster: ClusterConfig): Generator<Finding> {
       ["cluster.registrationTtlSeconds"],
     );
   }
+}
+
+/** A password in the configuration would stand in every copy of it. */
+function userInUrl(endpoint: string): string | null {
+  const { user, hasPassword } = endpointUser(endpoint);
+  if (user === "" && !hasPassword) return null;
+  return "names a user or a password: cluster.username says the one, a file that cluster.passwordFile names holds the other";
 }

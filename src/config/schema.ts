@@ -46,6 +46,19 @@ const cluster = section(
         examples: [["http://10.0.0.1:2379"]],
       },
     ),
+    username: Type.Optional(
+      text({
+        description: "User of etcd, where it asks for one; wants passwordFile.",
+        examples: ["fieldgate"],
+      }),
+    ),
+    passwordFile: Type.Optional(
+      text({
+        description:
+          "File with the password of etcd's user. Over http:// it can be read on the way: https:// keeps it.",
+        examples: ["/etc/fieldgate/etcd.password"],
+      }),
+    ),
     registrationTtlSeconds: whole({
       default: 10,
       minimum: 1,

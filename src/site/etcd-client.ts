@@ -1,6 +1,7 @@
-import type { Etcd3 } from "etcd3";
+import type { Etcd3, IOptions } from "etcd3";
 import type { Clock } from "../base/clock.ts";
 import { FieldgateError } from "../base/errors.ts";
+import { readPassword } from "../base/file-secret.ts";
 import { redactUrl } from "../config/redact.ts";
 import type {
   Condition,
@@ -18,6 +19,16 @@ const ENTRIES_MAX = 1000;
 /** A larger listing is refused: etcd then counts as silent. */
 const LISTING_BYTES_MAX = 64 * 2 ** 20;
 
+/** Who is to be asked for again: a password or a right may have changed, or etcd has forgotten whom it had let in. */
+const NOT_LET_IN = /authentication failed|user name is empty|invalid auth token|revision of auth/i;
+
+/** As whom it is asked, where it asks for that. */
+export interface EtcdUser {
+  readonly username?: string;
+  /** Read for each connection. */
+  readonly passwordFile?: string;
+}
+
 type KeyValue = Awaited<ReturnType<Etcd3["kv"]["range"]>>["kvs"][number];
 
 /**
@@ -28,18 +39,25 @@ type KeyValue = Awaited<ReturnType<Etcd3["kv"]["range"]>>["kvs"][number];
  * A request that ran into its deadline may have met a connection that is dead and does not know it: the next one gets
  * a new connection. Nothing of etcd3 is loaded before the first request.
  */
-export function etcdClient(endpoint: string, clock: Clock, callMsMax: number): Etcd {
-  return new EtcdClient(endpoint, clock, callMsMax);
+export function etcdClient(
+  endpoint: string,
+  clock: Clock,
+  callMsMax: number,
+  user: EtcdUser = {},
+): Etcd {
+  return new EtcdClient(endpoint, clock, callMsMax, user);
 }
 
 class EtcdClient implements Etcd {
   readonly #endpoint: string;
   readonly #clock: Clock;
   readonly #callMsMax: number;
+  readonly #user: EtcdUser;
   #client: Promise<Etcd3> | null = null;
   #closed = false;
 
-  constructor(endpoint: string, clock: Clock, callMsMax: number) {
+  constructor(endpoint: string, clock: Clock, callMsMax: number, user: EtcdUser) {
+    this.#user = user;
     this.#endpoint = endpoint;
     this.#clock = clock;
     this.#callMsMax = callMsMax;
@@ -152,15 +170,30 @@ class EtcdClient implements Etcd {
     try {
       return await call(await client, { deadline: this.#clock.wallMs() + this.#callMsMax });
     } catch (error) {
-      if (/DEADLINE_EXCEEDED|deadline exceeded/i.test(String(error))) this.#drop(client);
+      const said = String(error);
+      if (/DEADLINE_EXCEEDED|deadline exceeded/i.test(said) || NOT_LET_IN.test(said)) {
+        this.#drop(client);
+      }
       throw this.#error(what, error);
     }
   }
 
   #open(): Promise<Etcd3> {
     if (this.#closed) return Promise.reject(new Error("it was closed"));
-    this.#client ??= connect(this.#endpoint);
-    return this.#client;
+    if (this.#client !== null) return this.#client;
+    const client = this.#connect();
+    client.catch(() => this.#drop(client)); // the file may be there the next time
+    this.#client = client;
+    return client;
+  }
+
+  async #connect(): Promise<Etcd3> {
+    const { username, passwordFile } = this.#user;
+    if (username === undefined || passwordFile === undefined) return connect(this.#endpoint);
+    const password = (await readPassword("cluster.passwordFile", passwordFile)).toString();
+    // etcd3 waits for a token without an end.
+    const callOptions = () => ({ deadline: this.#clock.wallMs() + this.#callMsMax });
+    return connect(this.#endpoint, { username, password, callOptions });
   }
 
   #drop(client: Promise<Etcd3> | null): void {
@@ -178,13 +211,14 @@ class EtcdClient implements Etcd {
   }
 }
 
-async function connect(endpoint: string): Promise<Etcd3> {
+async function connect(endpoint: string, auth?: IOptions["auth"]): Promise<Etcd3> {
   const { Etcd3 } = await import("etcd3");
-  // A user in the URL would become a part of the host's name, and stand in its errors.
+  // A user in the URL would become a part of the host's name, and stand in its errors: the configuration refuses it.
   const { protocol, host } = new URL(endpoint);
   const atOnce = { execute: async (call: (context: object) => unknown) => call({}) } as never;
   return new Etcd3({
     hosts: `${protocol}//${host}`,
+    ...(auth === undefined ? {} : { auth }),
     faultHandling: { host: () => atOnce, global: atOnce },
     grpcOptions: {
       // Otherwise a new client is given the old client's connection.

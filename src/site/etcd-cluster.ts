@@ -1,12 +1,16 @@
 import type { Clock } from "../base/clock.ts";
-import { etcdClient } from "./etcd-client.ts";
+import { type EtcdUser, etcdClient } from "./etcd-client.ts";
 import type { Condition, Etcd, Grant, Listing, Put, WatchListener } from "./etcd-port.ts";
 import { hedged } from "./hedge.ts";
 import type { SiteTiming } from "./timing.ts";
 
 /** The members of an etcd cluster as one. */
-export function etcdOf(endpoints: readonly string[], clock: Clock, timing: SiteTiming): Etcd {
-  const clients = endpoints.map((endpoint) => etcdClient(endpoint, clock, timing.callMsMax));
+export function etcdOf(
+  { endpoints, ...user }: EtcdUser & { readonly endpoints: readonly string[] },
+  clock: Clock,
+  timing: SiteTiming,
+): Etcd {
+  const clients = endpoints.map((endpoint) => etcdClient(endpoint, clock, timing.callMsMax, user));
   return new EtcdCluster(clients, clock, timing.hedgeMs);
 }
 

@@ -29,9 +29,9 @@ export class EtcdDirectory implements Service {
 
   /** Does not wait for etcd. */
   async start(): Promise<void> {
-    const { endpoints, primaryTtlSeconds } = this.#options;
+    const { primaryTtlSeconds } = this.#options;
     const { clock, log, random } = this.#tools;
-    this.#etcd = etcdOf(endpoints, clock, timingOf(primaryTtlSeconds));
+    this.#etcd = etcdOf(this.#options, clock, timingOf(primaryTtlSeconds));
     const tools = { clock, random, log: log.part("directory"), changed: () => {} };
     this.#mirror = new EtcdMirror(this.#etcd, this.#prefix, tools);
     this.#mirror.start();

@@ -77,8 +77,8 @@ export class EtcdSettings implements Service {
   /** Does not wait for etcd. */
   async start(): Promise<void> {
     const { clock, random, identity, etcd } = this.#tools;
-    const { endpoints, primaryTtlSeconds } = this.#options;
-    this.#etcd = etcd ?? etcdOf(endpoints, clock, timingOf(primaryTtlSeconds));
+    const { primaryTtlSeconds } = this.#options;
+    this.#etcd = etcd ?? etcdOf(this.#options, clock, timingOf(primaryTtlSeconds));
     const changed = () => this.#look();
     const tools = { clock, random, log: this.#log, changed };
     this.#mirror = new EtcdMirror(this.#etcd, `fieldgate/${identity.site}/config/`, tools);

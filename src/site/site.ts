@@ -165,7 +165,7 @@ class EtcdSite implements Site {
     const log = tools.log.part("site");
     const timing = { ...timingOf(options.primaryTtlSeconds), ...tools.timing };
     const keys = keysOf(identity.site);
-    const etcd = tools.etcd ?? etcdOf(options.endpoints, clock, timing);
+    const etcd = tools.etcd ?? etcdOf(options, clock, timing);
     const run = newRun(random);
     this.#etcd = etcd;
     this.#clock = clock;

@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { FieldgateError } from "../base/errors.ts";
+import { readNamed, readPassword } from "../base/file-secret.ts";
 import type { UplinkConfig } from "../config/schema.ts";
 
 /** What proves to the cloud who we are, and to us who the cloud is. */
@@ -16,30 +15,12 @@ export interface Credentials {
  * @throws FieldgateError ERR_CONFIG_UNREADABLE naming the key and the file
  */
 export async function readCredentials(options: UplinkConfig): Promise<Credentials> {
+  const { passwordFile, caFile, certFile, keyFile } = options;
   const [password, ca, cert, key] = await Promise.all([
-    read("passwordFile", options.passwordFile),
-    read("caFile", options.caFile),
-    read("certFile", options.certFile),
-    read("keyFile", options.keyFile),
+    passwordFile === undefined ? null : readPassword("uplink.passwordFile", passwordFile),
+    caFile === undefined ? null : readNamed("uplink.caFile", caFile),
+    certFile === undefined ? null : readNamed("uplink.certFile", certFile),
+    keyFile === undefined ? null : readNamed("uplink.keyFile", keyFile),
   ]);
-  return { password: password === null ? null : withoutLineEnd(password), ca, cert, key };
-}
-
-async function read(key: string, path: string | undefined): Promise<Buffer | null> {
-  if (path === undefined) return null;
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    throw new FieldgateError("ERR_CONFIG_UNREADABLE", `the file of uplink.${key} cannot be read`, {
-      cause,
-      details: { key: `uplink.${key}`, path },
-    });
-  }
-}
-
-function withoutLineEnd(bytes: Buffer): Buffer {
-  let end = bytes.length;
-  if (bytes[end - 1] === 0x0a) end--;
-  if (bytes[end - 1] === 0x0d) end--;
-  return bytes.subarray(0, end);
+  return { password, ca, cert, key };
 }

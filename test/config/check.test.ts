@@ -89,6 +89,21 @@ describe("the site", () => {
     );
   });
 
+  it("takes the user of etcd by its own keys, and its password from a file only", () => {
+    const said =
+      "names a user or a password: cluster.username says the one, a file that cluster.passwordFile names holds the other";
+    check("cluster: { endpoints: [http://a:2379], username: u, passwordFile: /p }", []);
+    check("cluster:\n  endpoints: [https://u:p@a:2379, http://u@b:2379, http://:p@c:2379]", [
+      ...[0, 1, 2].map((index) => `2 cluster.endpoints[${index}]: ${said}`),
+    ]);
+    check("cluster:\n  endpoints: [http://a:2379]\n  username: u", [
+      "3 cluster.username: needs passwordFile: etcd lets in no user without a password",
+    ]);
+    check("cluster:\n  endpoints: [http://a:2379]\n  passwordFile: /p", [
+      "3 cluster.passwordFile: needs username: whose password it is",
+    ]);
+  });
+
   it("keeps a primary's lease within its registration", () => {
     check(
       `cluster:

@@ -67,7 +67,7 @@ async function planted(directory: string) {
   await chmod(passwordFile, 0o600);
   const { cert, key } = authority(directory, "ca");
   const keyLines = (await readFile(key, "utf8")).split("\n").filter((line) => /^\w/.test(line));
-  const endpoint = `http://gw:${encodeURIComponent(URL_PASSWORD)}@127.0.0.1:1`;
+  const endpoint = `mqtts://gw:${encodeURIComponent(URL_PASSWORD)}@127.0.0.1:1`;
   const config = join(directory, "fieldgate.yaml");
   await writeFile(
     config,
@@ -77,11 +77,9 @@ async function planted(directory: string) {
       listeners: [{ name: "lan", port: 0 }],
       control: { socket: join(directory, "control.sock") },
       access: { usersFile },
-      cluster: { endpoints: [endpoint] },
+      cluster: { endpoints: ["http://127.0.0.1:1"], username: "gw", passwordFile },
       uplink: {
-        endpoints: ["mqtts://127.0.0.1:1"],
-        username: "gw",
-        passwordFile,
+        endpoints: [endpoint],
         certFile: cert,
         keyFile: key,
         caFile: cert,

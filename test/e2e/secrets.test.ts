@@ -64,6 +64,7 @@ describe("a gateway full of secrets", () => {
     const { cert, key } = authority(folder, "ca");
     const keyLines = (await readFile(key, "utf8")).split("\n").filter((line) => /^\w/.test(line));
     await writeFile(join(credentials, "cloud"), `${PLANTED.ofCloud}\n`);
+    await writeFile(join(credentials, "etcd"), `${PLANTED.ofEtcd}\n`);
     // Not keys at all: what is wrong with the file is said, not what is in it.
     await writeFile(join(credentials, "keys"), `${PLANTED.ofKeys}\n`);
     await writeFile(join(folder, "users"), `# fieldgate users 1\nann:${hash}:all\n# end\n`);
@@ -79,7 +80,10 @@ describe("a gateway full of secrets", () => {
         ...{ usersFile: join(folder, "users"), roles: [{ name: "all", publish: all }] },
         tokens: { keysFile: "credential:keys", issuer: "maker", audience: "gate" },
       },
-      cluster: { endpoints: [`http://root:${PLANTED.ofEtcd}@127.0.0.1:1`] },
+      cluster: {
+        ...{ endpoints: ["http://127.0.0.1:1"], username: "root" },
+        passwordFile: "credential:etcd",
+      },
       uplink: {
         ...{ endpoints: ["mqtts://127.0.0.1:1"], rules: [{ match: "plant/#" }] },
         ...{ username: "gw", passwordFile: "credential:cloud" },

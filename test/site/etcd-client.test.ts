@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { errorFields } from "../../src/base/errors.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { etcdClient } from "../../src/site/etcd-client.ts";
+import { type EtcdUser, etcdClient } from "../../src/site/etcd-client.ts";
 import { EtcdCluster } from "../../src/site/etcd-cluster.ts";
+import type { EtcdChange } from "../../src/site/etcd-port.ts";
 import { etcdContract } from "../contract/etcd.ts";
 import { SimEtcd, SimLink } from "../sim/site-etcd.ts";
 import { type EtcdServers, startEtcd } from "../support/etcd.ts";
@@ -113,6 +118,65 @@ describe("a client of etcd", () => {
   });
 });
 
+describe("an etcd that asks who it is", () => {
+  let own: EtcdServers;
+  let folder = "";
+  const passwordFile = () => join(folder, "password");
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "fieldgate-etcd-user-"));
+    own = await startEtcd();
+    await asksWhoItIs(own.endpoints[0] as string);
+  });
+  after(async () => {
+    await own.end();
+    await rm(folder, { recursive: true });
+  });
+
+  const open = (user: EtcdUser) => etcdClient(own.endpoints[0] as string, systemClock, 2000, user);
+
+  it("lets in the user of the configuration, with the password in the file as it is then, and nobody else", async () => {
+    const nobody = open({});
+    await assert.rejects(nobody.list("ours/"), { code: "ERR_ETCD" });
+    nobody.close();
+    const client = open({ username: "gw", passwordFile: passwordFile() });
+    await assert.rejects(client.list("ours/"), /could not list keys/, "no file yet");
+    await writeFile(passwordFile(), "wrong-secret\n");
+    const refused = await client.list("ours/").catch((error: unknown) => error);
+    assert.equal((refused as { code?: string }).code, "ERR_ETCD");
+    assert.doesNotMatch(JSON.stringify(errorFields(refused)), /wrong-secret/);
+    await writeFile(passwordFile(), "right-secret\n");
+    assert.ok(await client.commit([], [{ key: "ours/a", value: "1" }]));
+    await assert.rejects(client.list("others/"), { code: "ERR_ETCD" }, "beyond its rights");
+    client.close();
+  });
+
+  it("is asked as that user for leases and watches, and again after it has forgotten whom it had let in", async () => {
+    await writeFile(passwordFile(), "right-secret");
+    const client = open({ username: "gw", passwordFile: passwordFile() });
+    const { revision } = await client.list("ours/");
+    const changes: EtcdChange[] = [];
+    const listener = {
+      changed: (some: readonly EtcdChange[]) => changes.push(...some),
+      trouble: () => {},
+    };
+    client.watch("ours/", revision + 1, listener);
+    const { lease } = await client.grant(30);
+    assert.ok((await client.renew(lease)) !== null);
+    assert.ok(await client.commit([], [{ key: "ours/b", value: "2", lease }]));
+    await until("the change was seen", () => changes.length === 1);
+    await own.nodes[0]?.kill();
+    await own.nodes[0]?.start();
+    await until("it is let in again", () =>
+      client.list("ours/").then(
+        ({ entries }) => entries.length > 0,
+        () => false,
+      ),
+    );
+    client.close();
+  });
+});
+
 describe("a cluster of etcd", () => {
   it("asks the next member when one is silent, then stays with it, and moves its watches", async () => {
     const proxy = await FaultyProxy.start(() => servers.nodes[0]?.port ?? 0);
@@ -131,6 +195,19 @@ describe("a cluster of etcd", () => {
     await proxy.stop();
   });
 });
+
+/** Its user gw, with the password right-secret, may read and write below ours/ only. */
+async function asksWhoItIs(endpoint: string): Promise<void> {
+  const { Etcd3, Range } = await import("etcd3");
+  const admin = new Etcd3({ hosts: endpoint });
+  const role = await admin.role("ours").create();
+  await role.grant({ permission: "Readwrite", range: Range.prefix("ours/") });
+  const root = await admin.user("root").create("root-secret");
+  await root.addRole(await admin.role("root").create());
+  await (await admin.user("gw").create("right-secret")).addRole(role);
+  await admin.auth.authEnable();
+  admin.close();
+}
 
 async function throughProxy() {
   const proxy = await FaultyProxy.start(() => servers.nodes[0]?.port ?? 0);

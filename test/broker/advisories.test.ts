@@ -138,7 +138,13 @@ describe("what has brought down other brokers", () => {
         await other.settled();
         assert.equal(short.closed, false, "the rest may still come");
         assert.equal(broker.status().connections, 2);
-        assert.equal(broker.status().closed["WebSocket without the subprotocol mqtt"], 2);
+        // By what counts as a header's length, which includes the ends of lines from Node 24 on.
+        const { closed } = broker.status();
+        const {
+          "WebSocket without the subprotocol mqtt": without = 0,
+          "HTTP header too long": long = 0,
+        } = closed;
+        assert.equal(without + long, 2);
         for (const each of [short, other]) each.drop();
       },
       { listeners: [testListener({ type: "ws" })] },

@@ -90,6 +90,8 @@ async function gatewayFiles(invocation: Invocation) {
     } catch (error) {
       answered = false;
       files.push({ name: `${name}.txt`, text: `${JSON.stringify(errorFields(error), null, 2)}\n` });
+      // One that hangs is waited for once, not for each of its answers.
+      if (error instanceof FieldgateError && error.code === "ERR_CONTROL") break;
     }
   }
   return { files, answered };

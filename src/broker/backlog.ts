@@ -1,4 +1,4 @@
-import { type PublishFrame, payloadBytesOf } from "../mqtt/publish-frame.ts";
+import { PublishFrame, payloadBytesOf } from "../mqtt/publish-frame.ts";
 import type { Queued, SessionQueue } from "./ports.ts";
 
 const READY_MESSAGES_MAX = 256;
@@ -24,6 +24,8 @@ export class Backlog {
   readonly #done = new Set<number>();
   #reading = false;
   #resting = 0;
+  /** Whether some that are held ready may still lie where they came. */
+  #isPassing = false;
 
   constructor(queue: SessionQueue) {
     this.queue = queue;
@@ -74,13 +76,19 @@ export class Backlog {
     if (!wanted || this.#reading || index !== this.#readyIndex + 1) return;
     const { length } = this.#ready;
     if (length >= READY_MESSAGES_MAX || this.#readyBytes >= READY_BYTES_MAX) return;
-    const queued = {
-      index,
-      entry: { seq: 0, message: length < PASSING_MAX ? frame : frame.kept() },
-    };
+    const isPassing = length < PASSING_MAX;
+    this.#isPassing ||= isPassing;
+    const queued = { index, entry: { seq: 0, message: isPassing ? frame : frame.kept() } };
     this.#ready.push(queued);
     this.#readyBytes += bytesOf(queued);
     this.#readyIndex = index;
+  }
+
+  /** Called every now and then: those that were passing have stayed, and get memory of their own. */
+  settle(): void {
+    if (!this.#isPassing) return;
+    this.#isPassing = false;
+    this.#ready = this.#ready.map(staying);
   }
 
   /** Its reader is away: nothing is held ready meanwhile, and what was comes next when it is back. */
@@ -145,6 +153,14 @@ export class Backlog {
       this.done(index);
     }
   }
+}
+
+/** The same, not in the chunk in which it came. */
+export function staying(queued: Queued): Queued {
+  const { index, entry } = queued;
+  if (!(entry.message instanceof PublishFrame)) return queued;
+  const message = entry.message.kept();
+  return message === entry.message ? queued : { index, entry: { ...entry, message } };
 }
 
 function bytesOf({ entry: { message } }: Queued): number {

@@ -126,8 +126,10 @@ export class Loans {
   /** The connection is gone: what was not taken goes back to where it came from. */
   giveBack(): void {
     const lenders = new Set<Lender>();
-    for (const { packetId, loan, stage } of this.#inflight.all()) {
+    for (const sent of this.#inflight.all()) {
+      const { packetId, loan, stage } = sent;
       if (loan === null || stage !== "sent" || this.#returned.has(packetId)) continue;
+      sent.frame = null; // it is borrowed again with its message, or not at all
       lenders.add(loan.lender);
       this.#returned.add(packetId);
       if (!loan.lender.giveBack(loan.index, this.#session, packetId)) this.lose(packetId);

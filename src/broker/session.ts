@@ -145,12 +145,11 @@ export class Session {
   deliverNow(frame: PublishFrame, retain: boolean): void {
     const { link } = this;
     if (link === null) return;
-    if (link.outbox.pendingBytes > this.#world.limits.outputBytesMax) {
-      this.#drop("output-full");
-      return;
+    if (link.outbox.pendingBytes > this.#world.limits.outputBytesMax) this.#drop("output-full");
+    else {
+      this.#world.counters.sent++;
+      link.outbox.publish(frame, 0, retain, false, 0);
     }
-    this.#world.counters.sent++;
-    link.outbox.publish(frame, 0, retain, false, 0);
   }
 
   /** QoS 1 and 2 that are kept in memory only. */
@@ -167,9 +166,10 @@ export class Session {
     this.#pump();
   }
 
-  /** Called every now and then: what stays is not to keep the large chunks in which it came. */
+  /** Called every now and then: what stays does not keep the large chunks in which it came. */
   settle(): void {
     this.#waiting.settle();
+    this.#backlog?.settle();
     this.#inflight.each((sent) => {
       sent.frame = sent.frame?.kept() ?? null;
     });

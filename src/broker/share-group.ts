@@ -192,6 +192,7 @@ export class ShareGroup implements SharedSubscription, PartitionWorld {
     const { sharedStuckMs, sharedAckTimeoutMs } = this.#world.limits;
     for (const member of this.#members) member.watch(nowMs, sharedStuckMs);
     for (const partition of this.#partitions.values()) {
+      partition.settle();
       const { oldest } = partition;
       if (oldest === null || nowMs - oldest.sinceMs <= sharedAckTimeoutMs) continue;
       oldest.session.link?.close("shared message not acknowledged in time");

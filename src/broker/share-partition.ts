@@ -1,6 +1,6 @@
 import { lowerQoS, type QoS } from "../mqtt/message.ts";
 import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
-import { Backlog } from "./backlog.ts";
+import { Backlog, staying } from "./backlog.ts";
 import type { Lender } from "./loans.ts";
 import type { Queued, SessionQueue } from "./ports.ts";
 import type { Session } from "./session.ts";
@@ -23,7 +23,7 @@ export interface PartitionWorld {
 
 interface Held {
   readonly session: Session;
-  readonly queued: Queued;
+  queued: Queued;
   readonly sinceMs: number;
 }
 
@@ -120,6 +120,12 @@ export class Partition implements Lender {
     if (this.#backlog.isBehind && this.#world.isAnyoneHere()) this.#readOn();
   }
 
+  /** Called every now and then: what stays is not to keep the large chunks in which it came. */
+  settle(): void {
+    this.#backlog.settle();
+    for (const held of this.#held.values()) held.queued = staying(held.queued);
+  }
+
   taken(index: number, borrower: Session, qos: QoS): Promise<void> {
     const holder = this.#held.get(index) ?? this.#before.get(index);
     if (this.#ended || holder?.session !== borrower) return Promise.resolve();
@@ -138,7 +144,7 @@ export class Partition implements Lender {
     const held = this.#held.get(index);
     if (this.#ended || held?.session !== borrower) return false;
     this.#held.delete(index);
-    this.#insert(held.queued);
+    this.#insert(staying(held.queued));
     this.givenBack++;
     if (!borrower.persistent || !this.#world.isMember(borrower)) return false;
     this.#before.set(index, { session: borrower, packetId });

@@ -53,6 +53,28 @@ describe("memory", () => {
       assert.ok(more < 22 * MIB, `${more} bytes more`);
     }));
 
+  it("is not kept by shared messages that came back from members who left, each in a chunk of which the rest is for nobody", () =>
+    withBroker(async ({ port, broker }) => {
+      const members = await Promise.all(
+        ["a", "b", "c", "d", "e", "f"].map(async (clientId) => {
+          const member = await RawClient.connected(port, { clientId, clean: false });
+          await subscribe(member, "$share/group/job", 1);
+          return member;
+        }),
+      );
+      const publisher = await RawClient.connected(port, { clientId: "publisher" });
+      const before = await memory();
+      const count = members.length * 32;
+      for (let i = 1; i <= count; i++) {
+        publisher.send(publish("nobody", "x".repeat(60_000), 0), publish("job", "x", 1, i));
+        await publisher.next("puback");
+      }
+      for (const member of members) member.drop();
+      await until("all came back", () => broker.status().shared[0]?.givenBack === count);
+      const more = (await memory()).buffers - before.buffers;
+      assert.ok(more < 2 * MIB, `${more} bytes more for ${count} messages`);
+    }));
+
   it("is that of the wills alone, whatever came between two of them", () =>
     withBroker(async ({ port }) => {
       const others = await RawClient.connected(port, { clientId: "others" });

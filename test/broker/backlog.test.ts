@@ -2,9 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Backlog } from "../../src/broker/backlog.ts";
 import type { Queued, SessionQueue } from "../../src/broker/ports.ts";
-import { publishFrameOf } from "../../src/mqtt/publish-frame.ts";
+import { PublishFrame, publishFrameOf } from "../../src/mqtt/publish-frame.ts";
 
 const COUNT = 20;
+const MESSAGE = {
+  ...{ topic: "t", payload: Buffer.from("x"), retain: false, properties: null },
+  qos: 1,
+} as const;
 
 describe("a queue as its reader sees it", () => {
   it("holds no more bytes ready than may be, and reads the others when their turn comes", async () => {
@@ -34,6 +38,21 @@ describe("a queue as its reader sees it", () => {
     assert.deepEqual(taken(backlog), numbers(4, COUNT));
     backlog.rest();
     assert.equal(backlog.isBehind, false);
+  });
+
+  it("does not keep the chunks in which messages came that stay", () => {
+    const backlog = new Backlog(queueOf(0, 10));
+    for (let index = 1; index <= COUNT; index++) {
+      const { bytes, start, topicStart, topicEnd, end } = publishFrameOf(MESSAGE);
+      const chunk = Buffer.concat([bytes, Buffer.alloc(60_000)]);
+      backlog.arrived(index, new PublishFrame(chunk, start, topicStart, topicEnd, end, "t"), true);
+    }
+    backlog.settle();
+    for (let next = backlog.next; next !== undefined; next = backlog.next) {
+      const { message } = next.entry;
+      assert.ok(message instanceof PublishFrame && message.bytes.buffer.byteLength < 1000);
+      backlog.shift();
+    }
   });
 });
 

@@ -1,3 +1,4 @@
+import { ownCopy } from "../base/own-copy.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { openRow, sealRow } from "./small-row.ts";
@@ -36,7 +37,7 @@ export function indexRow(
   return {
     ...row,
     lastIndex: row.firstIndex + positions.length - 1,
-    value: sealRow(key, out.copy()),
+    value: ownCopy(sealRow(key, out.buffer.subarray(0, out.length))), // it stays in memory for long
   };
 }
 

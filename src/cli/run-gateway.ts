@@ -14,6 +14,14 @@ import { statusLine } from "../health/status-line.ts";
 import { type Heart, Supervision, supervisionOptions } from "../health/supervision.ts";
 import { endUnread, LogOutput, unhurriedStderr } from "./log-output.ts";
 
+/** A terminal that hangs up ends what runs in it. */
+const ENDING: readonly NodeJS.Signals[] = process.stderr.isTTY
+  ? ["SIGTERM", "SIGINT", "SIGHUP"]
+  : ["SIGTERM", "SIGINT"];
+/** Who sends SIGHUP to other brokers wants them to read their files again. */
+const NOTHING_TO_READ =
+  "SIGHUP changes nothing: users, keys and certificates are read when they change, a configuration by config apply";
+
 /**
  * `fieldgate run`: resolves when a signal has ended it, with everything stopped.
  * @throws what keeps it from starting
@@ -24,7 +32,7 @@ export async function runGateway(configPath: string): Promise<void> {
   const trial = new ConfigTrial(await loadText(configPath), systemClock);
   const stop = new AbortController();
   const ended = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    for (const signal of ENDING) {
       process.on(signal, () => {
         if (stop.signal.aborted) process.exit(1);
         stop.abort(new Error(`ended by ${signal}`));
@@ -36,6 +44,11 @@ export async function runGateway(configPath: string): Promise<void> {
   const output = new LogOutput(unhurriedStderr(), systemClock);
   const repeats = new LogRepeats(systemClock);
   const { signal } = stop;
+  if (!ENDING.includes("SIGHUP")) {
+    const write = (line: string) => output.write(line);
+    const log = repeats.thinned(jsonLog({ clock: systemClock, level: () => "info", write }));
+    process.on("SIGHUP", () => log.info(NOTHING_TO_READ));
+  }
   try {
     while (await runOnce(configPath, { trial, ended, watched, output, repeats, signal }));
   } finally {

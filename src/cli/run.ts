@@ -4,7 +4,8 @@ export const command: Command = {
   help: `fieldgate run [--config FILE]   run the gateway in the foreground
 
 Log lines go to standard error, one JSON object each. SIGTERM or SIGINT ends it: what was accepted is written, messages
-in flight to the cloud are waited for, then it exits with 0. A second signal ends it at once.
+in flight to the cloud are waited for, then it exits with 0. A second signal ends it at once. SIGHUP of a terminal does the
+same; from elsewhere it changes nothing: users, keys and certificates are read when they change.
 
 Examples:
   fieldgate run --config ./fieldgate.yaml

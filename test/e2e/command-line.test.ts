@@ -162,6 +162,17 @@ describe("fieldgate", () => {
     assert.match(err, /no gateway answers on \/nowhere\/control\.sock/);
   });
 
+  it("goes on after a SIGHUP, and says what it is not needed for", () =>
+    withDirectory(async (directory) => {
+      const { gateway, port } = await started(directory);
+      process.kill(gateway.pid, "SIGHUP");
+      await until("it is told", () =>
+        gateway.lines.some((line) => /^SIGHUP/.test(`${line["message"]}`)),
+      );
+      await RawClient.connected(port);
+      assert.equal(await gateway.terminate(), 0);
+    }));
+
   it("runs, tells its status, ends on SIGTERM with 0 and leaves nothing behind", () =>
     withDirectory(async (directory) => {
       const program = await started(directory);

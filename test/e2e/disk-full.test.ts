@@ -67,6 +67,28 @@ describe("a gateway whose disk is full", () => {
       await rig.stop();
     }
   });
+
+  it("starts when it was filled meanwhile to the last block, and delivers what it had kept", async (t) => {
+    const missing = missingForPowercuts();
+    if (missing !== null) return t.skip(missing);
+    const rig = await DiskRig.start();
+    try {
+      await until("the ballast is made", () => existsSync(rig.ballast));
+      await (await rig.sensor("sensor")).publish(200);
+      await rig.restart(() => rig.fill(0));
+      assert.equal((await rig.status()).journal.room, "disk-full");
+      const sensor = await rig.sensor("sensor");
+      await sensor.alive();
+      rig.cloud.away = false;
+      await until("the queue drains", async () => (await rig.balance()).queued === 0, 30_000);
+      rig.free();
+      await sensor.publish(1);
+      const { accepted, dropped } = await rig.balance();
+      assert.deepEqual({ accepted, dropped }, { accepted: 201, dropped: {} });
+    } finally {
+      await rig.stop();
+    }
+  });
 });
 
 /** The program with its store on a small ext4 of its own, an uplink whose cloud is away, and a way to fill the disk. */
@@ -132,6 +154,14 @@ class DiskRig {
   free(): void {
     for (const leave of [0, 3 * MIB])
       rmSync(join(this.#mount.path, `filler-${leave}`), { force: true });
+  }
+
+  /** Killed and started again. */
+  async restart(meanwhile: () => void): Promise<void> {
+    for (const client of this.#clients.splice(0)) client.end(true);
+    await this.#program.kill();
+    meanwhile();
+    this.port = await this.#program.start();
   }
 
   async status(): Promise<GatewayStatus> {

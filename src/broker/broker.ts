@@ -281,6 +281,9 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#counters.dropped("overloaded");
     return null;
   };
+  asked(connection: Connection, filters: number): number {
+    return this.#rates.asked(connection, filters, this.nowMs());
+  }
   throttle(connection: Connection, ms: number): void {
     this.#throttle.hold(connection, this.nowMs() + ms);
   }

@@ -34,7 +34,9 @@ export interface ConnectionWorld {
   /** Keeps that a QoS 2 message is held for the client, in the commit that gathers now; or forgets it. */
   keepReceived(session: Session, packetId: number): void;
   forgetReceived(session: Session, packetId: number): Promise<void>;
-  /** Publishes faster than allowed: not to be read for so long; the broker resumes it. */
+  /** It asks for so many filters, or gives them back: for how long not to read it then, in ms. */
+  asked(connection: Connection, filters: number): number;
+  /** Publishes or asks faster than allowed: not to be read for so long; the broker resumes it. */
   throttle(connection: Connection, ms: number): void;
   refused(reason: string): void;
   /** A message that the client may not publish is to end its connection. */

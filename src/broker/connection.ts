@@ -4,7 +4,7 @@ import { FRAME, FrameReader, MALFORMED, MORE } from "../mqtt/frame.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts";
 import { connack, PINGRESP } from "../mqtt/server-packet.ts";
-import { type Asked, repeatedFilters, subackOf } from "../mqtt/subscribe-frame.ts";
+import { type Asked, filterCount, repeatedFilters, subackOf } from "../mqtt/subscribe-frame.ts";
 import { NO_RIGHTS, type Rights } from "./access.ts";
 import type { ConnectionWorld } from "./connection-world.ts";
 import type { ControlStream } from "./control-stream.ts";
@@ -225,8 +225,9 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     return true;
   }
 
-  #pause(): void {
+  #pause(throttledMs = 0): void {
     this.#paused = true;
+    if (throttledMs > 0) this.#world.throttle(this, throttledMs);
     this.channel.pause();
     this.channel.watch(this.silenceMsMax);
   }
@@ -261,6 +262,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
     }
     this.#hold(); // behind DISCONNECT nothing is looked at any more [MQTT-3.14.4-2]
     if (type === PACKET.subscribe) this.#asked = repeatedFilters(packet, bodyStart);
+    const waitMs = this.#world.asked(this, filterCount(packet, bodyStart));
+    if (waitMs > 0) this.#pause(waitMs);
     this.#control?.feed(Buffer.from(packet));
   }
 
@@ -342,10 +345,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   /** False when the message comes too soon, and is not taken: QoS 0 is dropped, others could not be refused otherwise. */
   #isInTime({ qos, start, end }: PublishFrame, { rates }: Route<Session>): boolean {
     const waitMs = paceOf(this.rate, rates, end - start, this.#world.nowMs());
-    if (waitMs > 0) {
-      this.#pause();
-      this.#world.throttle(this, waitMs);
-    } else if (waitMs < 0) {
+    if (waitMs > 0) this.#pause(waitMs);
+    else if (waitMs < 0) {
       if (qos === 0) this.#world.unexpected(this, "published too fast");
       else this.close("published too fast");
     }

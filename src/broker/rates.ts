@@ -13,6 +13,8 @@ export interface RateOptions {
   readonly publishBytesRate: number;
   readonly clientPublishRate: number;
   readonly clientPublishBytesRate: number;
+  /** Filters that one connection asks for or gives back; 0: without limit. */
+  readonly clientFiltersRate: number;
   /** Of clients that have left so many are remembered. */
   readonly clientRatesLeftMax: number;
   readonly overRate: OverRate;
@@ -58,6 +60,7 @@ export class Rates {
   /** Of clients that have left before theirs was paid off, those who left first in front. */
   readonly #left = new Map<string, RateLimit>();
   #forgotten = 0;
+  readonly #asking = new WeakMap<object, TokenBucket>();
   readonly #byTopic: readonly { readonly match: string; readonly limit: RateLimit }[];
 
   constructor(options: RateOptions) {
@@ -95,6 +98,19 @@ export class Rates {
       this.#left.delete(first);
       if (!isPaidOff) this.#forgotten++;
     }
+  }
+
+  /**
+   * A connection asks for so many filters, or gives them back.
+   * @returns how long nothing more is to be read of it, in ms
+   */
+  asked(connection: object, filters: number, nowMs: number): number {
+    const { clientFiltersRate } = this.#options;
+    if (clientFiltersRate === 0) return 0;
+    const bucket = this.#asking.get(connection) ?? new TokenBucket(clientFiltersRate);
+    this.#asking.set(connection, bucket);
+    bucket.take(filters, nowMs);
+    return bucket.waitMs(nowMs);
   }
 
   /** Of clients that have left and owe: how many are remembered, and how many were forgotten for want of room. */

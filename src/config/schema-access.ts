@@ -230,6 +230,12 @@ export const clientLimits = {
   publishBytesRate: bytesPerSecond("all clients together"),
   clientPublishRate: perSecond("one client"),
   clientPublishBytesRate: bytesPerSecond("one client"),
+  clientFiltersRate: whole({
+    default: 500,
+    minimum: 0,
+    description:
+      "Filters of SUBSCRIBE and UNSUBSCRIBE on one connection, a second, and as many at once; who sends more is read more slowly. 0: without limit.",
+  }),
   clientRatesLeftMax: whole({
     default: 10_000,
     minimum: 1,

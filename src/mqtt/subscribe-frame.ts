@@ -19,6 +19,16 @@ export function repeatedFilters(packet: Buffer, bodyStart: number): Asked | null
   return { packetId: packet.readUInt16BE(bodyStart), filters };
 }
 
+/** How many filters a SUBSCRIBE or UNSUBSCRIBE has that is in order. */
+export function filterCount(packet: Buffer, bodyStart: number): number {
+  const optionBytes = (packet[0] as number) >> 4 === PACKET.subscribe ? 1 : 0;
+  let count = 0;
+  for (let at = bodyStart + 2; at < packet.length; count++) {
+    at = (fieldEnd(packet, at, packet.length) as number) + optionBytes;
+  }
+  return count;
+}
+
 /** The SUBACK with one code for each filter, in their order [MQTT-3.8.4-5, MQTT-3.9.3-1]. */
 export function subackOf({ packetId, filters }: Asked, granted: ReadonlySet<string>): Buffer {
   const length = 2 + filters.length;

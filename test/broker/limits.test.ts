@@ -11,6 +11,7 @@ import { login, TestUsers } from "../support/users.ts";
 
 const NO_RATES: RateOptions = {
   ...{ publishRate: 0, publishBytesRate: 0, clientPublishRate: 0, clientPublishBytesRate: 0 },
+  clientFiltersRate: 0,
   clientRatesLeftMax: 100,
   ...{ overRate: "pause", topicRates: [] },
 };
@@ -108,6 +109,37 @@ describe("a client that publishes faster than allowed", () => {
         assert.deepEqual(dropped, { "published too fast": 40 - accepted });
       },
       { topicRates: [{ match: "slow/#", messages: 5, bytes: 0, overRate: "refuse" }] },
+    ));
+});
+
+describe("a client that subscribes faster than allowed", () => {
+  it("is read more slowly, over filters it asks for and gives back: all is granted, and others are not held up", () =>
+    withBroker(
+      async ({ port, broker }) => {
+        const greedy = await RawClient.connected(port, { clientId: "greedy" });
+        const begin = performance.now();
+        const named = (i: number) => Array.from({ length: 10 }, (_, n) => `a/${i}/${n}`);
+        for (let i = 1; i <= 8; i++)
+          greedy.send({
+            cmd: "subscribe",
+            messageId: i,
+            subscriptions: named(i).map((topic) => ({ topic, qos: 0 })),
+          });
+        for (let i = 1; i <= 4; i++)
+          greedy.send({ cmd: "unsubscribe", messageId: 100 + i, unsubscriptions: named(i) });
+        await until("it is not read", () => broker.status().throttled === 1);
+        const other = await RawClient.connected(port, { clientId: "other" });
+        await subscribe(other, "b", 1);
+        const answers = () => greedy.received.filter(({ cmd }) => /^(un)?suback$/.test(cmd));
+        assert.ok(answers().length < 12, "the other had to wait for it");
+        await until("all is answered", () => answers().length === 12);
+        assert.ok(performance.now() - begin >= 800, "110 at 60 a second, 60 of them at once");
+        const granted = answers().flatMap((packet) =>
+          packet.cmd === "suback" ? packet.granted : [],
+        );
+        assert.deepEqual(granted, Array(80).fill(0));
+      },
+      { clientFiltersRate: 60 },
     ));
 });
 

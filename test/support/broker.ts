@@ -35,6 +35,7 @@ const OPTIONS: BrokerOptions = {
     publishRate: 0,
     publishBytesRate: 0,
     clientPublishRate: 0,
+    clientFiltersRate: 0,
     clientPublishBytesRate: 0,
     clientRatesLeftMax: 100,
   },

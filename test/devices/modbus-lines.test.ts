@@ -59,7 +59,9 @@ describe(`energy meters on real lines, seed ${SEED}`, { timeout: 120_000 }, () =
   it("lose only what noise damaged, and the books balance", async () => {
     const faults = { noise: 0.1, drop: 0.05, double: 0.05, half: 0.05 };
     const line = await connect({ transport: "pty", units: 2, faults });
-    await line.until("150 readings", () => line.least() >= 75);
+    // A damaged answer costs a slave its time-out, and one may have many of them.
+    const all = () => line.count(1) + line.count(2);
+    await line.until("150 readings", () => all() >= 150 && line.least() >= 30);
     for (const numbers of line.numbers.values()) {
       const falls = numbers.filter((n, i) => i > 0 && n <= (numbers[i - 1] ?? 0));
       assert.deepEqual(falls, [], `seed ${SEED}`);

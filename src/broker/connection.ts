@@ -346,10 +346,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   #isInTime({ qos, start, end }: PublishFrame, { rates }: Route<Session>): boolean {
     const waitMs = paceOf(this.rate, rates, end - start, this.#world.nowMs());
     if (waitMs > 0) this.#pause(waitMs);
-    else if (waitMs < 0) {
-      if (qos === 0) this.#world.unexpected(this, "published too fast");
-      else this.close("published too fast");
-    }
+    else if (waitMs < 0 && qos === 0) this.#world.unexpected(this, "published too fast");
+    else if (waitMs < 0) this.close("published too fast");
     return waitMs >= 0;
   }
 

@@ -85,7 +85,7 @@ interface Seen {
 async function seen(name: string, { pid, port }: Subject): Promise<Seen> {
   const end = name === "none" ? async () => {} : await attack(name, port);
   const [beganMs, waitedBeforeMs] = [performance.now(), await waitedMs(pid)];
-  const load = ["-m", "pair", "-P", 1, "-q", 1, "-r", 500, "-t", Number(values.seconds)];
+  const load = ["-m", "pair", "-P", 1, "-q", 1, "-r", 500, "-z", "-t", Number(values.seconds)];
   const run = await mqload("-p", port, ...load);
   const waited = ((await waitedMs(pid)) - waitedBeforeMs) / (performance.now() - beganMs);
   await end();

@@ -37,7 +37,7 @@ export interface PasswordSource {
   readonly name: string;
   /** One address, or one /64 of IPv6. */
   readonly network: string;
-  /** Somebody there has guessed wrong lately. */
+  /** Somebody there has guessed wrong before. */
   readonly suspect: boolean;
   /** Asked when its turn has come: others from there may have guessed wrong meanwhile. */
   mayGo(): boolean;

@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.ts";
 import type { Log, LogFields, LogLevel } from "./log.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
 /** How often a line of one kind may come. */
 export interface RepeatLimits {
@@ -10,8 +11,7 @@ export interface RepeatLimits {
 
 /** Lines of one kind say the same message of the same thing, for the same reason. */
 interface Kind {
-  allowance: number;
-  atMs: number;
+  bucket: TokenBucket;
   leftOut: number;
 }
 
@@ -26,14 +26,21 @@ const LEVELS = ["debug", "info", "warn", "error"] as const satisfies readonly Lo
  * is left out is counted, and the next line of its kind says `leftOut`. Debug lines all pass: who asks for them wants them.
  */
 export class LogRepeats {
-  /** May change at any time. */
-  limits: RepeatLimits = { most: 20, everyMs: 600_000 };
+  #limits: RepeatLimits = { most: 20, everyMs: 600_000 };
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #kinds = new Map<string, Kind>();
   #leftOut = 0;
 
   constructor(clock: Pick<Clock, "monotonicMs">) {
     this.#clock = clock;
+  }
+
+  /** May be set at any time: others than before begin anew for each kind. */
+  set limits(limits: RepeatLimits) {
+    const { most, everyMs } = this.#limits;
+    if (limits.most === most && limits.everyMs === everyMs) return;
+    this.#limits = limits;
+    for (const kind of this.#kinds.values()) kind.bucket = bucketOf(limits);
   }
 
   /** Lines left out since the start. */
@@ -56,25 +63,20 @@ export class LogRepeats {
 
   /** How many of its kind were left out before; null: this one is, too. */
   #admit(name: string): number | null {
-    const { most, everyMs } = this.limits;
     const nowMs = this.#clock.monotonicMs();
-    const kind = this.#kinds.get(name) ?? { allowance: most, atMs: nowMs, leftOut: 0 };
+    const kind = this.#kinds.get(name) ?? { bucket: bucketOf(this.#limits), leftOut: 0 };
     this.#kinds.delete(name);
     this.#kinds.set(name, kind);
     if (this.#kinds.size > KINDS_MAX) {
-      for (const [oldest] of this.#kinds) {
-        this.#kinds.delete(oldest);
-        break;
-      }
+      const [oldest = ""] = this.#kinds.keys();
+      this.#kinds.delete(oldest);
     }
-    kind.allowance = Math.min(most, kind.allowance + (nowMs - kind.atMs) / everyMs);
-    kind.atMs = nowMs;
-    if (kind.allowance < 1) {
+    if (kind.bucket.waitMs(nowMs) > 0) {
       kind.leftOut += 1;
       this.#leftOut += 1;
       return null;
     }
-    kind.allowance -= 1;
+    kind.bucket.take(1, nowMs);
     const before = kind.leftOut;
     kind.leftOut = 0;
     return before;
@@ -82,6 +84,10 @@ export class LogRepeats {
 }
 
 type Write = Log["info"];
+
+function bucketOf({ most, everyMs }: RepeatLimits): TokenBucket {
+  return new TokenBucket(1000 / everyMs, most);
+}
 
 function kindOf(part: string, message: string, fields: LogFields): string {
   return JSON.stringify([part, message, ...ABOUT.map((name) => fields[name])]);

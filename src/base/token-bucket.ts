@@ -1,5 +1,5 @@
 /**
- * Limits a flow to so many units a second, with a burst of one second's worth (at least one unit).
+ * Limits a flow to so many units a second, with a burst, by default of one second's worth (at least one unit).
  *
  * What is taken may exceed what is there: then the bucket is in debt, and nothing more may be taken until it is paid off.
  * So a message larger than the burst passes too, and the rate holds over any longer time: over T seconds at most
@@ -11,10 +11,13 @@ export class TokenBucket {
   #tokens: number;
   #atMs = Number.NEGATIVE_INFINITY;
 
-  /** @param perSecond units a second, more than 0 */
-  constructor(perSecond: number) {
+  /**
+   * @param perSecond units a second, more than 0
+   * @param burst units at once, at least 1
+   */
+  constructor(perSecond: number, burst = Math.max(1, perSecond)) {
     this.#perMs = perSecond / 1000;
-    this.#burst = Math.max(1, perSecond);
+    this.#burst = burst;
     this.#tokens = this.#burst;
   }
 

@@ -39,6 +39,17 @@ describe("a log without repetitions", () => {
     assert.equal(repeats.leftOut, 4);
   });
 
+  it("keeps what was used up when it is given the same limits again, and begins anew with others", () => {
+    const { log, told, repeats } = logOf({ most: 1, everyMs: MINUTE });
+    log.info("about");
+    repeats.limits = { most: 1, everyMs: MINUTE };
+    log.info("about");
+    assert.equal(told().length, 1);
+    repeats.limits = { most: 2, everyMs: MINUTE };
+    for (let i = 0; i < 3; i++) log.info("about");
+    assert.deepEqual(told(), [{}, { leftOut: 1 }, {}]);
+  });
+
   it("remembers a bounded number of kinds", () => {
     const { log, told } = logOf({ most: 1, everyMs: MINUTE });
     for (let i = 0; i < 1001; i++) log.info("about", { name: `n${i}` });

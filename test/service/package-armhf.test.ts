@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
+import { keepsThroughKill, LOADS_NATIVE } from "../support/packaged.ts";
 import { Program } from "../support/program.ts";
-import { RawClient } from "../support/raw-client.ts";
 
 const run = promisify(execFile);
 const LONG = process.env["FIELDGATE_TEST_LONG"] === "1";
@@ -18,15 +18,6 @@ store: { path: /var/lib/fieldgate, bytesMax: 3GiB }
 listeners: [ { name: lan, port: 0 } ]
 control: { socket: /var/lib/fieldgate/control.sock }
 `;
-const RETAINED = {
-  cmd: "publish",
-  topic: "kept",
-  payload: "through the cut",
-  qos: 1,
-  retain: true,
-  dup: false,
-} as const;
-
 describe("the Debian package for armhf, on Debian 13 with its nodejs", () => {
   it("installs, keeps a message through a crash, tells how it is, and is removed", async (t) => {
     const missing = await missingHere();
@@ -51,14 +42,7 @@ describe("the Debian package for armhf, on Debian 13 with its nodejs", () => {
     const command = ["sh", "test/service/armhf-in.sh", root, "setpriv", ...user, "fieldgate"];
     const config = "/etc/fieldgate/fieldgate.yaml";
     const program = new Program(config, command, EMULATED_START_MS_MAX);
-    const publisher = await RawClient.connected(await program.start());
-    publisher.send({ ...RETAINED, messageId: 7 });
-    assert.equal((await publisher.next("puback")).messageId, 7);
-    await program.kill();
-
-    const reader = await RawClient.connected(await program.start());
-    reader.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "kept", qos: 1 }] });
-    assert.equal(String((await reader.next("publish")).payload), "through the cut");
+    await keepsThroughKill(program);
     const status = JSON.parse((await told(inside("fieldgate", "status", "--json"))).out);
     assert.equal(status.gateway, "gw-arm");
     assert.equal(status.journal.bytesMax, 3 * 2 ** 30);
@@ -71,9 +55,7 @@ describe("the Debian package for armhf, on Debian 13 with its nodejs", () => {
       new Set(store.map(({ verdict }: { verdict: string }) => verdict)),
       new Set(["fine"]),
     );
-    const load =
-      'const k = require("koffi"); require("@serialport/bindings-cpp"); console.log(process.arch, k.load(null).func("int getpid()")() === process.pid)';
-    const loaded = await inside("sh", "-c", `cd /usr/lib/fieldgate && node -e '${load}'`);
+    const loaded = await inside("sh", "-c", `cd /usr/lib/fieldgate && node -e '${LOADS_NATIVE}'`);
     assert.equal(loaded.stdout, "arm true\n");
     assert.equal(await program.terminate(), 0);
 

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
+import { keepsThroughKill, LOADS_NATIVE } from "../support/packaged.ts";
 import { Program } from "../support/program.ts";
-import { RawClient } from "../support/raw-client.ts";
 
 const run = promisify(execFile);
 const { version } = JSON.parse(await readFile("package.json", "utf8"));
@@ -16,15 +16,6 @@ const EMULATED_START_MS_MAX = 120_000;
 const LONG = process.env["FIELDGATE_TEST_LONG"] === "1";
 /** e_machine of ELF: what a binary is for. */
 const ELF_MACHINE = { arm64: 0xb7, armhf: 0x28 } as const;
-
-const RETAINED = {
-  cmd: "publish",
-  topic: "kept",
-  payload: "through the cut",
-  qos: 1,
-  retain: true,
-  dup: false,
-} as const;
 
 const directory = await mkdtemp(join(tmpdir(), "fieldgate-package-test-"));
 const packageOf = (machine: string, of = version) =>
@@ -99,13 +90,7 @@ describe("the Debian package", () => {
     await writeFile(config, configuration(join(directory, "emulated")));
     const command = [...node, join(installed, "dist/fieldgate.js")];
     const program = new Program(config, command, EMULATED_START_MS_MAX);
-    const publisher = await RawClient.connected(await program.start());
-    publisher.send({ ...RETAINED, messageId: 7 });
-    assert.equal((await publisher.next("puback")).messageId, 7);
-    await program.kill();
-    const reader = await RawClient.connected(await program.start());
-    reader.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "kept", qos: 1 }] });
-    assert.equal(String((await reader.next("publish")).payload), "through the cut");
+    await keepsThroughKill(program);
     assert.equal(await program.terminate(), 0);
   });
 
@@ -113,9 +98,7 @@ describe("the Debian package", () => {
     const missing = await missingOf(EMULATOR, `${SYSROOT}/lib/libstdc++.so.6`);
     if (missing !== null) return t.skip(missing);
     const installed = join(await unpacked("arm64"), "usr/lib/fieldgate");
-    const load =
-      'const k = require("koffi"); require("@serialport/bindings-cpp"); console.log(process.arch, k.load(null).func("int getpid()")() === process.pid)';
-    const argv = ["-L", SYSROOT, join(installed, "bin/node"), "-e", load];
+    const argv = ["-L", SYSROOT, join(installed, "bin/node"), "-e", LOADS_NATIVE];
     const { stdout } = await run(EMULATOR, argv, { cwd: installed });
     assert.equal(stdout, "arm64 true\n");
   });

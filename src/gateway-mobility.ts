@@ -130,6 +130,9 @@ export class SessionWiring implements Elsewhere {
   settled(): Promise<void> {
     return this.#mobility.settled();
   }
+  ended(client: string): void {
+    this.#mobility.ended(client);
+  }
   hasPublished(will: string): Promise<boolean> {
     return this.#mobility.wills.isPublished(will);
   }

@@ -4,7 +4,7 @@ import { readModbus, trace, writeModbus } from "./gateway-devices.ts";
 import { explainAccess, explainUplinkRoute } from "./gateway-explain.ts";
 import { drop, pause, peek, resume } from "./gateway-queue.ts";
 import { type GatewayParts, gatewayStatus, ledgerProof } from "./gateway-status.ts";
-import { clients, kick, publish, retained, tail } from "./gateway-technician.ts";
+import { clients, forget, kick, publish, retained, tail } from "./gateway-technician.ts";
 
 /** What the control socket answers: one line an operation. */
 export function operations(parts: GatewayParts): ControlRoutes {
@@ -19,6 +19,7 @@ export function operations(parts: GatewayParts): ControlRoutes {
     "GET uplink/route": (question) => explainUplinkRoute(parts, question),
     "GET clients": () => clients(parts),
     "POST clients/kick": (question) => kick(parts, question),
+    "POST clients/forget": (question) => forget(parts, question),
     "GET queue/peek": (question) => peek(parts, question),
     "POST queue/pause": (question) => pause(parts, question),
     "POST queue/resume": (question) => resume(parts, question),

@@ -1,6 +1,7 @@
 import { FieldgateError } from "./base/errors.ts";
 import type { ClientStatus } from "./broker/clients.ts";
 import { LocalPublisher } from "./broker/local-publisher.ts";
+import type { Forgotten } from "./broker/session-ends.ts";
 import { Feed } from "./control/feed.ts";
 import type { ControlQuestion } from "./control/protocol.ts";
 import { type ShownPayload, shownPayload } from "./control/shown-payload.ts";
@@ -89,6 +90,13 @@ export function kick({ broker }: GatewayParts, { body }: ControlQuestion) {
   if (typeof id !== "string") throw new FieldgateError("ERR_USAGE", "kick wants the client's id");
   if (broker.desk.kick(id)) return { kicked: id };
   throw new FieldgateError("ERR_NOT_THERE", `no client ${id} is connected`, { details: { id } });
+}
+
+/** `POST clients/forget`: ends the session of the client `id`, which is away; `confirm` must be true where messages wait for it. */
+export function forget({ broker }: GatewayParts, { body }: ControlQuestion): Promise<Forgotten> {
+  const { id, confirm } = body;
+  if (typeof id !== "string") throw new FieldgateError("ERR_USAGE", "forget wants the client's id");
+  return broker.desk.forget(id, confirm === true);
 }
 
 /** `GET retained?filter=…`: by topic, and how many more there are. */

@@ -83,9 +83,9 @@ export class Gateway {
     const replication = wiring.replication(journalOptions(config));
     later.replication = replication;
     const rows = journal.rows("access");
-    const wallIsSure = () => timekeeper.quality() !== "unset";
-    const access = gatewayAccess(config, { ...tools, rows, wallIsSure });
-    const broker = newBroker(config, tools, access, journal, replication, wiring);
+    const timed = { ...tools, wallIsSure: () => timekeeper.quality() !== "unset" };
+    const access = gatewayAccess(config, { ...timed, rows });
+    const broker = newBroker(config, timed, access, journal, replication, wiring);
     wiring.subscribers.serve(broker);
     const settings = newSettings(config, tools, broker, wiring.routes);
     const attended = config.devices.map((each) => attend(each, config, tools, broker, ours));
@@ -241,7 +241,7 @@ function departure(ours: Site): Service {
 
 function newBroker(
   config: Config,
-  { clock, log }: GatewayTools,
+  { clock, log, wallIsSure }: GatewayTools & { readonly wallIsSure: () => boolean },
   access: Access,
   journal: StoreJournal,
   replication: Replication | null,
@@ -252,6 +252,7 @@ function newBroker(
     clock,
     log: log.part("broker"),
     access,
+    wallIsSure,
     memoryBytes: () => process.memoryUsage.rss(),
     journal: sessions?.journal ?? journal,
     ...(sessions === null ? {} : { elsewhere: sessions }),

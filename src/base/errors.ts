@@ -19,6 +19,7 @@ export type ErrorCode =
   | "ERR_TOPIC"
   | "ERR_CLOCK"
   | "ERR_NOT_THERE"
+  | "ERR_CLIENT_CONNECTED"
   | "ERR_DEVICE_OPEN"
   | "ERR_DEVICE_AMBIGUOUS"
   | "ERR_UPLINK_REFUSED"

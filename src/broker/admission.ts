@@ -1,3 +1,4 @@
+import type { Log } from "../base/log.ts";
 import {
   type Access,
   NO_RIGHTS,
@@ -22,9 +23,12 @@ export interface Applicant {
 
 /** What admission asks about the sessions that there are. */
 export interface SessionsThere {
-  readonly count: number;
+  /** Persistent ones. */
+  readonly persistentCount: number;
   /** Persistent ones. */
   countOf(user: string): number;
+  /** Whether one of that client is just being ended. */
+  isEnding(clientId: string): boolean;
   isAnothers(clientId: string, principal: Principal): boolean;
   persistentOf(clientId: string): unknown;
   linkOf(clientId: string): unknown;
@@ -42,6 +46,7 @@ export class Admission {
   readonly #access: Access;
   readonly #sessions: SessionsThere;
   readonly #counters: Counters;
+  readonly #log: Log;
   readonly #limits: AdmissionLimits;
   /** The users of those who are let in, and how many each has. */
   readonly #users = new Map<Applicant, string>();
@@ -55,12 +60,14 @@ export class Admission {
       readonly access: Access;
       readonly sessions: SessionsThere;
       readonly counters: Counters;
+      readonly log: Log;
     },
   ) {
     this.#limits = limits;
     this.#access = tools.access;
     this.#sessions = tools.sessions;
     this.#counters = tools.counters;
+    this.#log = tools.log;
   }
 
   /** The answer to a CONNECT. Gives the connection its rights when that is 0. */
@@ -73,6 +80,12 @@ export class Admission {
     });
     const judged = (found: Verdict) => this.#judged(applicant, claims, found);
     return verdict instanceof Promise ? verdict.then(judged) : judged(verdict);
+  }
+
+  /** Whether a client of that id is let in, and not there yet. */
+  isComing(clientId: string): boolean {
+    for (const coming of this.#coming.values()) if (coming.clientId === clientId) return true;
+    return false;
   }
 
   /** Is there, with a session. */
@@ -129,12 +142,16 @@ export class Admission {
     if (rights === null) return this.#refuse(verdict.code, verdict.reason);
     if (applicant.isClosed) return 3; // while its credentials were being checked
     const { user } = rights.principal;
-    if (this.#sessions.isAnothers(clientId, rights.principal) || this.#isComing(clientId, user)) {
+    if (
+      this.#sessions.isAnothers(clientId, rights.principal) ||
+      this.#isAnothersComing(clientId, user)
+    ) {
       return this.#refuse(5, "client id of another user");
     }
     const isNew = !clean && this.#sessions.persistentOf(clientId) === null;
     const full = isNew ? this.#hasNoRoom(user) : null;
-    if (full !== null) return this.#refuse(3, full);
+    if (full !== null) return this.#refuseFull(clientId, full);
+    if (this.#sessions.isEnding(clientId)) return this.#refuse(3, "its old session is being ended");
     const here = this.#byUser.get(user ?? "") ?? 0;
     const takesOver = this.#sessions.linkOf(clientId) !== null ? 1 : 0;
     if (here - takesOver >= this.#limits.connectionsPerUserMax) {
@@ -150,7 +167,7 @@ export class Admission {
   }
 
   /** Whether another user is coming under that client id: nobody is thrown out by who was let in before. */
-  #isComing(clientId: string, user: string | null): boolean {
+  #isAnothersComing(clientId: string, user: string | null): boolean {
     for (const coming of this.#coming.values()) {
       if (coming.clientId === clientId && coming.user !== null && coming.user !== user) return true;
     }
@@ -161,11 +178,25 @@ export class Admission {
   #hasNoRoom(user: string | null): string | null {
     const { sessionsMax, sessionsPerUserMax } = this.#limits;
     const coming = [...this.#coming.values()].filter(({ isNew }) => isNew);
-    if (this.#sessions.count + coming.length >= sessionsMax) return "too many sessions";
+    if (this.#sessions.persistentCount + coming.length >= sessionsMax) return "too many sessions";
     if (user === null) return null;
     const own = coming.filter((each) => each.user === user).length;
     const isFull = this.#sessions.countOf(user) + own >= sessionsPerUserMax;
     return isFull ? "too many sessions of one user" : null;
+  }
+
+  #refuseFull(clientId: string, reason: string): ReturnCode {
+    const { sessionsMax, sessionsPerUserMax } = this.#limits;
+    const todo =
+      "fieldgate clients tells who is away, fieldgate clients forget ID ends its session; mqtt.sessionExpiryHours ends those of clients that stay away";
+    const limits = { sessionsMax, sessionsPerUserMax };
+    this.#log.warn("a client is refused: no room for its session", {
+      reason,
+      clientId,
+      ...limits,
+      todo,
+    });
+    return this.#refuse(3, reason);
   }
 
   #refuse(code: ReturnCode, reason: string): ReturnCode {

@@ -1,14 +1,21 @@
 import type { Message } from "../mqtt/message.ts";
 import type { TopicTree } from "../mqtt/topic-tree.ts";
+import type { Absences } from "./absences.ts";
 import type { Principal } from "./access.ts";
 import { type ClientStatus, clientsOf } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import type { Listener, Router } from "./router.ts";
 import type { Session } from "./session.ts";
+import type { Forgotten, SessionEnds } from "./session-ends.ts";
 import { type Talker, Talkers } from "./talkers.ts";
 
 export interface BrokerDeskTools {
-  readonly sessions: { readonly all: Iterable<Session>; of(clientId: string): Session | null };
+  readonly sessions: {
+    readonly all: Iterable<Session>;
+    readonly absences: Pick<Absences, "of">;
+    of(clientId: string): Session | null;
+  };
+  readonly ends: Pick<SessionEnds, "forget">;
   readonly connections: Iterable<Connection>;
   readonly router: Pick<Router<Session>, "tap">;
   /** By topic: what clients have had retained, and what the broker says of itself. */
@@ -28,7 +35,8 @@ export class BrokerDesk {
   /** All sessions, connected or not. */
   clients(): readonly ClientStatus[] {
     const { sessions, connections, nowMs } = this.#tools;
-    return clientsOf(sessions.all, connections, this.#talkers.all, nowMs());
+    const { all, absences } = sessions;
+    return clientsOf({ sessions: all, absences }, connections, this.#talkers.all, nowMs());
   }
 
   /** Whom a client was found to be, connected or not; null when there is no session of that id. */
@@ -41,6 +49,11 @@ export class BrokerDesk {
     const link = this.#tools.sessions.of(clientId)?.link ?? null;
     link?.close("kicked");
     return link !== null;
+  }
+
+  /** As `SessionEnds.forget`. */
+  forget(clientId: string, confirmed: boolean): Promise<Forgotten> {
+    return this.#tools.ends.forget(clientId, confirmed);
   }
 
   /** Calls `found` for the retained message of each topic that the filter matches. */

@@ -31,6 +31,7 @@ export interface BrokerOptions
   readonly sharedPerSessionMax: number;
   readonly inboundInflightMax: number;
   readonly sessionsMax: number;
+  readonly sessionExpiryHours: number;
   readonly waitingBytesMax: number;
   readonly subscriptionsMax: number;
   readonly retainedMax: number;
@@ -43,6 +44,8 @@ export interface BrokerTools {
   readonly log: Log;
   readonly journal: BrokerJournal;
   readonly access: Access;
+  /** Whether the wall clock was ever set. */
+  readonly wallIsSure: () => boolean;
   /** What the process has taken of the machine's memory. */
   readonly memoryBytes: () => number;
   /** The lane of the uplink that carries a topic, 0 for none. */

@@ -1,6 +1,7 @@
 import type { CertifiedClient } from "./certified.ts";
 import type { ListenerStatus } from "./net-listener.ts";
 import type { OverloadStatus } from "./overload.ts";
+import type { PersistentStatus } from "./session-ends.ts";
 import type { ShareStatus } from "./share-group.ts";
 import type { Talker } from "./talkers.ts";
 
@@ -22,6 +23,7 @@ export interface BrokerStatus {
   /** Messages of QoS 1 and 2 that wait for room in the store, not acknowledged. */
   readonly held: number;
   readonly sessions: number;
+  readonly persistent: PersistentStatus;
   readonly retained: number;
   readonly accepted: number;
   readonly acceptedDurable: number;

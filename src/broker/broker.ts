@@ -2,8 +2,8 @@ import { FieldgateError } from "../base/errors.ts";
 import type { Service } from "../base/service.ts";
 import type { Message } from "../mqtt/message.ts";
 import { type PublishFrame, publishFrameOf } from "../mqtt/publish-frame.ts";
-import { shareOf } from "../mqtt/share.ts";
 import { TopicTree } from "../mqtt/topic-tree.ts";
+import { Absences } from "./absences.ts";
 import type { ReturnCode } from "./access.ts";
 import { Admission } from "./admission.ts";
 import {
@@ -18,6 +18,7 @@ import { BrokerDesk } from "./broker-desk.ts";
 import type { BrokerOptions, BrokerTools } from "./broker-options.ts";
 import type { BrokerStatus } from "./broker-status.ts";
 import { certifiedClients } from "./certified.ts";
+import { isConnected } from "./clients.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionWorld } from "./connection-world.ts";
 import { Counters } from "./counters.ts";
@@ -34,6 +35,7 @@ import { RetainedReplay } from "./retained-replay.ts";
 import { RetainedSources } from "./retained-sources.ts";
 import { type Listener, Router } from "./router.ts";
 import type { Session } from "./session.ts";
+import { SessionEnds } from "./session-ends.ts";
 import { Sessions } from "./sessions.ts";
 import { ShareGroups } from "./share-groups.ts";
 import { SiteDesk } from "./site-desk.ts";
@@ -49,7 +51,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly inboundInflightMax: number;
   readonly packetFiltersMax: number;
   readonly topicsMax: BrokerOptions;
-  readonly subscriptionsMax: number;
 
   readonly #options: BrokerOptions;
   readonly #tools: BrokerTools;
@@ -58,6 +59,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   readonly #retained: Retained;
   readonly #shares: ShareGroups;
   readonly #sessions: Sessions;
+  readonly #ends: SessionEnds;
   readonly #admission: Admission;
   readonly #intake: Intake;
   readonly #persistence: ControlPersistence;
@@ -88,7 +90,6 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.inboundInflightMax = options.inboundInflightMax;
     this.packetFiltersMax = options.packetFiltersMax;
     this.topicsMax = options;
-    this.subscriptionsMax = options.subscriptionsMax;
     this.#overload = new Overload(options, tools.memoryBytes, log);
     this.#arrivals = new Arrivals(options, clock, () => this.#overload.refuses);
     this.#rates = new Rates(options);
@@ -109,9 +110,17 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       (task) => clock.afterTurn(task),
     );
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
-    this.#sessions = new Sessions(options, { ...parts, access, shares: this.#shares });
+    const absences = new Absences({ ...tools, rows: (space) => journal.rows(space) });
+    this.#sessions = new Sessions(options, { ...parts, access, absences, shares: this.#shares });
+    this.#persistence = levelPersistence(journal.rows("aedes"), () => journal.lastSeq);
+    this.#admission = new Admission(options, { access, counters, log, sessions: this.#sessions });
+    const kept = { ...tools, counters, persistence: this.#persistence, sessions: this.#sessions };
+    this.#ends = new SessionEnds(options, {
+      ...{ ...kept, shares: this.#shares },
+      isHere: (id) => this.#admission.isComing(id) || isConnected(id, this.#connections),
+    });
     this.desk = new BrokerDesk({
-      sessions: this.#sessions,
+      ...{ sessions: this.#sessions, ends: this.#ends },
       connections: this.#connections,
       router: this.routes,
       retained: [this.#retained, this.#announced],
@@ -120,14 +129,12 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#upkeep = new Upkeep(options, {
       ...{ clock, access, overload: this.#overload, throttle: this.#throttle },
       ...{ replay: this.#replay, shares: this.#shares, backpressure: this.#backpressure },
-      sessions: this.#sessions,
+      ...{ sessions: this.#sessions, ends: this.#ends },
       ...{ desk: this.desk, listeners: this.#listeners, connections: this.#connections },
     });
-    this.#admission = new Admission(options, { access, counters, sessions: this.#sessions });
-    this.#persistence = levelPersistence(journal.rows("aedes"), () => journal.lastSeq);
     this.#control = new AedesControl(this.#persistence, this, log);
     this.site = new SiteDesk(options, {
-      ...{ ...tools, counters, persistence: this.#persistence, sessions: this.#sessions },
+      ...kept,
       admission: this.#admission,
       publishWill: (will, owner) => this.publishWill(will, owner),
     });
@@ -166,6 +173,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   async stop(): Promise<void> {
     for (const listener of this.#listeners) listener.close();
     this.#upkeep.stop();
+    this.#sessions.absences.keep(true);
     this.#shares.freeze();
     for (const { channel } of this.#connections) channel.pause();
     await this.#tools.journal.committed().catch(() => {}); // the journal itself has said what is wrong
@@ -250,6 +258,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       overload: this.#overload.status(),
       held: this.#backpressure.held,
       sessions: this.#sessions.count,
+      persistent: this.#ends.status(),
       retained: this.#retained.size,
       accepted,
       acceptedDurable,
@@ -323,8 +332,8 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       this.#sessions.left(session, connection);
       if (rate !== null) this.#rates.left(session.clientId, rate, this.#tools.clock.monotonicMs());
     }
-    const [remote, clientId] = [channel.remote, session?.clientId];
-    this.#tools.log.debug("disconnected", { remote, clientId, reason });
+    const fields = { remote: channel.remote, clientId: session?.clientId, reason };
+    this.#tools.log.debug("disconnected", fields);
   }
 
   // ——— what the control plane asks for
@@ -353,13 +362,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     const { session } = connection;
     if (session === null) return true; // aedes takes up what was granted
     if (!this.#admission.maySubscribe(connection, filter)) return false;
-    if (session.subscriptions.has(filter)) return true;
-    const share = shareOf(filter);
-    const hasRoom =
-      share === null ||
-      (this.#shares.hasRoomFor(share) &&
-        session.loans.lenders.size < this.#options.sharedPerSessionMax);
-    if (hasRoom && session.subscriptions.size < this.subscriptionsMax) return true;
+    if (this.#sessions.hasRoomFor(session, filter)) return true;
     this.#counters.dropped("too many subscriptions");
     return false;
   }

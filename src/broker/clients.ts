@@ -1,3 +1,4 @@
+import type { Absences } from "./absences.ts";
 import type { Connection } from "./connection.ts";
 import type { Session } from "./session.ts";
 import type { Talker } from "./talkers.ts";
@@ -11,6 +12,10 @@ export interface ClientStatus {
   /** "10.0.0.5:49152"; null when it is not here. */
   readonly remote: string | null;
   readonly connectedMs: number | null;
+  /** For so long has the gateway run without it; null when it is here. */
+  readonly awayMs: number | null;
+  /** When it left, by the wall clock, in milliseconds since 1970; null when it is here, or when that clock was never set. */
+  readonly awaySinceMs: number | null;
   /** Since something came from it; null when it is not here. */
   readonly silentMs: number | null;
   readonly subscriptions: readonly { readonly filter: string; readonly qos: number }[];
@@ -27,9 +32,18 @@ export interface ClientStatus {
   readonly perSecond: number;
 }
 
-/** All sessions; those that are connected first. */
+/** Whether a connection has the session of that client, and so is about to use it. */
+export function isConnected(clientId: string, connections: Iterable<Connection>): boolean {
+  for (const { session } of connections) if (session?.clientId === clientId) return true;
+  return false;
+}
+
+/** All sessions: those that are connected first, those whose client is away longest last. */
 export function clientsOf(
-  sessions: Iterable<Session>,
+  {
+    sessions,
+    absences,
+  }: { readonly sessions: Iterable<Session>; readonly absences: Pick<Absences, "of"> },
   connections: Iterable<Connection>,
   talkers: readonly Talker[],
   nowMs: number,
@@ -43,12 +57,15 @@ export function clientsOf(
   const all = [...sessions].map((session): ClientStatus => {
     const { clientId, persistent, queued, inflight, dropped } = session;
     const connection = here.get(session);
+    const absence = connection === undefined ? absences.of(clientId) : null;
     return {
       clientId,
       connected: connection !== undefined,
       persistent,
       remote: connection?.channel.remote ?? null,
       connectedMs: connection === undefined ? null : Math.round(nowMs - connection.openedMs),
+      awayMs: absence?.awayMs ?? null,
+      awaySinceMs: absence?.sinceMs ?? null,
       silentMs: connection === undefined ? null : Math.round(nowMs - connection.lastSeenMs),
       subscriptions: [...session.subscriptions.values()],
       inflight,
@@ -63,6 +80,7 @@ export function clientsOf(
     (a, b) =>
       Number(b.connected) - Number(a.connected) ||
       b.perSecond - a.perSecond ||
+      (a.awayMs ?? 0) - (b.awayMs ?? 0) ||
       a.clientId.localeCompare(b.clientId),
   );
 }

@@ -12,8 +12,11 @@ export class Counters {
   /** Connections that were refused or closed by us, by reason. */
   readonly closes = new Map<string, number>();
 
-  dropped(reason: string): void {
-    this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
+  /** Persistent sessions that ended though their client did not end them. */
+  readonly sessionsEnded = { expired: 0, forgotten: 0 };
+
+  dropped(reason: string, count = 1): void {
+    if (count > 0) this.drops.set(reason, (this.drops.get(reason) ?? 0) + count);
   }
 
   closed(reason: string): void {

@@ -92,6 +92,8 @@ export interface Elsewhere {
   come(client: string, clean: boolean, user: string | null): 0 | 3 | 5 | Promise<0 | 3 | 5>;
   /** Resolves when it is known what the others did while this gateway was away. */
   settled(): Promise<void>;
+  /** A session has ended here, and not because its client said so: nobody is to look for it here. */
+  ended(client: string): void;
   /** Whether another one has published a will that was left here. */
   hasPublished(will: string): Promise<boolean>;
 }

@@ -2,6 +2,8 @@ import type { SessionQueue } from "./ports.ts";
 
 /** How much may be on its way to one session, and what happens beyond. */
 export interface SessionLimits {
+  readonly subscriptionsMax: number;
+  readonly sharedPerSessionMax: number;
   readonly inflightMax: number;
   readonly queueMessagesMax: number;
   readonly queueBytesMax: number;

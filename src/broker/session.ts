@@ -98,9 +98,9 @@ export class Session {
 
   /** Messages that wait for it, on disk with those in flight, and in memory. */
   get queued(): { readonly messages: number; readonly bytes: number } {
-    const { headIndex, tailIndex, bytes } = this.queue ?? { headIndex: 0, tailIndex: 0, bytes: 0 };
-    const { length, bytes: more } = this.#waiting;
-    return { messages: tailIndex - headIndex + length, bytes: bytes + more };
+    const { length, bytes } = this.#waiting;
+    const messages = (this.#backlog?.waiting ?? 0) + length;
+    return { messages, bytes: (this.queue?.bytes ?? 0) + bytes };
   }
 
   /** Indexes of QoS 2 messages that the receiver has. */

@@ -3,6 +3,7 @@ import type { Log } from "../base/log.ts";
 import type { Rows } from "../base/rows.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { shareOf } from "../mqtt/share.ts";
+import type { Absences } from "./absences.ts";
 import type { Access, Principal, Rights } from "./access.ts";
 import type { Counters } from "./counters.ts";
 import type { ControlPersistence } from "./level-persistence.ts";
@@ -11,31 +12,35 @@ import type { BrokerJournal } from "./ports.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionLink, type SessionWorld } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
+import {
+  EMPTY,
+  inKey,
+  numbersIn,
+  principalIn,
+  rowKey,
+  type SessionRows,
+  sessionRows,
+} from "./session-rows.ts";
 import { isShareQueue, type ShareGroups } from "./share-groups.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
-/**
- * All sessions by client id, and what of them must survive, in four spaces of rows:
- *
- *   session   client id              → JSON { createdMs, principal }   whose it is: docs/security.md
- *   received  client id NUL packet   → (empty)   a QoS 2 message came and was not released yet
- *   released  client id NUL index    → (empty)   the client has a QoS 2 message; PUBREL is to be completed
- *   lent      client id NUL packet   → index NUL queue   a QoS 2 message of a shared group is out under that identifier;
- *                                      (empty)   PUBREL is to be completed
- *
- * Subscriptions are kept by the control plane, queues by the journal.
- */
+/** All sessions by client id, and what of them must survive: session-rows.ts. Subscriptions are kept by the control plane, queues by the journal. */
 export class Sessions implements SessionWorld {
   readonly limits: SessionLimits;
   readonly counters: Counters;
   readonly room: WaitingRoom;
+  /** Whose clients are away, and for how long. */
+  readonly absences: Absences;
   readonly #journal: BrokerJournal;
   readonly #router: Router<Session>;
   readonly #shares: ShareGroups;
   readonly #access: Access;
   readonly #log: Log;
-  readonly #rows: Readonly<Record<"session" | "received" | "released" | "lent", Rows>>;
+  readonly #rows: SessionRows;
   readonly #byClient = new Map<string, Session>();
+  /** Clients whose session ends: that is not on the disk yet. */
+  readonly #ending = new Set<string>();
+  #persistentCount = 0;
 
   constructor(
     limits: SessionLimits & { readonly waitingBytesMax: number },
@@ -44,6 +49,7 @@ export class Sessions implements SessionWorld {
       readonly router: Router<Session>;
       readonly shares: ShareGroups;
       readonly access: Access;
+      readonly absences: Absences;
       readonly counters: Counters;
       readonly log: Log;
     },
@@ -55,18 +61,19 @@ export class Sessions implements SessionWorld {
     this.#router = tools.router;
     this.#shares = tools.shares;
     this.#access = tools.access;
+    this.absences = tools.absences;
     this.#log = tools.log;
-    this.#rows = {
-      session: tools.journal.rows("session"),
-      received: tools.journal.rows("received"),
-      released: tools.journal.rows("released"),
-      lent: tools.journal.rows("lent"),
-    };
+    this.#rows = sessionRows((space) => tools.journal.rows(space));
   }
 
   /** Sessions that exist, connected or not. */
   get count(): number {
     return this.#byClient.size;
+  }
+
+  /** Those that stay when their client goes. */
+  get persistentCount(): number {
+    return this.#persistentCount;
   }
 
   /** Persistent ones of a user. */
@@ -89,6 +96,11 @@ export class Sessions implements SessionWorld {
   persistentOf(clientId: string): Session | null {
     const session = this.#byClient.get(clientId);
     return session?.persistent ? session : null;
+  }
+
+  /** Whether the client had a session that is just being ended: it may come when that is on the disk. */
+  isEnding(clientId: string): boolean {
+    return this.#ending.has(clientId);
   }
 
   /** The connection of a client that is here. */
@@ -121,6 +133,7 @@ export class Sessions implements SessionWorld {
     for await (const [clientId, row] of this.#rows.session.entries({})) {
       known.set(clientId, principalIn(row));
     }
+    await this.absences.load(known);
     const received = await numbersIn(this.#rows.received);
     const released = await numbersIn(this.#rows.released);
     for (const [clientId, principal] of known) {
@@ -128,13 +141,16 @@ export class Sessions implements SessionWorld {
       const queue = this.#journal.queue(clientId);
       const session = new Session(clientId, queue, new Set(released.get(clientId)), rights, this);
       for (const packetId of received.get(clientId) ?? []) session.received.restore(packetId);
-      this.#byClient.set(clientId, session);
+      this.#add(session);
     }
+    const leftovers: string[] = [];
     for await (const { clientId, subscriptions } of persistence.storedSubscriptions()) {
       const session = this.#byClient.get(clientId);
-      if (session === undefined) continue;
-      for (const { topic, qos } of subscriptions) this.subscribe(session, topic, qos);
+      if (session === undefined) leftovers.push(clientId);
+      else for (const { topic, qos } of subscriptions) this.subscribe(session, topic, qos);
     }
+    // Their session has ended, and a crash came between.
+    for (const clientId of leftovers) void this.#forgetSubscriptions(clientId, persistence);
     for (const name of this.#journal.queueNames()) {
       if (!known.has(name) && !isShareQueue(name)) this.#journal.queue(name).drop();
     }
@@ -154,16 +170,20 @@ export class Sessions implements SessionWorld {
       this.#resume(old, rights, nowMs);
       return { session: old, present: true };
     }
-    if (old !== undefined) this.#discard(old);
+    if (old !== undefined) {
+      this.counters.dropped("session-ended", old.queued.messages);
+      void this.#discard(old);
+    }
     const queue = clean ? null : this.#journal.queue(clientId);
     const session = new Session(clientId, queue, new Set(), rights, this);
-    this.#byClient.set(clientId, session);
+    this.#add(session);
     if (!clean) this.#keep(session, nowMs);
     return { session, present: false };
   }
 
   /** What it had subscribed to counts as far as the client may receive it now. */
   #resume(session: Session, rights: Rights, nowMs: number): void {
+    this.absences.saw(session.clientId, true);
     const before = JSON.stringify(session.rights.principal);
     session.rights = rights;
     if (before === JSON.stringify(rights.principal)) return;
@@ -188,17 +208,23 @@ export class Sessions implements SessionWorld {
 
   /** To be called about once a second. */
   watch(): void {
-    for (const session of this.#byClient.values()) session.settle();
+    for (const session of this.#byClient.values()) {
+      session.settle();
+      if (session.persistent) this.absences.saw(session.clientId, session.link !== null);
+    }
+    this.absences.keep();
   }
 
   /** The connection is gone: so is a clean session. */
   left(session: Session, link: SessionLink): void {
     if (session.link !== null && session.link !== link) return;
-    if (!session.persistent && this.#byClient.get(session.clientId) === session) {
-      this.#discard(session);
-    } else {
-      session.loans.giveBack();
+    const isKnown = this.#byClient.get(session.clientId) === session;
+    if (isKnown && !session.persistent) {
+      void this.#discard(session);
+      return;
     }
+    session.loans.giveBack();
+    if (isKnown) this.absences.saw(session.clientId, false);
   }
 
   /** Forgets a session that has moved to another gateway. Tells whether it was here. */
@@ -206,8 +232,14 @@ export class Sessions implements SessionWorld {
     const session = this.persistentOf(clientId);
     if (session === null) return false;
     session.link?.close(reason);
-    this.#discard(session);
+    void this.#discard(session);
     return true;
+  }
+
+  /** Ends it for good, its subscriptions included. Resolves when that is on the disk; until then its client is not let in. */
+  async end(session: Session, persistence: ControlPersistence): Promise<void> {
+    const forgotten = this.#forgetSubscriptions(session.clientId, persistence);
+    await Promise.all([this.#discard(session), forgotten]);
   }
 
   /** Takes up a session that another gateway had: its queue is here, and durable. */
@@ -215,7 +247,7 @@ export class Sessions implements SessionWorld {
     const rights = this.#access.rightsOf(principalIn(row), clientId);
     const queue = this.#journal.queue(clientId);
     const session = new Session(clientId, queue, new Set(released), rights, this);
-    this.#byClient.set(clientId, session);
+    this.#add(session);
     const kept = [
       this.#rows.session.put(clientId, row),
       ...released.map((index) => this.#rows.released.put(rowKey(clientId, index), EMPTY)),
@@ -224,6 +256,16 @@ export class Sessions implements SessionWorld {
     for (const packetId of received) session.received.restore(packetId);
     Promise.all(kept).catch((error) => this.failed(session, error));
     return session;
+  }
+
+  /** Whether the session may have one more subscription, and the group one more member. */
+  hasRoomFor(session: Session, filter: string): boolean {
+    if (session.subscriptions.has(filter)) return true;
+    const { subscriptionsMax, sharedPerSessionMax } = this.limits;
+    if (session.subscriptions.size >= subscriptionsMax) return false;
+    const share = shareOf(filter);
+    if (share === null) return true;
+    return this.#shares.hasRoomFor(share) && session.loans.lenders.size < sharedPerSessionMax;
   }
 
   subscribe(session: Session, filter: string, qos: QoS): void {
@@ -306,8 +348,28 @@ export class Sessions implements SessionWorld {
     else this.#shares.leave(session, share);
   }
 
-  #discard(session: Session): void {
+  #add(session: Session): void {
+    this.#byClient.set(session.clientId, session);
+    if (session.persistent) this.#persistentCount++;
+  }
+
+  /** aedes would give them to a client that begins anew. */
+  async #forgetSubscriptions(id: string, persistence: ControlPersistence): Promise<void> {
+    this.#ending.add(id);
+    try {
+      await persistence.cleanSubscriptions({ id });
+    } catch (error) {
+      this.#log.error("row not written", { clientId: id, ...errorFields(error) });
+    } finally {
+      this.#ending.delete(id);
+    }
+  }
+
+  /** Resolves when it is on the disk; never rejects. */
+  async #discard(session: Session): Promise<void> {
     this.#byClient.delete(session.clientId);
+    if (session.persistent) this.#persistentCount--;
+    this.absences.forget(session.clientId);
     session.end();
     for (const filter of session.subscriptions.keys()) this.#ended(session, filter);
     session.subscriptions.clear();
@@ -318,7 +380,7 @@ export class Sessions implements SessionWorld {
     // By name and in this turn, so that nothing goes that a next session of the client keeps meanwhile.
     const forget = (rows: Rows, numbers: Iterable<number>) =>
       [...numbers].map((number) => rows.del(rowKey(clientId, number)));
-    Promise.all([
+    await Promise.all([
       this.#rows.session.del(clientId),
       ...forget(this.#rows.received, received.ids),
       ...forget(this.#rows.released, released),
@@ -332,34 +394,4 @@ export interface AdoptedState {
   readonly row: Uint8Array;
   readonly received: readonly number[];
   readonly released: readonly number[];
-}
-
-/** A row that an older version has written says nothing of whom it belongs to. */
-export function principalIn(row: Uint8Array): Principal | null {
-  const { principal } = JSON.parse(Buffer.from(row).toString()) as { principal?: Principal };
-  return principal ?? null;
-}
-
-const EMPTY = new Uint8Array(0);
-
-/** NUL cannot be part of a client id [MQTT-1.5.3-2], so that no client's rows are within another's. */
-function rowKey(clientId: string, number: number): string {
-  return `${clientId}\0${number}`;
-}
-
-function inKey(key: string): { readonly clientId: string; readonly number: number } {
-  const end = key.lastIndexOf("\0");
-  return { clientId: key.slice(0, end), number: Number(key.slice(end + 1)) };
-}
-
-/** By client, all in one walk: one for each client would be most of a start with thousands of sessions. */
-async function numbersIn(rows: Rows): Promise<Map<string, number[]>> {
-  const byClient = new Map<string, number[]>();
-  for await (const [key] of rows.entries({})) {
-    const { clientId, number } = inKey(key);
-    const numbers = byClient.get(clientId);
-    if (numbers === undefined) byClient.set(clientId, [number]);
-    else numbers.push(number);
-  }
-  return byClient;
 }

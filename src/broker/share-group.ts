@@ -80,6 +80,16 @@ export class ShareGroup implements SharedSubscription, PartitionWorld {
     return this.#members.length === 0;
   }
 
+  /** Messages that wait, and are with no member. */
+  get unsent(): number {
+    const { queued, inflight } = this.status();
+    return queued - inflight;
+  }
+
+  isOnlyOf(session: Session): boolean {
+    return this.#members.length === 1 && this.#members[0]?.session === session;
+  }
+
   /** Makes a session a member, or changes the QoS that is granted to it. */
   join(session: Session, qos: QoS): void {
     const known = this.#member(session);

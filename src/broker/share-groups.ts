@@ -2,7 +2,7 @@ import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Rows } from "../base/rows.ts";
 import type { QoS } from "../mqtt/message.ts";
-import type { Share } from "../mqtt/share.ts";
+import { type Share, shareOf } from "../mqtt/share.ts";
 import type { Counters } from "./counters.ts";
 import type { Lender } from "./loans.ts";
 import type { BrokerJournal, SessionQueue } from "./ports.ts";
@@ -115,6 +115,17 @@ export class ShareGroups implements ShareWorld {
     joined.join(session, qos);
   }
 
+  /** Messages that nobody gets when that session ends: it is the only member. */
+  endingWith(session: Session): number {
+    let messages = 0;
+    for (const { filter } of session.subscriptions.values()) {
+      const share = shareOf(filter);
+      const group = share && this.#groups.get(keyOf(share.group, share.filter));
+      if (group?.isOnlyOf(session)) messages += group.unsent;
+    }
+    return messages;
+  }
+
   leave(session: Session, { group, filter }: Share): void {
     const key = keyOf(group, filter);
     const left = this.#groups.get(key);
@@ -123,6 +134,7 @@ export class ShareGroups implements ShareWorld {
     if (!left.isEmpty) return;
     this.#groups.delete(key);
     this.#router.unshare(left, filter);
+    this.counters.dropped("shared-group-ended", left.unsent);
     left.end();
   }
 

@@ -9,7 +9,8 @@ import type { Counters } from "./counters.ts";
 import { type ControlPersistence, levelPersistence, type StoredWill } from "./level-persistence.ts";
 import type { BrokerJournal, Elsewhere } from "./ports.ts";
 import type { SessionLimits } from "./session-limits.ts";
-import { principalIn, type Sessions } from "./sessions.ts";
+import { principalIn } from "./session-rows.ts";
+import type { Sessions } from "./sessions.ts";
 import { publishWillsLeft } from "./wills-left.ts";
 
 interface SiteTools {

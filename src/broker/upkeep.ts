@@ -21,6 +21,7 @@ interface UpkeepParts {
   readonly replay: RetainedReplay;
   readonly shares: ShareGroups;
   readonly sessions: { watch(): void };
+  readonly ends: { watch(): void };
   readonly backpressure: Backpressure;
   readonly desk: BrokerDesk;
   readonly listeners: readonly NetListener[];
@@ -67,7 +68,7 @@ export class Upkeep {
 
   /** Closes who is silent for too long, or takes too long over something. */
   #watch(): void {
-    const { clock, access, listeners, connections, shares, sessions, desk, backpressure } =
+    const { clock, access, listeners, connections, shares, sessions, ends, desk, backpressure } =
       this.#parts;
     const nowMs = clock.monotonicMs();
     for (const listener of listeners) listener.sweep();
@@ -78,6 +79,7 @@ export class Upkeep {
     }
     shares.watch(nowMs);
     sessions.watch();
+    ends.watch();
     desk.watch();
     backpressure.relax();
   }

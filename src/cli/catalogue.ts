@@ -26,6 +26,7 @@ export const CATALOGUE: Catalogue = {
     about: {
       clients: "who is connected, and what waits for whom",
       "clients kick": "disconnect a client",
+      "clients forget": "end the session of a client that is away",
     },
     load: () => import("./clients.ts"),
   },

@@ -122,13 +122,14 @@ const PORT_NAMES: PortNames = {
 };
 
 function answerOf(status: GatewayStatus): Exclude<GatewayAnswer, { error: string }> {
-  const { uptimeMs, pid, time, replication } = status;
+  const { uptimeMs, pid, time, broker, replication } = status;
   return {
     ...judge(status),
     uptimeMs,
     pid,
     lastStepMs: time.lastStepMs,
     steps: time.steps,
+    sessions: broker.persistent,
     peers: replication?.peers ?? null,
   };
 }

@@ -9,6 +9,7 @@ import { understood, versionWarnings } from "./other-version.ts";
 import { siteReasons } from "./site-reasons.ts";
 import { askGateway } from "./socket.ts";
 import { accessWarnings } from "./status-access.ts";
+import { sessionWarnings } from "./status-sessions.ts";
 import { flashLine, journalRows, storeReasons } from "./status-store.ts";
 import { linkWarnings, progressWarnings, uplinkRows } from "./status-uplink.ts";
 import { fitted, paint, say, visible } from "./terminal.ts";
@@ -81,6 +82,7 @@ export function judge(status: GatewayStatus): Verdict {
   warning.push(...broker.listeners.flatMap(({ waiting }) => waiting ?? []));
   warning.push(...broker.listeners.flatMap(certificateWarnings));
   warning.push(...accessWarnings(status));
+  warning.push(...sessionWarnings(status));
   if (status.log?.isRead === false) {
     warning.push(`nobody reads the log: ${count(status.log.dropped)} lines are lost`);
   }
@@ -127,7 +129,7 @@ export function screen(status: GatewayStatus, { reasons }: Verdict): string {
     ...(cluster.etcd === "none" ? [] : [row("copies", copiesLine(status.replication))]),
     row(
       "clients",
-      `${broker.connections} connected, ${broker.sessions} sessions, ${broker.retained} retained`,
+      `${broker.connections} connected, ${broker.sessions} sessions, ${broker.persistent.away} away, ${broker.retained} retained`,
     ),
     ...broker.listeners.map(listenerRow),
     row(

@@ -195,6 +195,15 @@ export const mqtt = section(
       description: "What happens when a session's queue is full.",
     }),
     sessionsMax: whole({ default: 10_000, minimum: 1, description: "Persistent sessions." }),
+    sessionExpiryHours: whole({
+      default: 0,
+      minimum: 0,
+      maximum: 100_000,
+      description:
+        "A persistent session ends, with all that waits for it, when the gateway has run for so long without its client. Only time in which the gateway runs counts, whatever the clock says. 0: never; then fieldgate clients forget ends one.",
+      unit: "h",
+      examples: [2160],
+    }),
     subscriptionsMax: whole({
       default: 1000,
       minimum: 1,

@@ -21,6 +21,12 @@ export type GatewayAnswer =
       /** Times that the wall clock was set by more than a second, and by how much last. */
       readonly steps: number;
       readonly lastStepMs: number | null;
+      readonly sessions: {
+        readonly sessions: number;
+        readonly away: number;
+        readonly sessionsMax: number;
+        readonly nearlyFull: boolean;
+      };
       /** Null when it copies nothing. */
       readonly peers: readonly PeerAnswer[] | null;
     }
@@ -36,6 +42,7 @@ export function gatewayChecks(answer: GatewayAnswer, hasPeers: boolean): readonl
   return [
     { id: "gateway", run: async () => [finding(answer)] },
     { id: "clock.jump", run: async () => [jumpFinding(answer)] },
+    { id: "sessions", run: async () => [sessionsFinding(answer)] },
     ...peers,
   ];
 }
@@ -86,6 +93,24 @@ function jumpFinding(answer: GatewayAnswer): Finding {
     what,
     why: "two that set the clock in turns, or a clock that fails: stamps of messages jump with it",
     todo: "timedatectl timesync-status; is more than one of systemd-timesyncd, chrony, ntpd running?",
+  };
+}
+
+function sessionsFinding(answer: GatewayAnswer): Finding {
+  const id = "sessions";
+  if ("error" in answer) {
+    const why = "only a running gateway knows how many there are";
+    return { id, verdict: "unknown", what: "whether there is room for more cannot be told", why };
+  }
+  const { sessions, away, sessionsMax, nearlyFull } = answer.sessions;
+  const what = `${sessions} of ${sessionsMax} persistent sessions, ${away} of clients that are away`;
+  if (!nearlyFull) return { id, verdict: "fine", what };
+  return {
+    id,
+    verdict: "warning",
+    what,
+    why: "at mqtt.sessionsMax a client that wants a session of its own is refused (CONNACK 3)",
+    todo: "fieldgate clients shows who is away for how long; fieldgate clients forget ID ends such a session, mqtt.sessionExpiryHours all that stay away",
   };
 }
 

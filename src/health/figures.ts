@@ -10,6 +10,7 @@ export interface FigureSources {
   readonly broker: {
     readonly connections: number;
     readonly sessions: number;
+    readonly persistent: { readonly away: number; readonly expired: number };
     readonly retained: number;
     readonly accepted: number;
     readonly sent: number;
@@ -65,6 +66,8 @@ export function figuresOf(sources: FigureSources): Map<string, string> {
     "broker/uptime": `${Math.floor(uptimeMs / 1000)} seconds`,
     "broker/clients/connected": broker.connections,
     "broker/clients/total": broker.sessions,
+    "broker/clients/disconnected": broker.persistent.away,
+    "broker/clients/expired": broker.persistent.expired,
     "broker/retained messages/count": broker.retained,
     "broker/publish/messages/received": broker.accepted,
     "broker/publish/messages/sent": broker.sent,

@@ -33,6 +33,13 @@ export interface MetricSources extends LinkMetricSources {
     readonly ratesForgotten: number;
     readonly overload: { readonly state: string; readonly lagMs: number; readonly times: number };
     readonly sessions: number;
+    readonly persistent: {
+      readonly sessions: number;
+      readonly away: number;
+      readonly sessionsMax: number;
+      readonly expired: number;
+      readonly forgotten: number;
+    };
     readonly retained: number;
     readonly accepted: number;
     readonly acceptedDurable: number;
@@ -210,6 +217,23 @@ function brokerPart(sheet: Sheet, broker: MetricSources["broker"]): void {
   );
   sheet.gauge("messages_held", "Waiting for room in the store.", broker.held);
   sheet.gauge("sessions", "Sessions, of those connected and persistent ones.", broker.sessions);
+  const { persistent } = broker;
+  sheet.gauge(
+    "persistent_sessions",
+    "Sessions that stay when their client goes.",
+    persistent.sessions,
+  );
+  const most = "Persistent sessions that there may be.";
+  sheet.gauge("persistent_sessions_max", most, persistent.sessionsMax);
+  sheet.gauge("sessions_away", "Persistent sessions whose client is away.", persistent.away);
+  sheet.counter(
+    "sessions_ended",
+    "Persistent sessions ended though their client did not end them.",
+    [
+      [{ reason: "expired" }, persistent.expired],
+      [{ reason: "forgotten" }, persistent.forgotten],
+    ],
+  );
   sheet.gauge("retained_messages", "Retained messages.", broker.retained);
   sheet.counter("messages_accepted", "Messages taken in.", broker.accepted);
   sheet.counter("messages_kept", "Messages taken into the journal.", broker.acceptedDurable);

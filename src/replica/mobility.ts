@@ -131,6 +131,15 @@ export class Mobility implements Service {
     if (this.#tools.local.has(client)) this.#tools.journal.moved(client, gateway);
   }
 
+  /** A session has ended here, and not because its client said so. The number of its last move stays, for whoever begins anew elsewhere. */
+  ended(client: string): void {
+    const home = this.#homes.get(client);
+    if (home === undefined || home.gone) return;
+    this.#setHome(client, { ...home, gone: true }).catch((error) => {
+      this.#tools.log.warn("row not written", { client, ...errorFields(error) });
+    });
+  }
+
   /** What another gateway has said of its sessions. */
   heard(record: SiteRecord, gateway: string): void {
     const { journal, gateway: self } = this.#tools;

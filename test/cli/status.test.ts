@@ -18,7 +18,7 @@ describe("fieldgate status", () => {
   role                 standby, 2 gateways at the site, primary: gw-b
   clock                synchronised, set 1 times, last by 2 h back
   copies               none: there is no cluster.peer, so each gateway carries its own messages to the cloud
-  clients              3 connected, 2 sessions, 1 retained
+  clients              3 connected, 2 sessions, 1 away, 1 retained
   listener lan         tls on port 8883, 4 connections, certificate for 42 days
   messages             12,345 accepted since start, 45,678 sent to clients
   store                open, 1.5 MiB of 2.0 GiB, seq 990 on disk of 1000
@@ -369,6 +369,10 @@ function healthy(): GatewayStatus {
     broker: {
       connections: 3,
       sessions: 2,
+      persistent: {
+        ...{ sessions: 2, away: 1, sessionsMax: 10_000, sessionExpiryHours: 0, nearlyFull: false },
+        ...{ expired: 0, forgotten: 0 },
+      },
       retained: 1,
       accepted: 12_345,
       acceptedDurable: 1000,

@@ -10,6 +10,7 @@ const FAULTS: Readonly<Record<string, readonly [file: string, title: string]>> =
   config: ["e2e/command-line", "tells in doctor what is wrong without a gateway and with one"],
   gateway: ["doctor/doctor", "says that no gateway answers, and what a running one complains of"],
   "clock.jump": ["e2e/clock-set", "has in doctor no word for the first time"],
+  sessions: ["doctor/doctor", "warns before there is no room for another session"],
   "clock.plausible": ["service/systemd", "starts in its sandbox, and again after it was killed"],
   "clock.synchronised": ["service/systemd", "starts in its sandbox, and again after it was killed"],
   "clock.rtc": ["service/systemd", "starts in its sandbox, and again after it was killed"],

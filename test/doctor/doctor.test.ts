@@ -17,6 +17,7 @@ const RUNNING = {
   pid: 1,
   steps: 0,
   lastStepMs: null,
+  sessions: { sessions: 3, away: 2, sessionsMax: 10_000, nearlyFull: false },
   peers: null,
 } as const;
 const FINE: Finding = { id: "a.b", verdict: "fine", what: "well" };
@@ -119,6 +120,17 @@ describe("the doctor", () => {
     assert.deepEqual(await asked(once), { "clock.jump": "fine" }, "by NTP, after the start");
     assert.deepEqual(await asked({ ...once, steps: 2 }), { "clock.jump": "warning" });
     assert.deepEqual(await asked({ error: "ENOENT" }), { "clock.jump": "unknown" });
+  });
+
+  it("warns before there is no room for another session, and says how to make some", async () => {
+    const asked = async (answer: GatewayAnswer) =>
+      (await examine(gatewayChecks(answer, false), "sessions", systemClock))[0];
+    assert.equal((await asked(RUNNING))?.verdict, "fine");
+    const sessions = { sessions: 9000, away: 8000, sessionsMax: 10_000, nearlyFull: true };
+    const full = await asked({ ...RUNNING, sessions });
+    assert.deepEqual([full?.verdict, full?.what.slice(0, 13)], ["warning", "9000 of 10000"]);
+    assert.match(full?.todo ?? "", /clients forget ID.*mqtt\.sessionExpiryHours/);
+    assert.equal((await asked({ error: "ENOENT" }))?.verdict, "unknown");
   });
 
   it("tells of each peer whether it is in sync, and why not", async () => {

@@ -9,6 +9,7 @@ import { authority, expiredCertificate } from "../support/certificates.ts";
 import { assertShown, screensShown } from "../support/field-guide.ts";
 import { freePort } from "../support/free-port.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
+import { subscribe } from "../support/mqtt-words.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { fieldgate } from "../support/screens.ts";
@@ -69,12 +70,13 @@ describe("docs/field-guide.md shows what is seen", () => {
     }
   });
 
-  it("when an adapter is unplugged, a lane paused, a sensor too loud", async () => {
+  it("when an adapter is unplugged, a lane paused, a sensor too loud, too many sessions left", async () => {
     const port = join(directory, "usb-FTDI");
     const plug = ptyPlug(port);
     await plug.plugIn();
     const cloud = await startMosquitto({ config: [] });
     const file = await configured("running", {
+      mqtt: { sessionsMax: 2 },
       devices: [
         {
           name: "boiler",
@@ -124,6 +126,11 @@ describe("docs/field-guide.md shows what is seen", () => {
         loud.drop();
         quiet.drop();
       }
+      for (const clientId of ["panel-1", "panel-2"]) await leavesSession(mqtt, clientId);
+      await fieldgate("pub", "hall/light", "on", "--qos", "1", "--config", file);
+      await shows("sessions", 1, "doctor", "--only", "sessions", "--config", file);
+      await shows("sessions-away", 0, "clients", "--config", file);
+      await shows("sessions-forget", 1, "clients", "forget", "panel-1", "--config", file);
     } finally {
       await gateway.terminate();
       await plug.pull();
@@ -200,6 +207,14 @@ function steady(screen: string): string {
     .replace(/^( {2}clock +).*$/gm, "$1synchronised")
     .replace(/^( {4}progress +).*$/gm, "$10.2/s acknowledged of 0.4/s accepted")
     .replace(/getaddrinfo E\w+/g, "getaddrinfo ENOTFOUND");
+}
+
+/** Comes with a session to keep, and does not come back. */
+async function leavesSession(port: number, clientId: string): Promise<void> {
+  const client = await RawClient.connected(port, { clientId, clean: false });
+  await subscribe(client, "hall/#", 1);
+  client.send({ cmd: "disconnect" });
+  await client.ended();
 }
 
 /** Publishes as fast as it can be taken, until the returned function is called. */

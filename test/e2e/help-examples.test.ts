@@ -56,7 +56,9 @@ describe("every example of the help, as it stands there, at a running gateway", 
         .replace(/^\/(?:mnt|media)\/usb\//, join(directory, "usb/"))
         .replace(/^\/root\/site$/, join(directory, "site"));
     gateway = new Program(file);
-    client = await RawClient.connected(await gateway.start(), { clientId: "sensor-17" });
+    const port = await gateway.start();
+    client = await RawClient.connected(port, { clientId: "sensor-17" });
+    (await RawClient.connected(port, { clientId: "old-panel", clean: false })).drop();
     process.chdir(directory); // where a bundle is put
   });
 

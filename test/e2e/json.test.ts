@@ -137,9 +137,11 @@ describe("a program at a running gateway, with --json", () => {
   });
 
   it("has things done", async () => {
-    const client = await RawClient.connected(port, { clientId: "sensor-1" });
+    const client = await RawClient.connected(port, { clientId: "sensor-1", clean: false });
     await client.settled();
     await asked("clients kick", "sensor-1");
+    await client.ended();
+    await asked("clients forget", "sensor-1");
     await asked("queue pause", "telemetry");
     await asked("queue resume", "telemetry");
     await asked("queue drop", "telemetry", "--confirm");

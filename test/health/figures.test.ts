@@ -139,6 +139,7 @@ function sources(connections: number): FigureSources {
     broker: {
       connections,
       sessions: 4,
+      persistent: { away: 2, expired: 1 },
       retained: 2,
       accepted: 10,
       sent: 20,

@@ -96,6 +96,25 @@ describe("a gateway that has a session", () => {
       ]);
     }));
 
+  it("says that it is gone when it has ended here, and keeps the number of its move for whoever begins anew", () =>
+    MovingTown.run(async (town) => {
+      const { mobility, own, sessions } = town;
+      const home = async (client: string) => {
+        const row = await own.rows("home").get(client);
+        return row === undefined ? null : JSON.parse(Buffer.from(row).toString());
+      };
+      await town.sessionThere("one");
+      for (const clean of [true, false]) await mobility.come("one", clean, "user");
+      sessions.add("one");
+      assert.deepEqual(await home("one"), { moves: 2, gone: false });
+      sessions.delete("one");
+      mobility.ended("one");
+      mobility.ended("never moved");
+      await own.committed();
+      assert.deepEqual(await home("one"), { moves: 2, gone: true });
+      assert.equal(await home("never moved"), null);
+    }));
+
   it("gives it up when another one has it by a later move, and not by an earlier one", () =>
     MovingTown.run(async (town) => {
       town.sessions.add("one");

@@ -1,7 +1,8 @@
 import { Access, type AccessOptions, type AccessTools } from "../../src/access/access.ts";
 import type { PasswordJudge } from "../../src/access/password-check.ts";
 import { isPassword } from "../../src/access/phc.ts";
-import { silentLog } from "../../src/base/log.ts";
+import type { Clock } from "../../src/base/clock.ts";
+import { type Log, silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { Broker } from "../../src/broker/broker.ts";
 import type { BrokerOptions } from "../../src/broker/broker-options.ts";
@@ -48,6 +49,7 @@ const OPTIONS: BrokerOptions = {
   outputBytesMax: 2 ** 20,
   heldBytesMax: 2 ** 20,
   sessionsMax: 1000,
+  sessionExpiryHours: 0,
   subscriptionsMax: 1000,
   retainedMax: 1000,
   retainedBytesMax: 2 ** 26,
@@ -89,6 +91,10 @@ export class TestSite {
   readonly access: Access;
   /** What the broker is told of the memory that it takes. */
   memoryBytes = 0;
+  /** Of the broker; another one counts from the next restart. */
+  clock: Clock = systemClock;
+  log: Log = silentLog;
+  wallIsSure = true;
   #journal: MemoryJournal;
 
   constructor(
@@ -160,10 +166,11 @@ export class TestSite {
 
   #brokerOn(journal: MemoryJournal): Broker {
     return new Broker(this.#options, {
-      clock: systemClock,
-      log: silentLog,
+      clock: this.clock,
+      log: this.log,
       access: this.access,
       memoryBytes: () => this.memoryBytes,
+      wallIsSure: () => this.wallIsSure,
       journal,
       laneOf: () => 0,
     });

@@ -50,6 +50,7 @@ export const METRIC_SOURCES: MetricSources = {
     ratesForgotten: 3,
     overload: { state: "shedding", lagMs: 300, times: 1 },
     sessions: 4,
+    persistent: { sessions: 3, away: 2, sessionsMax: 10, expired: 1, forgotten: 6 },
     retained: 5,
     accepted: 10,
     acceptedDurable: 8,

@@ -36,7 +36,9 @@ export function trace(
   { query, signal }: ControlQuestion,
 ): AsyncIterable<unknown> {
   const device = deviceOf(parts, query.get("device"));
-  const feed = new Feed<Traced>(parts.config.control.feedMax, signal);
+  const { feedMax: max, feedBytesMax: bytesMax } = parts.config.control;
+  const bytesOf = ({ base64 }: Traced) => base64.length;
+  const feed = new Feed<Traced>({ max, bytesMax, bytesOf }, signal);
   const stop = device.trace((way, bytes) => {
     const base64 = Buffer.from(bytes).toString("base64");
     feed.push({ wallMs: parts.clock.wallMs(), way, base64 });

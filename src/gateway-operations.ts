@@ -1,4 +1,5 @@
-import type { ControlRoutes } from "./control/protocol.ts";
+import { FieldgateError } from "./base/errors.ts";
+import type { ControlQuestion, ControlRoutes } from "./control/protocol.ts";
 import { apply, confirm, diff, revert, trialStatus } from "./gateway-config.ts";
 import { readModbus, trace, writeModbus } from "./gateway-devices.ts";
 import { explainAccess, explainUplinkRoute } from "./gateway-explain.ts";
@@ -11,8 +12,7 @@ export function operations(parts: GatewayParts): ControlRoutes {
   return {
     "GET status": () => gatewayStatus(parts),
     "GET ledger": () => ledgerProof(parts),
-    "POST site/hand-over": ({ body: { to } }) =>
-      parts.site.handOver(typeof to === "string" ? to : undefined),
+    "POST site/hand-over": (question) => handOver(parts, question),
     "GET tail": (question) => tail(parts, question),
     "POST publish": (question) => publish(parts, question),
     "GET access/explain": (question) => explainAccess(parts, question),
@@ -34,4 +34,10 @@ export function operations(parts: GatewayParts): ControlRoutes {
     "POST modbus/write": (question) => writeModbus(parts, question),
     "GET retained": (question) => retained(parts, question),
   };
+}
+
+/** `POST site/hand-over`: to the gateway `to`, or without it to the best. */
+function handOver({ site }: GatewayParts, { body: { to } }: ControlQuestion) {
+  if (to === undefined || typeof to === "string") return site.handOver(to);
+  throw new FieldgateError("ERR_USAGE", "to is the id of a gateway");
 }

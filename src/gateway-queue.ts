@@ -15,7 +15,8 @@ const PAYLOAD_BYTES_SHOWN = 256;
 /** `GET queue/peek?lane=…&count=…`: the oldest messages of a lane. */
 export async function peek(parts: GatewayParts, { query }: ControlQuestion) {
   const lane = laneOf(query.get("lane"));
-  const count = Math.min(Number(query.get("count") ?? PEEK_USUAL) || PEEK_USUAL, PEEK_MAX);
+  const asked = Number(query.get("count") ?? PEEK_USUAL) || PEEK_USUAL;
+  const count = Math.min(Math.max(asked, 1), PEEK_MAX);
   const found = await deskOf(parts).peek(lane, count);
   const waiting = found.map((each): ShownWaiting => {
     return { ...each, payload: shownPayload(each.payload, PAYLOAD_BYTES_SHOWN) };
@@ -37,7 +38,7 @@ export async function resume(parts: GatewayParts, { body }: ControlQuestion) {
   return { lane, paused: false };
 }
 
-/** `POST queue/drop`: gives up the oldest `count` messages of `lane`, or all; `confirm` must be true. */
+/** `POST queue/drop`: gives up the oldest `count` messages of `lane`, or without it all; `confirm` must be true. */
 export async function drop(
   parts: GatewayParts,
   { body }: ControlQuestion,
@@ -46,8 +47,14 @@ export async function drop(
   if (body["confirm"] !== true) {
     throw new FieldgateError("ERR_USAGE", "what is dropped is gone: it wants to be confirmed");
   }
-  const { count } = body;
-  const most = typeof count === "number" && count > 0 ? count : Number.POSITIVE_INFINITY;
+  const { count: most = Number.POSITIVE_INFINITY } = body;
+  if (typeof most !== "number" || !(most >= 1)) {
+    // Whoever means a few must not lose all of them by a slip.
+    throw new FieldgateError(
+      "ERR_USAGE",
+      "count is a number from 1 on; without it all are dropped",
+    );
+  }
   return { lane, ...(await deskOf(parts).drop(lane, most)) };
 }
 

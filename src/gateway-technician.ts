@@ -44,7 +44,8 @@ export function tail(
 ): AsyncIterable<unknown> {
   const filter = filterOf(query);
   const bytesMax = bytesOf(query);
-  const feed = new Feed<TailedMessage>(config.control.feedMax, signal);
+  const { feedMax: max, feedBytesMax } = config.control;
+  const feed = new Feed<TailedMessage>({ max, bytesMax: feedBytesMax, bytesOf: heldBytes }, signal);
   const stop = broker.desk.tap(filter, (message, from) => {
     feed.push({ wallMs: clock.wallMs(), from, ...shown(message, bytesMax) });
   });
@@ -57,18 +58,18 @@ export async function publish(
   { broker }: GatewayParts,
   { body }: ControlQuestion,
 ): Promise<Published> {
-  const { topic, text, base64, qos = 0, retain = false } = body;
+  const { topic, qos = 0, retain = false } = body;
   if (typeof topic !== "string" || (qos !== 0 && qos !== 1 && qos !== 2)) {
     throw new FieldgateError("ERR_USAGE", "publish wants a topic, and a qos of 0, 1 or 2");
   }
-  const payload =
-    typeof base64 === "string" ? Buffer.from(base64, "base64") : Buffer.from(String(text ?? ""));
+  if (typeof retain !== "boolean") throw new FieldgateError("ERR_USAGE", "retain is true or false");
+  const payload = payloadOf(body);
   const route = broker.routes.route(topic);
   if (route.reserved) {
     const details = { topic };
     throw new FieldgateError("ERR_TOPIC", "below $SYS only the broker speaks", { details });
   }
-  const message: Message = { topic, payload, qos, retain: retain === true, properties: null };
+  const message: Message = { topic, payload, qos, retain, properties: null };
   await broker.publish(message, new LocalPublisher("technician"));
   const lane = Object.entries(LANES).find(([, number]) => number === route.lane)?.[0] ?? null;
   return {
@@ -78,6 +79,17 @@ export async function publish(
     kept: qos > 0 || message.retain || lane !== null,
   };
 }
+
+function payloadOf({ text = "", base64 = "" }: ControlQuestion["body"]): Buffer {
+  if (typeof text !== "string" || typeof base64 !== "string" || (text !== "" && base64 !== "")) {
+    throw new FieldgateError("ERR_USAGE", "publish wants its payload as text, or as base64");
+  }
+  if (base64 === "") return Buffer.from(text);
+  if (base64.length % 4 === 0 && BASE64.test(base64)) return Buffer.from(base64, "base64");
+  throw new FieldgateError("ERR_USAGE", "what should be base64 is none");
+}
+
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** `GET clients`: all sessions, connected or not. */
 export function clients({ broker }: GatewayParts): { readonly clients: readonly ClientStatus[] } {
@@ -123,8 +135,17 @@ const BYTES_USUAL = 256;
 const BYTES_MAX = 65_536;
 
 function bytesOf(query: URLSearchParams): number {
-  return Math.min(Number(query.get("bytes") ?? BYTES_USUAL) || BYTES_USUAL, BYTES_MAX);
+  const asked = Number(query.get("bytes") ?? BYTES_USUAL) || BYTES_USUAL;
+  return Math.min(Math.max(asked, 0), BYTES_MAX);
 }
+
+/** Of a message that waits for a reader, about. */
+function heldBytes({ topic, from, payload }: TailedMessage): number {
+  const { length } = "text" in payload ? payload.text : payload.base64;
+  return HELD_BYTES + 2 * (topic.length + from.length + length);
+}
+
+const HELD_BYTES = 200;
 
 function shown({ topic, qos, retain, payload }: Message, bytesMax: number): ShownMessage {
   return { topic, qos, retain, payload: shownPayload(payload, bytesMax) };

@@ -1,5 +1,5 @@
 import { FieldgateError } from "../base/errors.ts";
-import { readFileText } from "./file-text.ts";
+import { readFileText } from "../base/file-text.ts";
 import { KEYS_BYTES_MAX } from "./key-text.ts";
 
 /** The text of a file with keys, or with whom to trust. @throws FieldgateError ERR_CONFIG_UNREADABLE */

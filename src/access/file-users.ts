@@ -2,7 +2,7 @@ import type { Stats } from "node:fs";
 import { chmod, open, realpath, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FieldgateError } from "../base/errors.ts";
-import { readFileText } from "./file-text.ts";
+import { readFileText } from "../base/file-text.ts";
 import { parseUsers, USERS_BYTES_MAX, type Users, usersText } from "./users-text.ts";
 
 /** What the users file holds, and what tells whether it has changed since. */

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import { FieldgateError } from "../base/errors.ts";
+import { readFileBytes } from "../base/file-text.ts";
 import { wallMsOf } from "../base/wall-time.ts";
 
 /** Where the certificate of a TLS listener, its key and the issuers of its clients' certificates lie. */
@@ -61,16 +61,13 @@ type FileKey = "certFile" | "keyFile" | "clientCaFile";
 
 async function read(files: CertificateFiles, key: FileKey): Promise<Buffer> {
   const path = files[key] ?? "";
-  let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    return (await readFileBytes(path, FILE_BYTES_MAX)).bytes;
   } catch (cause) {
     const message = `the ${key} of listener ${files.name} cannot be read: ${said(cause)}`;
     const details = { listener: files.name, key, path };
     throw new FieldgateError("ERR_CONFIG_UNREADABLE", message, { cause, details });
   }
-  if (bytes.length > FILE_BYTES_MAX) throw unusable(files, key, "is larger than 1 MiB");
-  return bytes;
 }
 
 /** The first certificate of a file, which is the listener's own. */

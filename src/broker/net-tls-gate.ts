@@ -1,4 +1,4 @@
-import { constants, type X509Certificate } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
 import type { Certificates } from "./file-certificates.ts";
@@ -25,11 +25,15 @@ export class TlsGate {
   readonly #options: TlsGateOptions;
   readonly #world: TlsGateWorld;
   readonly #asks: boolean;
+  /** Those who are in by a certificate of theirs. */
+  readonly #certified = new Map<TLSSocket, X509Certificate>();
+  #clientCa: Buffer | null;
 
   constructor(certificates: Certificates, options: TlsGateOptions, world: TlsGateWorld) {
     this.#options = options;
     this.#world = world;
     this.#asks = certificates.clientCa !== null;
+    this.#clientCa = certificates.clientCa;
     this.#server = createServer({
       ...contextOptions(certificates),
       handshakeTimeout: options.handshakeTimeoutMs,
@@ -49,9 +53,18 @@ export class TlsGate {
     this.#server.emit("connection", socket);
   }
 
-  /** From now on with other files. Connections that stand are left alone; sessions are not resumed across. */
+  /** From now on with other files. Sessions are not resumed across; who is in stays, unless nobody in `clientCa` vouches for it any more. */
   renew(certificates: Certificates): void {
+    const { clientCa } = certificates;
     this.#server.setSecureContext(contextOptions(certificates));
+    if (clientCa === null || this.#clientCa?.equals(clientCa)) return;
+    this.#clientCa = clientCa;
+    const authorities = certificatesIn(clientCa);
+    for (const [socket, certificate] of this.#certified) {
+      if (!isVouchedFor(certificate, authorities)) {
+        this.#refuse(socket, "client certificate not trusted any more");
+      }
+    }
   }
 
   #secured(socket: TLSSocket): void {
@@ -59,8 +72,12 @@ export class TlsGate {
     if (this.#asks && certificate === undefined && this.#options.clientCertificate === "required") {
       this.#refuse(socket, "no client certificate");
     } else if (this.#asks && certificate !== undefined && !socket.authorized) {
-      this.#refuse(socket, "client certificate not trusted");
+      this.#refuse(socket, distrust(String(socket.authorizationError)));
     } else {
+      if (this.#asks && certificate !== undefined) {
+        this.#certified.set(socket, certificate);
+        socket.once("close", () => this.#certified.delete(socket));
+      }
       const known = this.#asks && certificate !== undefined ? identityOf(certificate) : null;
       this.#world.secured(socket, known);
     }
@@ -110,6 +127,37 @@ function handshakeReason(code: string): string {
 const NOT_TLS = /WRONG_VERSION_NUMBER|HTTP_REQUEST|HTTPS_PROXY_REQUEST|RECORD_LENGTH|PACKET_LENGTH/;
 const NOTHING_IN_COMMON =
   /UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|NO_SUITABLE_|VERSION_TOO_LOW|INAPPROPRIATE_FALLBACK|NO_SHARED_GROUP/;
+
+/** The clock may be what is wrong; then it is for all of them. */
+function distrust(code: string): string {
+  if (code === "CERT_HAS_EXPIRED") return "client certificate has ended";
+  if (code === "CERT_NOT_YET_VALID") return "client certificate not valid yet";
+  return "client certificate not trusted";
+}
+
+const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+function certificatesIn(pem: Buffer): readonly X509Certificate[] {
+  return (pem.toString("latin1").match(PEM) ?? []).map((each) => new X509Certificate(each));
+}
+
+/** Of a certificate that was verified once: whether it, or one of those that lead to its root, is signed by one of the authorities. */
+function isVouchedFor(
+  certificate: X509Certificate,
+  authorities: readonly X509Certificate[],
+): boolean {
+  let link: X509Certificate | undefined = certificate;
+  for (let length = 0; link !== undefined && length < CHAIN_MAX; length++) {
+    const { issuerCertificate } = link as { readonly issuerCertificate?: X509Certificate };
+    const signed = link;
+    if (authorities.some((by) => signed.checkIssued(by) && signed.verify(by.publicKey)))
+      return true;
+    link = issuerCertificate;
+  }
+  return false;
+}
+
+const CHAIN_MAX = 10;
 
 function identityOf(certificate: X509Certificate): CertificateIdentity {
   const names = (certificate.toLegacyObject().subject ?? {}) as Record<string, unknown>;

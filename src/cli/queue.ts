@@ -74,7 +74,11 @@ async function hold(invocation: Invocation, lane: string): Promise<number> {
 async function drop(invocation: Invocation, lane: string): Promise<number> {
   const most = numberOf(invocation, "count", { usual: 0, min: 1, max: 1e12 });
   if (!isGiven(invocation, "confirm")) return wouldDrop(invocation, lane, most);
-  const told = await tellGateway(invocation, "queue/drop", { lane, count: most, confirm: true });
+  const told = await tellGateway(invocation, "queue/drop", {
+    lane,
+    ...(most > 0 && { count: most }),
+    confirm: true,
+  });
   const { dropped, firstSeq, lastSeq } = told as Given;
   const which = dropped === 0 ? "" : `, seq ${firstSeq} to ${lastSeq}; the cloud is told`;
   say(invocation.json, told, () => `lane ${lane}: ${count(dropped)} dropped${which}\n`);

@@ -161,6 +161,11 @@ const control = section(
       description:
         "Messages that wait for a `fieldgate tail` that reads slowly; more are left out, and it is told how many.",
     }),
+    feedBytesMax: bytes({
+      default: 2 ** 20,
+      minimum: 4096,
+      description: "What of them may wait together, as it is shown. One alone may be larger.",
+    }),
     connectionsMax: whole({
       default: 32,
       minimum: 1,

@@ -7,7 +7,7 @@ import type { Service } from "../base/service.ts";
 import { isAnswered } from "./control-client.ts";
 import { BODY_BYTES_MAX, type ControlQuestion, type ControlRoutes, REFUSED } from "./protocol.ts";
 
-/** Who says less than a whole question in this time is cut off: nobody here is far away. */
+/** Who says less than a whole question in this time, or takes nothing of the answer, is cut off: nobody here is far away. */
 const QUESTION_MS_MAX = 10_000;
 
 /** Where it listens, and for how many. */
@@ -58,7 +58,7 @@ export class ControlServer implements Service {
     await mkdir(dirname(path), { recursive: true, mode: 0o750 }).catch(() => {}); // listen() says what is wrong
     await unlink(path).catch(() => {}); // what a killed process has left
     const most = this.#questionMsMax;
-    const times = { headersTimeout: most, requestTimeout: most };
+    const times = { headersTimeout: most, requestTimeout: most, keepAliveTimeout: 0 };
     const options = { ...times, connectionsCheckingInterval: most / 10 };
     const server = createServer(options, (request, response) => {
       this.#answering++;
@@ -66,6 +66,8 @@ export class ControlServer implements Service {
       this.#answer(request, response).catch((error) => this.#failed(error, response));
     });
     server.maxConnections = 2 * this.#connectionsMax;
+    // Of questions behind the first one Node would never say that their caller is gone.
+    server.maxRequestsPerSocket = 1;
     server.on("drop", () => this.#refused++);
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
@@ -90,14 +92,15 @@ export class ControlServer implements Service {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    const url = request.url ?? "/";
+    const { pathname, searchParams } = URL.canParse(url, BASE) ? new URL(url, BASE) : new URL(BASE);
     const name = pathname.startsWith("/v1/") ? pathname.slice("/v1/".length) : "";
     const key = `${request.method === "POST" ? "POST" : "GET"} ${name}` as const;
     const route = Object.hasOwn(this.#routes, key) ? this.#routes[key] : undefined;
     const isKnown = ["GET", "POST"].includes(request.method ?? "");
     if (route === undefined || !isKnown) {
-      const error = `nothing at ${request.method} ${pathname}: it is GET or POST below /v1/`;
-      reply(response, isKnown ? 404 : 405, { error, code: "ERR_USAGE" });
+      const error = `nothing at ${request.method} ${url.slice(0, URL_SHOWN_MAX)}: it is GET or POST below /v1/`;
+      this.#reply(response, isKnown ? 404 : 405, { error, code: "ERR_USAGE" });
       return;
     }
     if (this.#answering > this.#connectionsMax) {
@@ -111,7 +114,13 @@ export class ControlServer implements Service {
     const question: ControlQuestion = { query: searchParams, body, signal: gone.signal };
     const answer = await route(question);
     if (isStream(answer)) await stream(response, answer, gone.signal);
-    else reply(response, 200, answer ?? {});
+    else this.#reply(response, 200, answer ?? {});
+  }
+
+  #reply(response: ServerResponse, code: number, body: unknown): void {
+    response.setTimeout(this.#questionMsMax, () => response.destroy());
+    response.writeHead(code, { "content-type": "application/json" });
+    response.end(`${JSON.stringify(body)}\n`);
   }
 
   /** What the caller did wrong is for the caller; what we did wrong is for the log, too. */
@@ -120,9 +129,12 @@ export class ControlServer implements Service {
       this.#log.error("control request failed", errorFields(error));
     }
     if (response.headersSent) response.destroy();
-    else reply(response, error instanceof FieldgateError ? REFUSED : 500, errorFields(error));
+    else this.#reply(response, error instanceof FieldgateError ? REFUSED : 500, errorFields(error));
   }
 }
+
+const BASE = "http://localhost";
+const URL_SHOWN_MAX = 200;
 
 async function bodyOf(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
   const chunks: Buffer[] = [];
@@ -168,9 +180,4 @@ async function stream(
     });
   }
   response.end();
-}
-
-function reply(response: ServerResponse, code: number, body: unknown): void {
-  response.writeHead(code, { "content-type": "application/json" });
-  response.end(`${JSON.stringify(body)}\n`);
 }

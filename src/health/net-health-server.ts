@@ -12,7 +12,7 @@ export interface HealthSources {
   metrics(): MetricSources;
 }
 
-/** Who asks is on this machine, and asks in one piece. */
+/** Who asks is on this machine, and asks in one piece; who takes nothing of the answer for so long is cut off. */
 const QUESTION_MS_MAX = 10_000;
 const LOOK_MS = 1000;
 /** What this machine calls itself: another name in `Host` is that of a page in a browser here, which has its name lead to us. */
@@ -28,6 +28,7 @@ export class HealthServer implements Service {
   readonly #connectionsMax: number;
   readonly #sources: HealthSources;
   readonly #log: Log;
+  readonly #questionMsMax: number;
   #server: Server | null = null;
   #refused = 0;
 
@@ -35,7 +36,9 @@ export class HealthServer implements Service {
     { port, connectionsMax }: { readonly port: number; readonly connectionsMax: number },
     sources: HealthSources,
     log: Log,
+    questionMsMax = QUESTION_MS_MAX,
   ) {
+    this.#questionMsMax = questionMsMax;
     this.#port = port;
     this.#connectionsMax = connectionsMax;
     this.#sources = sources;
@@ -54,8 +57,9 @@ export class HealthServer implements Service {
 
   /** @throws FieldgateError ERR_LISTEN when the port is taken */
   async start(): Promise<void> {
-    const times = { headersTimeout: QUESTION_MS_MAX, requestTimeout: QUESTION_MS_MAX };
-    const options = { ...times, connectionsCheckingInterval: LOOK_MS };
+    const most = this.#questionMsMax;
+    const times = { headersTimeout: most, requestTimeout: most, keepAliveTimeout: 0 };
+    const options = { ...times, connectionsCheckingInterval: Math.min(LOOK_MS, most / 2) };
     const server = createServer(options, (request, response) => {
       const refused = refusal(request);
       if (refused !== null) return reply(response, ...refused);
@@ -65,6 +69,8 @@ export class HealthServer implements Service {
       });
     });
     server.maxConnections = this.#connectionsMax;
+    server.maxRequestsPerSocket = 1; // a scrape is one; a thousand in one piece would each be answered
+    server.timeout = most;
     server.on("drop", () => this.#refused++);
     this.#server = server;
     await new Promise<void>((resolve, reject) => {

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import {
   type AddressInfo,
   createServer as createListener,
@@ -13,6 +12,7 @@ import {
   type TlsOptions,
 } from "node:tls";
 import { FieldgateError } from "../base/errors.ts";
+import { readFileBytes } from "../base/file-text.ts";
 import { PerAddress } from "./per-address.ts";
 import type { Channel, ChannelReceiver, PeerNetwork } from "./ports.ts";
 
@@ -283,12 +283,13 @@ class TlsChannel implements Channel {
 }
 
 const CLOSE_MS_MAX = 500;
+const FILE_BYTES_MAX = 2 ** 20;
 
 async function readFiles({ caFile, certFile, keyFile }: TlsNetworkOptions) {
   const paths = { caFile, certFile, keyFile };
   const read = Object.entries(paths).map(async ([key, path]) => {
     try {
-      return await readFile(path);
+      return (await readFileBytes(path, FILE_BYTES_MAX)).bytes;
     } catch (cause) {
       const message = `the file of cluster.peer.${key} cannot be read`;
       throw new FieldgateError("ERR_CERTIFICATE", message, { cause, details: { path } });

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, readFile, rename, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { FieldgateError } from "../../src/base/errors.ts";
 import type { BrokerOptions } from "../../src/broker/broker-options.ts";
 import { type TestSite, testListener, withBroker } from "../support/broker.ts";
-import { certificate, type KeyPair } from "../support/certificates.ts";
+import { certificate, expiredCertificate, type KeyPair } from "../support/certificates.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
 import {
@@ -170,6 +170,16 @@ describe("mutual TLS", () => {
       plain.drop();
     }));
 
+  it("says of a certificate whose time is not now that it is that: the clock may be wrong", () =>
+    withTls({ mutual: true }, async ({ port, broker }, { ca, directory }) => {
+      const ended = expiredCertificate(directory, ca, "ended", "subjectAltName=DNS:ended");
+      const shown = await shownBy(ended);
+      await assert.rejects(async () => RawClient.connected(await dialTls(port, shown)));
+      await until("it is counted", () => {
+        return broker.status().closed["client certificate has ended"] === 1;
+      });
+    }));
+
   it("is asked for again when the client CA has changed, and resumed sessions are not trusted", () =>
     withTls({ mutual: true }, async ({ port, broker }, { ca, client, stranger, directory }) => {
       const shown = await shownBy(client);
@@ -177,16 +187,25 @@ describe("mutual TLS", () => {
       const ticket = once(socket, "session");
       const before = await RawClient.connected(socket, { clientId: "before" });
       const [session] = await ticket;
-      await copyFile(join(directory, "others.pem"), `${ca.cert}.new`);
-      await rename(`${ca.cert}.new`, ca.cert);
-      await until("it is reloaded", () => broker.status().listeners[0]?.certificate?.reloads === 1);
+      const reloads = () => broker.status().listeners[0]?.certificate?.reloads;
+      const replaceCa = async (text: string) => {
+        await writeFile(`${ca.cert}.new`, text);
+        await rename(`${ca.cert}.new`, ca.cert);
+      };
+      const others = await readFile(join(directory, "others.pem"), "utf8");
+      await replaceCa(others + (await readFile(ca.cert, "utf8")));
+      await until("one more is trusted", () => reloads() === 1);
       await before.settled();
+      await replaceCa(others);
+      await until("it is reloaded", () => reloads() === 2);
+      await before.ended();
+      assert.equal(broker.status().closed["client certificate not trusted any more"], 1);
       for (const again of [shown, { ...shown, session }]) {
         await assert.rejects(async () => RawClient.connected(await dialTls(port, again)));
       }
       const other = await dialTls(port, await shownBy(stranger));
       const now = await RawClient.connected(other, { clientId: "now" });
-      for (const connected of [before, now]) connected.drop();
+      now.drop();
     }));
 });
 
@@ -215,6 +234,17 @@ describe("the files of a TLS listener", () => {
       for (const socket of [meanwhile, after]) socket.destroy();
     }));
 
+  it("may become pipes, which nobody waits for, and files again", () =>
+    withTls({}, async ({ broker }, { ca, server, directory }) => {
+      await rm(server.key);
+      execFileSync("mkfifo", [server.key]);
+      await until("it is said", () => /it is no file/.test(certificateOf(broker)?.error ?? ""));
+      const renewed = certificate(directory, ca, "renewed", "subjectAltName=DNS:localhost", 400);
+      await copyFile(renewed.cert, server.cert);
+      await rename(renewed.key, server.key);
+      await until("it is reloaded", () => certificateOf(broker)?.reloads === 1);
+    }));
+
   const UNUSABLE: readonly (readonly [
     name: string,
     spoil: (files: TestCertificates) => Promise<Partial<TestSiteFiles>>,
@@ -231,7 +261,7 @@ describe("the files of a TLS listener", () => {
       "a directory for a key",
       async ({ directory }) => ({ keyFile: directory }),
       "ERR_CONFIG_UNREADABLE",
-      /keyFile of listener test cannot be read: EISDIR/,
+      /keyFile of listener test cannot be read: it is no file/,
     ],
     [
       "a key of another certificate",

@@ -11,10 +11,12 @@ import { jsonLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 import { ask, follow, tell } from "../../src/control/control-client.ts";
 import { ControlServer } from "../../src/control/control-server.ts";
+import { Feed } from "../../src/control/feed.ts";
 import type { ControlRoutes } from "../../src/control/protocol.ts";
 import { until } from "../support/until.ts";
 
 const QUESTION_MS_MAX = 500;
+const SILENT = { max: 1, bytesMax: 1, bytesOf: () => 1 };
 
 describe("the control socket", () => {
   it("answers what is asked, with its query, and does what it is told, with a body", () =>
@@ -190,6 +192,47 @@ describe("the control socket", () => {
       },
     ));
 
+  it("has its room back from callers who ask very much at once, take nothing, and leave", () =>
+    withServer({ "GET it": () => ({ much: "x".repeat(100_000) }) }, async (socket, lines) => {
+      const asked = "GET /v1/it HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200);
+      const greedy = [1, 2, 3, 4].map(() => connect(socket).pause());
+      for (const each of greedy) each.on("error", () => {}).write(asked);
+      const answers = () => ask(socket, "it").then(() => true, wasBusy);
+      await until("they are cut off, or answered", answers);
+      for (const each of greedy) each.destroy();
+      await until("all have left", answers);
+      for (const path of ["//", "http://[", "/v1/%"]) {
+        assert.deepEqual(await sent(socket, { method: "GET", path }), [404, "ERR_USAGE"], path);
+      }
+      assert.deepEqual(lines, []);
+    }));
+
+  it("cuts off a caller who does not take a long answer, and leaves alone who watches in silence", () =>
+    withServer(
+      {
+        "GET it": () => ({ much: "x".repeat(8_000_000) }),
+        "GET watch": ({ signal }) => new Feed(SILENT, signal),
+      },
+      async (socket, _lines, server) => {
+        const watching = follow(socket, "watch")[Symbol.asyncIterator]();
+        const first = watching.next();
+        const slow = [1, 2, 3].map(() => connect(socket).pause());
+        for (const each of slow)
+          each.on("error", () => {}).write("GET /v1/it HTTP/1.1\r\nHost: a\r\n\r\n");
+        await until("there is no room", () =>
+          ask(socket, "it").then(
+            () => false,
+            (error) => !wasBusy(error),
+          ),
+        );
+        await until("there is room", () => ask(socket, "it").then(() => true, wasBusy));
+        assert.ok(server.refused > 0);
+        const last = await Promise.race([first, turn("still watching")]);
+        assert.equal(last, "still watching");
+        for (const each of slow) each.destroy();
+      },
+    ));
+
   it("is for owner and group only, and says when nobody answers", async () => {
     await withServer({}, async (socket) => {
       assert.equal((await stat(socket)).mode & 0o777, 0o660);
@@ -238,4 +281,15 @@ function sent(
     asking.on("error", reject);
     asking.end(body);
   });
+}
+
+/** False, for a caller who comes again. @throws what is no lack of room */
+function wasBusy(error: unknown): false {
+  const { code } = error as { readonly code?: string };
+  assert.ok(code === "ERR_CONTROL_BUSY" || code === "ERR_CONTROL", String(error));
+  return false;
+}
+
+function turn<T>(value: T): Promise<T> {
+  return new Promise((resolve) => setImmediate(() => resolve(value)));
 }

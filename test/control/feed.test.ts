@@ -6,7 +6,7 @@ import { shownPayload } from "../../src/control/shown-payload.ts";
 describe("a feed", () => {
   it("gives what was pushed, in order, and ends with its signal", async () => {
     const gone = new AbortController();
-    const feed = new Feed<number>(10, gone.signal);
+    const feed = new Feed<number>(room(10), gone.signal);
     feed.push(1);
     feed.push(2);
     const seen: unknown[] = [];
@@ -23,7 +23,7 @@ describe("a feed", () => {
 
   it("keeps no more than its bound, and says how many it has left out", async () => {
     const gone = new AbortController();
-    const feed = new Feed<number>(2, gone.signal);
+    const feed = new Feed<number>(room(2), gone.signal);
     for (let i = 1; i <= 5; i++) feed.push(i);
     const seen: unknown[] = [];
     for await (const value of feed) {
@@ -34,12 +34,29 @@ describe("a feed", () => {
     assert.deepEqual(seen, [1, 2, { skipped: 3 }, 6]);
   });
 
+  it("keeps no more bytes than it may, but one value whatever its size, and has room again once they are read", async () => {
+    const gone = new AbortController();
+    const feed = new Feed<number>({ ...room(10), bytesMax: 5, bytesOf: (n) => n }, gone.signal);
+    for (const value of [9, 1, 2]) feed.push(value);
+    const seen: unknown[] = [];
+    for await (const value of feed) {
+      seen.push(value);
+      if (seen.length === 2) for (const each of [3, 2, 1]) feed.push(each);
+      if (seen.length === 5) gone.abort();
+    }
+    assert.deepEqual(seen, [9, { skipped: 2 }, 3, 2, { skipped: 1 }]);
+  });
+
   it("of one that is over gives nothing", async () => {
-    const feed = new Feed<number>(2, AbortSignal.abort());
+    const feed = new Feed<number>(room(2), AbortSignal.abort());
     feed.push(1);
     for await (const value of feed) assert.fail(`gave ${value}`);
   });
 });
+
+function room(max: number) {
+  return { max, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 1 };
+}
 
 describe("a payload that is shown", () => {
   it("is text when it is text, lines and other alphabets too", () => {

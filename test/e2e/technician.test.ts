@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { tell } from "../../src/control/control-client.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { Program } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -63,6 +64,22 @@ describe("a technician at a running gateway", () => {
     }
     assert.match((await asked("pub", "a", "b", "c")).err, /ERR_USAGE/);
     assert.match((await asked("pub", "a", "b", "--qos", "3")).err, /ERR_USAGE/);
+  });
+
+  it("has nothing done by a question that is not quite right", async () => {
+    for (const [name, body] of [
+      ["publish", { topic: "a", text: { x: 1 } }],
+      ["publish", { topic: "a", base64: "%%%" }],
+      ["publish", { topic: "a", text: "x", base64: "eA==" }],
+      ["publish", { topic: "a", text: "x", retain: "yes" }],
+      ["queue/drop", { lane: "telemetry", confirm: true, count: 0 }],
+      ["queue/drop", { lane: "telemetry", confirm: true, count: "5" }],
+      ["queue/drop", { lane: "telemetry", confirm: true, count: null }],
+      ["site/hand-over", { to: 5 }],
+    ] as const) {
+      const said = JSON.stringify(body);
+      await assert.rejects(tell(socket, name, body), { code: "ERR_USAGE" }, `${name} ${said}`);
+    }
   });
 
   it("sees what is retained", async () => {

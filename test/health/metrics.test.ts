@@ -8,6 +8,7 @@ import { systemClock } from "../../src/base/system-clock.ts";
 import { HealthServer } from "../../src/health/net-health-server.ts";
 import { metricsOf } from "../../src/health/prom-metrics.ts";
 import { METRIC_SOURCES } from "../support/metric-sources.ts";
+import { until } from "../support/until.ts";
 
 describe("metrics", () => {
   it("name what status counts, with gateway and site, and totals by reason", async () => {
@@ -129,6 +130,30 @@ describe("the health server", () => {
       assert.equal(await status({ method: "HEAD" }), 200);
     }));
 
+  it("answers one question of a connection, and waits for nobody who does not take the answer", () =>
+    withServer([], async (get, port) => {
+      const slow = Array.from({ length: 4 }, () => connect({ port, host: "127.0.0.1" }).pause());
+      const asked = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2000);
+      for (const each of slow) each.on("error", () => {}).write(asked);
+      await until("others are answered", () =>
+        get("/healthz").then(
+          ([code]) => code === 200,
+          () => false,
+        ),
+      );
+      for (const each of slow) each.destroy();
+      await until("one of two is answered", async () => {
+        const both = connect({ port, host: "127.0.0.1" }).on("error", () => {});
+        both.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2));
+        let text = "";
+        both.on("data", (chunk) => {
+          text += chunk;
+        });
+        await once(both, "close");
+        return text.match(/^ok\r?$/gm)?.length === 1;
+      });
+    }));
+
   it("says with ERR_LISTEN that its port is taken", () =>
     withServer([], async (_get, port) => {
       const second = new HealthServer(
@@ -152,7 +177,7 @@ async function withServer(
   ) => Promise<void>,
 ): Promise<void> {
   const sources = { unready: () => reasons, metrics: () => METRIC_SOURCES };
-  const server = new HealthServer({ port: 0, connectionsMax: 4 }, sources, LOG);
+  const server = new HealthServer({ port: 0, connectionsMax: 4 }, sources, LOG, 500);
   await server.start();
   try {
     await work(

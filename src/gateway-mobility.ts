@@ -27,7 +27,7 @@ interface Parts {
   readonly isSafe: boolean;
   readonly limits: Pick<
     NonNullable<ClusterConfig["peer"]>,
-    "sessionLogBytesMax" | "tellEveryMs" | "settleMsMax" | "sessionWaitMsMax"
+    "sessionLogBytesMax" | "tellEveryMs" | "settleMsMax" | "sessionWaitMsMax" | "homesMax"
   >;
   readonly journal: StoreJournal;
   readonly site: Site;
@@ -84,6 +84,7 @@ export class SessionWiring implements Elsewhere {
       log: log.part("mobility"),
       gateway,
       sessionWaitMsMax: limits.sessionWaitMsMax,
+      homesMax: limits.homesMax,
       settleMsMax: limits.settleMsMax,
       counters: replication.counters,
       journal: ownJournal(journal, logged, (space) => kept.rows(space)),

@@ -128,6 +128,13 @@ export const peer = section(
         "How long a client waits for its session to come from another gateway; then it is refused, and comes again.",
       unit: "ms",
     }),
+    homesMax: whole({
+      default: 10_000,
+      minimum: 1,
+      maximum: 1_000_000,
+      description:
+        "Sessions that have ended at this gateway and of which it remembers that, for gateways that are away and may still have an older life of them. Beyond this the one that ended first is forgotten. What no other gateway can have is not remembered.",
+    }),
     address: Type.Optional(
       text({
         description:

@@ -37,6 +37,7 @@ export interface LinkMetricSources {
     readonly isAlone: boolean;
     readonly peers: readonly { readonly id: string; readonly lagMs: number }[];
     readonly counters: {
+      readonly homesForgotten: number;
       readonly syncLost: number;
       readonly cursorsForgotten: number;
       readonly replicaFull: number;
@@ -107,6 +108,8 @@ function replicationPart(sheet: Sheet, { replication }: LinkMetricSources): void
   sheet.counter("replica_full", "Times that a copy here was full.", counters.replicaFull);
   const missed = "Messages that a copy here will never have.";
   sheet.counter("replica_missed", missed, counters.seqsMissed);
+  const ended = "Sessions whose end here was forgotten for want of room.";
+  sheet.counter("session_homes_forgotten", ended, counters.homesForgotten);
 }
 
 function connected(link: LinkSources | null): number | null {

@@ -19,6 +19,8 @@ export interface ReplicationCounters {
   /** Sessions taken over from other gateways, and wills of their clients published because the gateway was lost. */
   sessionsMoved: number;
   willsPublished: number;
+  /** Sessions that have ended here and of which that was forgotten, because there were more than `homesMax`. */
+  homesForgotten: number;
   /** Seqs that a replica will never have: its origin had trimmed them. */
   seqsMissed: number;
   /** Times that a peer left the peers in sync. */
@@ -49,6 +51,7 @@ export function newCounters(): ReplicationCounters {
     liveDropped: 0,
     sessionsMoved: 0,
     willsPublished: 0,
+    homesForgotten: 0,
     seqsMissed: 0,
     syncLost: 0,
     cursorsForgotten: 0,

@@ -1,12 +1,12 @@
 import type { Clock } from "../base/clock.ts";
 import { errorFields } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { Rows } from "../base/rows.ts";
 import type { Service } from "../base/service.ts";
-import { type Home, homeIn, homeRow } from "./copied-sessions.ts";
+import type { Home } from "./copied-sessions.ts";
 import type { ReplicationCounters } from "./counters.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
+import { Homes } from "./homes.ts";
 import { type LocalSessions, Moving, type OwnJournal } from "./moving.ts";
 import type { Peer } from "./ports.ts";
 import { FED_CURSORS } from "./positions.ts";
@@ -20,6 +20,8 @@ export interface MobilityTools {
   readonly gateway: string;
   /** A client whose session cannot be had for so long is refused, and comes again. */
   readonly sessionWaitMsMax: number;
+  /** Numbers of moves of sessions that have ended here. */
+  readonly homesMax: number;
   /** After the start: what happened while we were away is heard first. */
   readonly settleMsMax: number;
   readonly counters: ReplicationCounters;
@@ -64,8 +66,8 @@ export class Mobility implements Service {
   readonly #tools: MobilityTools;
   readonly #moving: Moving;
   readonly wills: LostWills;
-  readonly #homes = new Map<string, Home>();
-  /** Clients that another gateway has let go of for us. */
+  readonly #homes: Homes;
+  /** Of those that are coming: another gateway has let go of them for us. */
   readonly #letGo = new Set<string>();
   readonly #coming = new Map<string, Promise<Answer>>();
   readonly #life = new AbortController();
@@ -81,14 +83,19 @@ export class Mobility implements Service {
     this.#tools = tools;
     this.#moving = new Moving(tools);
     this.wills = new LostWills(tools);
+    this.#homes = new Homes(tools.homesMax, {
+      ...tools,
+      rows: () => tools.journal.rows("home"),
+      isInUse: (client) => tools.local.has(client) || this.#coming.has(client),
+    });
   }
 
   async start(): Promise<void> {
-    for await (const [client, row] of this.#rows.entries({})) this.#homes.set(client, homeIn(row));
+    await this.#homes.load();
     await this.wills.load();
     this.#begin();
     void this.settled();
-    this.#stop = this.#tools.clock.every(1000, () => void this.wills.look());
+    this.#stop = this.#tools.clock.every(1000, () => this.#watch());
   }
 
   async stop(): Promise<void> {
@@ -119,6 +126,7 @@ export class Mobility implements Service {
     );
     this.#coming.set(client, coming);
     const done = () => {
+      this.#letGo.delete(client);
       if (this.#coming.get(client) === coming) this.#coming.delete(client);
     };
     coming.then(done, done);
@@ -135,7 +143,7 @@ export class Mobility implements Service {
   ended(client: string): void {
     const home = this.#homes.get(client);
     if (home === undefined || home.gone) return;
-    this.#setHome(client, { ...home, gone: true }).catch((error) => {
+    this.#homes.set(client, { ...home, gone: true }).catch((error) => {
       this.#tools.log.warn("row not written", { client, ...errorFields(error) });
     });
   }
@@ -144,7 +152,8 @@ export class Mobility implements Service {
   heard(record: SiteRecord, gateway: string): void {
     const { journal, gateway: self } = this.#tools;
     const [what] = record;
-    if (what === "moved" && record[2] === self) this.#letGo.add(record[1]);
+    const isForUs = what === "moved" && record[2] === self && this.#coming.has(record[1]);
+    if (isForUs) this.#letGo.add(record[1]);
     if (what === "del" && record[1] === "aedes") this.wills.forgotten(record[2]);
     if (what !== "put") return;
     const [, space, key] = record;
@@ -152,8 +161,9 @@ export class Mobility implements Service {
     if (space === "home" || space === "session") this.#compare(key, gateway);
   }
 
-  get #rows(): Rows {
-    return this.#tools.journal.rows("home");
+  #watch(): void {
+    void this.wills.look();
+    if (this.#isSettled) this.#homes.sweep(this.#tools.clock.monotonicMs());
   }
 
   async #come(client: string, clean: boolean, user: string | null): Promise<Answer> {
@@ -196,7 +206,7 @@ export class Mobility implements Service {
   /** A session begins here anew; what another gateway has of it is no more. */
   async #begins(client: string, clean: boolean, { home }: Place): Promise<Answer> {
     this.#tools.claim(client, null);
-    await this.#setHome(client, { moves: home.moves + 1, gone: clean });
+    await this.#homes.set(client, { moves: home.moves + 1, gone: clean });
     return 0;
   }
 
@@ -204,7 +214,7 @@ export class Mobility implements Service {
   async #stays(client: string, clean: boolean, place: Place | null): Promise<Answer> {
     this.#tools.claim(client, null);
     if (place !== null && this.#mustSay(client, clean, place.home)) {
-      await this.#setHome(client, { moves: place.home.moves + 1, gone: clean });
+      await this.#homes.set(client, { moves: place.home.moves + 1, gone: clean });
     }
     return 0;
   }
@@ -220,7 +230,7 @@ export class Mobility implements Service {
     await turns.run(async () => {
       if (!feed.sessions.has(client)) return;
       await this.#moving.bring(client, feed, () =>
-        this.#setHome(client, { moves: home.moves + 1, gone: false }),
+        this.#homes.set(client, { moves: home.moves + 1, gone: false }),
       );
       counters.sessionsMoved++;
       log.info("a session has moved here", { client, from: feed.gateway });
@@ -245,11 +255,6 @@ export class Mobility implements Service {
     return this.#tools.local.has(client) ? { moves: home?.moves ?? 0, gone: false } : null;
   }
 
-  #setHome(client: string, home: Home): Promise<void> {
-    this.#homes.set(client, home);
-    return this.#rows.put(client, homeRow(home));
-  }
-
   /** Another gateway has the client's session: when it has it by a later move, or by the same number and a higher id, ours is no more. */
   #compare(client: string, gateway: string): void {
     const own = this.#ownHome(client);
@@ -260,8 +265,7 @@ export class Mobility implements Service {
     const moves = Math.max(-1, ...theirs);
     if (own === null || moves < own.moves) return;
     if (moves === own.moves && gateway < this.#tools.gateway) return;
-    this.#homes.delete(client);
-    this.#rows.del(client).catch(() => undefined);
+    this.#homes.forget(client);
     this.#tools.local.giveUp(client, `moved to ${gateway}`);
   }
 

@@ -99,6 +99,7 @@ export const METRIC_SOURCES: MetricSources = {
     counters: {
       syncLost: 1,
       cursorsForgotten: 0,
+      homesForgotten: 4,
       replicaFull: 0,
       seqsMissed: 0,
       failures: { ERR_PEER_CERTIFICATE: 2 },

@@ -80,6 +80,7 @@ export class MovingTown {
       ...TOOLS,
       gateway: "gw-b",
       sessionWaitMsMax: 1000,
+      homesMax: 2,
       settleMsMax: 50,
       counters: this.counters,
       journal: this.#ownJournal(here),

@@ -86,6 +86,8 @@ export interface LogStatus {
   readonly dropped: number;
   /** Lines that were left out because they said the same of the same thing again: `log.repeatsMax`. */
   readonly leftOut: number;
+  /** Kinds of lines that were forgotten because there were more than `log.repeatKindsMax`. */
+  readonly forgotten: number;
   /** False: lines are being dropped. */
   readonly isRead: boolean;
 }

@@ -7,6 +7,8 @@ export interface RepeatLimits {
   /** So many at once; beyond them one in each `everyMs`. */
   readonly most: number;
   readonly everyMs: number;
+  /** Kinds that are known apart. Of more, those of which nothing was heard for longest begin anew. */
+  readonly kindsMax: number;
 }
 
 /** Lines of one kind say the same message of the same thing, for the same reason. */
@@ -15,8 +17,6 @@ interface Kind {
   leftOut: number;
 }
 
-/** The kinds of a machine that fails in every way; of more, those of which nothing was heard for longest begin anew. */
-const KINDS_MAX = 1000;
 /** Fields that say what a line is about, and why. */
 const ABOUT = ["code", "device", "endpoint", "peer", "gateway", "lane", "name", "reason"];
 const LEVELS = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
@@ -26,10 +26,11 @@ const LEVELS = ["debug", "info", "warn", "error"] as const satisfies readonly Lo
  * is left out is counted, and the next line of its kind says `leftOut`. Debug lines all pass: who asks for them wants them.
  */
 export class LogRepeats {
-  #limits: RepeatLimits = { most: 20, everyMs: 600_000 };
+  #limits: RepeatLimits = { most: 20, everyMs: 600_000, kindsMax: 1000 };
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #kinds = new Map<string, Kind>();
   #leftOut = 0;
+  #forgotten = 0;
 
   constructor(clock: Pick<Clock, "monotonicMs">) {
     this.#clock = clock;
@@ -38,14 +39,20 @@ export class LogRepeats {
   /** May be set at any time: others than before begin anew for each kind. */
   set limits(limits: RepeatLimits) {
     const { most, everyMs } = this.#limits;
-    if (limits.most === most && limits.everyMs === everyMs) return;
     this.#limits = limits;
+    this.#forgetOldest();
+    if (limits.most === most && limits.everyMs === everyMs) return;
     for (const kind of this.#kinds.values()) kind.bucket = bucketOf(limits);
   }
 
   /** Lines left out since the start. */
   get leftOut(): number {
     return this.#leftOut;
+  }
+
+  /** Kinds that were forgotten for want of room though there was something to remember: their next lines were written as if they said something new. */
+  get forgotten(): number {
+    return this.#forgotten;
   }
 
   /** The same log without repetitions. */
@@ -67,10 +74,7 @@ export class LogRepeats {
     const kind = this.#kinds.get(name) ?? { bucket: bucketOf(this.#limits), leftOut: 0 };
     this.#kinds.delete(name);
     this.#kinds.set(name, kind);
-    if (this.#kinds.size > KINDS_MAX) {
-      const [oldest = ""] = this.#kinds.keys();
-      this.#kinds.delete(oldest);
-    }
+    this.#forgetOldest();
     if (kind.bucket.waitMs(nowMs) > 0) {
       kind.leftOut += 1;
       this.#leftOut += 1;
@@ -80,6 +84,15 @@ export class LogRepeats {
     const before = kind.leftOut;
     kind.leftOut = 0;
     return before;
+  }
+
+  #forgetOldest(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [oldest, { bucket, leftOut }] of this.#kinds) {
+      if (this.#kinds.size <= this.#limits.kindsMax) return;
+      this.#kinds.delete(oldest);
+      if (leftOut > 0 || !bucket.isFull(nowMs)) this.#forgotten++; // else it is as new anyway
+    }
   }
 }
 

@@ -43,7 +43,7 @@ export class LogOutput {
     this.#untold += 1;
   }
 
-  status(): Omit<LogStatus, "leftOut"> {
+  status(): Omit<LogStatus, "leftOut" | "forgotten"> {
     const { writableLength } = this.#sink;
     return { pendingBytes: writableLength, dropped: this.#dropped, isRead: this.#untold === 0 };
   }

@@ -77,8 +77,10 @@ async function runOnce(
   const clock = systemClock;
   output.pendingBytesMax = config.log.pendingBytesMax;
   const write = (line: string) => output.write(line);
-  const { repeatsMax, repeatMinutes } = config.log;
-  repeats.limits = { most: repeatsMax, everyMs: repeatMinutes * 60_000 };
+  const { repeatsMax, repeatMinutes, repeatKindsMax } = config.log;
+  repeats.limits = {
+    ...{ most: repeatsMax, everyMs: repeatMinutes * 60_000, kindsMax: repeatKindsMax },
+  };
   const log = repeats.thinned(jsonLog({ clock, level: () => layers.live.log.level, write }));
   if (layers.fault !== null)
     log.error("what etcd said last is not used", errorFields(layers.fault));
@@ -89,7 +91,7 @@ async function runOnce(
     log,
     random: Math.random,
     timeSources,
-    logged: () => ({ ...output.status(), leftOut: repeats.leftOut }),
+    logged: () => ({ ...output.status(), leftOut: repeats.leftOut, forgotten: repeats.forgotten }),
     trial: { trial, text, file: resolve(path) },
   };
   const gateway = new Gateway(config, tools);

@@ -203,6 +203,13 @@ const log = section(
       description: "How often what repeats itself is told again.",
       unit: "min",
     }),
+    repeatKindsMax: whole({
+      default: 1000,
+      minimum: 1,
+      maximum: 100_000,
+      description:
+        "Kinds of lines that are told apart to find what repeats itself. Of more, the one that came last longest ago is forgotten, and written again as if it were new.",
+    }),
   },
   { default: {}, description: "Log lines, one JSON object each, on standard error." },
 );

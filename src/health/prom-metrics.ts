@@ -80,6 +80,7 @@ export interface MetricSources extends LinkMetricSources {
     readonly pendingBytes: number;
     readonly dropped: number;
     readonly leftOut: number;
+    readonly forgotten: number;
   } | null;
   readonly ledger: Readonly<
     Record<
@@ -136,6 +137,8 @@ function logPart(sheet: Sheet, log: MetricSources["log"]): void {
   sheet.gauge("log_pending_bytes", "Log that nobody has read yet.", log.pendingBytes);
   sheet.counter("log_lines_dropped", "Log lines that nobody read in time.", log.dropped);
   sheet.counter("log_lines_left_out", "Log lines that said the same again.", log.leftOut);
+  const forgotten = "Kinds of log lines that were forgotten, and told as new when they came again.";
+  sheet.counter("log_kinds_forgotten", forgotten, log.forgotten);
 }
 
 function storePart(sheet: Sheet, journal: MetricSources["journal"]): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { jsonLog } from "../../src/base/log.ts";
-import { LogRepeats } from "../../src/base/log-repeats.ts";
+import { LogRepeats, type RepeatLimits } from "../../src/base/log-repeats.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
 
 const MINUTE = 60_000;
@@ -42,24 +42,29 @@ describe("a log without repetitions", () => {
   it("keeps what was used up when it is given the same limits again, and begins anew with others", () => {
     const { log, told, repeats } = logOf({ most: 1, everyMs: MINUTE });
     log.info("about");
-    repeats.limits = { most: 1, everyMs: MINUTE };
+    repeats.limits = { most: 1, everyMs: MINUTE, kindsMax: 1000 };
     log.info("about");
     assert.equal(told().length, 1);
-    repeats.limits = { most: 2, everyMs: MINUTE };
+    repeats.limits = { most: 2, everyMs: MINUTE, kindsMax: 1000 };
     for (let i = 0; i < 3; i++) log.info("about");
     assert.deepEqual(told(), [{}, { leftOut: 1 }, {}]);
   });
 
-  it("remembers a bounded number of kinds", () => {
-    const { log, told } = logOf({ most: 1, everyMs: MINUTE });
-    for (let i = 0; i < 1001; i++) log.info("about", { name: `n${i}` });
+  it("remembers as many kinds as it may, and counts those that it forgets", () => {
+    const { log, told, repeats } = logOf({ most: 1, everyMs: MINUTE, kindsMax: 10 });
+    for (let i = 0; i < 11; i++) log.info("about", { name: `n${i}` });
     log.info("about", { name: "n0" });
-    log.info("about", { name: "n1000" });
-    assert.equal(told().length, 1002, "the oldest is forgotten, the newest is not");
+    log.info("about", { name: "n10" });
+    assert.equal(told().length, 12, "the oldest is forgotten, the newest is not");
+    assert.equal(repeats.forgotten, 2);
+    repeats.limits = { most: 1, everyMs: MINUTE, kindsMax: 2 };
+    assert.equal(repeats.forgotten, 10);
+    log.info("about", { name: "n10" });
+    assert.equal(told().length, 12, "fewer are known, and those as before");
   });
 });
 
-function logOf(limits: { readonly most: number; readonly everyMs: number }) {
+function logOf(limits: Omit<RepeatLimits, "kindsMax"> & Partial<RepeatLimits>) {
   const clock = {
     nowMs: 0,
     monotonicMs: () => clock.nowMs,
@@ -68,7 +73,7 @@ function logOf(limits: { readonly most: number; readonly everyMs: number }) {
     },
   };
   const repeats = new LogRepeats(clock);
-  repeats.limits = limits;
+  repeats.limits = { kindsMax: 1000, ...limits };
   const lines: string[] = [];
   const write = (line: string) => void lines.push(line);
   const log = repeats.thinned(jsonLog({ clock: systemClock, level: "debug", write }));

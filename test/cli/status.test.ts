@@ -323,7 +323,7 @@ function healthy(): GatewayStatus {
     replication: null,
     replicaUplinks: {},
     callersRefused: { control: 0, health: 0 },
-    log: { pendingBytes: 0, dropped: 0, leftOut: 0, isRead: true },
+    log: { pendingBytes: 0, dropped: 0, leftOut: 0, forgotten: 0, isRead: true },
     time: {
       bootId: "00",
       bootMs: 12_000_000,

@@ -124,7 +124,7 @@ describe("mistakes of values", () => {
 
   it("lists the known keys where none is near", () => {
     check("log: { colour: red }\n", [
-      "1:8 log.colour: unknown key, known here: level, pendingBytesMax, repeatsMax, repeatMinutes",
+      "1:8 log.colour: unknown key, known here: level, pendingBytesMax, repeatsMax, repeatMinutes, repeatKindsMax",
     ]);
     check("<<: { log: {} }\n", [
       '1:1 ["<<"]: unknown key, known here: gateway, store, listeners, access, mqtt, devices, uplink, cluster, health, control, log',

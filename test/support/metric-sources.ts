@@ -7,7 +7,7 @@ export const METRIC_SOURCES: MetricSources = {
   site: "plant-7",
   version: "1.2.3",
   callersRefused: { control: 1, health: 2 },
-  log: { pendingBytes: 5, dropped: 6, leftOut: 7 },
+  log: { pendingBytes: 5, dropped: 6, leftOut: 7, forgotten: 8 },
   uptimeMs: 1000,
   time: { quality: "free-running", steps: 2 },
   journal: {

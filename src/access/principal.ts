@@ -13,5 +13,6 @@ const NAME_LENGTH_MAX = 256;
 
 /** Whether a certificate or token may name somebody so: nothing in it is unseen, so that no two names look the same by that. */
 export function isUserName(name: string): boolean {
-  return name !== "" && name.length <= NAME_LENGTH_MAX && !/[\p{Cc}\p{Cf}]/u.test(name);
+  if (name === "" || name.length > NAME_LENGTH_MAX) return false;
+  return name.isWellFormed() && !/[\p{Cc}\p{Cf}]/u.test(name);
 }

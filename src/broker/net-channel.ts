@@ -10,6 +10,7 @@ export class NetChannel implements Channel {
   readonly address: string;
   readonly loopback: boolean;
   readonly identity: CertificateIdentity | null;
+  readonly unfinishedSinceMs = null;
   readonly #socket: Socket;
   #receiver: ChannelReceiver = NOBODY;
   #ended = false;

@@ -227,8 +227,10 @@ export class NetListener {
       {
         nowMs: () => clock.monotonicMs(),
         refused,
-        opened: (ws, socket, identity) =>
-          this.#open(new WsChannel(ws, socket, identity, connectBytesMax)),
+        opened: (ws, socket, from) => {
+          const nowMs = () => clock.monotonicMs();
+          this.#open(new WsChannel(ws, socket, { ...from, connectBytesMax, nowMs }));
+        },
       },
     );
   }

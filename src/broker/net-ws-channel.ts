@@ -2,9 +2,20 @@ import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
 import { addressOf, isLoopback, NOBODY, remoteOf, settle } from "./net-channel.ts";
 import type { CertificateIdentity, Channel, ChannelReceiver } from "./ports.ts";
+import { WsFrameEnds } from "./ws-frame-ends.ts";
 
 /** Close codes of RFC 6455, section 7.4.1. */
 const CLOSE = { normal: 1000, unsupportedData: 1003, tooBig: 1009 } as const;
+
+export interface WsChannelOptions {
+  readonly identity: CertificateIdentity | null;
+  /** Who came to the socket came for somebody else: where that one is, is not known. */
+  readonly isForwarded: boolean;
+  /** How much a client that is not in yet may have us hold. */
+  readonly connectBytesMax: number;
+  /** Monotonic. */
+  nowMs(): number;
+}
 
 /**
  * A connection's bytes in WebSocket messages: binary ones only [MQTT-6.0.0-1], and where one ends means nothing
@@ -17,26 +28,29 @@ export class WsChannel implements Channel {
   readonly identity: CertificateIdentity | null;
   readonly #ws: WebSocket;
   readonly #socket: Socket;
+  readonly #nowMs: () => number;
+  readonly #frames = new WsFrameEnds();
+  #openSinceMs: number | null = null;
   /** Until the client is in, no more than this may have come since the last whole message. */
   #bytesMax: number;
   #bytes = 0;
   #receiver: ChannelReceiver = NOBODY;
   #closeCode: number = CLOSE.normal;
 
-  /** @param connectBytesMax how much a client that is not in yet may have us hold */
-  constructor(
-    ws: WebSocket,
-    socket: Socket,
-    identity: CertificateIdentity | null,
-    connectBytesMax: number,
-  ) {
+  constructor(ws: WebSocket, socket: Socket, options: WsChannelOptions) {
     this.#ws = ws;
     this.#socket = socket;
-    this.identity = identity;
+    this.identity = options.identity;
     this.remote = remoteOf(socket);
     this.address = addressOf(socket);
-    this.loopback = isLoopback(socket);
-    this.#bytesMax = connectBytesMax + CHUNK_BYTES_MAX;
+    this.loopback = isLoopback(socket) && !options.isForwarded;
+    this.#bytesMax = options.connectBytesMax + CHUNK_BYTES_MAX;
+    this.#nowMs = options.nowMs;
+  }
+
+  /** Since when a message is on its way to us; null: none is. */
+  get unfinishedSinceMs(): number | null {
+    return this.#openSinceMs;
   }
 
   get receiver(): ChannelReceiver {
@@ -50,6 +64,7 @@ export class WsChannel implements Channel {
     const socket = this.#socket;
     ws.on("message", (bytes, isBinary) => {
       this.#bytes = 0;
+      this.#openSinceMs = this.#frames.isOpen ? this.#nowMs() : null;
       if (isBinary) receiver.data(bytes as Buffer);
       else this.#break(CLOSE.unsupportedData, "WebSocket text message");
     });
@@ -88,12 +103,14 @@ export class WsChannel implements Channel {
   }
 
   resume(): void {
+    // What came while it was not read is still to be seen.
+    if (this.#openSinceMs !== null) this.#openSinceMs = this.#nowMs();
     this.#ws.resume();
   }
 
   admitted(): void {
     settle(this.#socket);
-    this.#socket.off("data", this.#count);
+    this.#bytesMax = Number.POSITIVE_INFINITY;
   }
 
   watch(ms: number): void {
@@ -112,6 +129,9 @@ export class WsChannel implements Channel {
 
   /** A long message is held until its end has come: of a client that is not in, no more than a CONNECT. */
   readonly #count = (chunk: Buffer): void => {
+    this.#frames.take(chunk);
+    if (!this.#frames.isOpen) this.#openSinceMs = null;
+    else this.#openSinceMs ??= this.#nowMs();
     this.#bytes += chunk.length;
     if (this.#bytes > this.#bytesMax) this.#break(CLOSE.tooBig, "WebSocket message too long");
   };

@@ -17,8 +17,12 @@ export interface WsGateOptions {
 /** What a WebSocket gate needs of the listener behind it. */
 export interface WsGateWorld {
   nowMs(): number;
-  /** The handshake is done. */
-  opened(ws: WebSocket, socket: Socket, identity: CertificateIdentity | null): void;
+  /** The handshake is done. `isForwarded`: a proxy says that it asks for somebody else. */
+  opened(
+    ws: WebSocket,
+    socket: Socket,
+    from: { readonly identity: CertificateIdentity | null; readonly isForwarded: boolean },
+  ): void;
   refused(reason: string): void;
 }
 
@@ -103,7 +107,8 @@ export class WsGate {
       this.#webSockets.handleUpgrade(request, socket, head, (ws) => {
         const identity = this.#arriving.get(socket)?.identity ?? null;
         this.#arriving.delete(socket);
-        this.#world.opened(ws, socket, identity);
+        const isForwarded = FORWARDED.some((name) => request.headers[name] !== undefined);
+        this.#world.opened(ws, socket, { identity, isForwarded });
       });
     }
   }
@@ -131,6 +136,8 @@ interface Arriving {
 /** [MQTT-6.0.0-3], [MQTT-6.0.0-4] */
 const SUBPROTOCOL = "mqtt";
 const HEADER_BYTES_MAX = 8192;
+/** What proxies add (RFC 7239). It can take rights from who asks, and gives none. */
+const FORWARDED = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 const STATUS: Readonly<Record<number, string>> = {
   400: "Bad Request",
   403: "Forbidden",

@@ -14,7 +14,7 @@ type Times = Pick<
   | "lastSeenMs"
   | "silenceMsMax"
   | "packetSinceMs"
->;
+> & { readonly channel: Pick<Connection["channel"], "unfinishedSinceMs"> };
 
 /**
  * Why a connection has had its time, or null. One that is not read is not silent; whether it takes its own output is
@@ -28,6 +28,7 @@ export function overdue(connection: Times, nowMs: number, limits: TimeLimits): s
   }
   if (!connection.listens) return null;
   if (silenceMsMax > 0 && nowMs - lastSeenMs > silenceMsMax) return "keep-alive"; // [MQTT-3.1.2-24]
-  if (packetSinceMs === null || nowMs - packetSinceMs <= limits.packetTimeoutMs) return null;
+  const sinceMs = packetSinceMs ?? connection.channel.unfinishedSinceMs;
+  if (sinceMs === null || nowMs - sinceMs <= limits.packetTimeoutMs) return null;
   return "packet not finished in time";
 }

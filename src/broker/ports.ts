@@ -55,6 +55,8 @@ export interface Channel {
   readonly identity: CertificateIdentity | null;
   /** Bytes written that the system has not taken yet. */
   readonly pendingBytes: number;
+  /** Since when something is on its way to us that is handed over only when it is whole, in monotonic ms; null: nothing is. */
+  readonly unfinishedSinceMs: number | null;
   /** Sends the parts in order, as one. `done` is called when their memory is free again, sent or not. */
   write(parts: readonly Buffer[], done: () => void): void;
   pause(): void;

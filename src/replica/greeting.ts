@@ -19,6 +19,11 @@ export interface Welcome extends Greeting {
   readonly haveSeq: number;
 }
 
+/**
+ * How far a peer's epoch may be beyond ours: a gateway that was away has missed fewer, and one that says more would use up the
+ * epochs that there are, for the whole site and for good.
+ */
+const EPOCHS_AHEAD_MAX = 2 ** 24;
 const JOURNAL = /^[0-9a-f]{32}$/;
 /** Codes that a peer may give as its reason. */
 const REASONS: readonly ErrorCode[] = [
@@ -76,11 +81,26 @@ export function objection(
     const message = `a gateway that calls itself ${other.gateway} has the certificate of ${certified}`;
     return refuse("ERR_PEER_CERTIFICATE", message);
   }
+  if (other.epoch - own.epoch > EPOCHS_AHEAD_MAX) {
+    const message = `${other.gateway} has seen epoch ${other.epoch}, and this gateway ${own.epoch}: that cannot be`;
+    return refuse("ERR_PEER_PROTOCOL", message);
+  }
   if (other.gateway === own.gateway || other.journal === own.journal) {
     const what = other.gateway === own.gateway ? `the id ${own.gateway}` : "a copy of this store";
     return refuse("ERR_SITE_DUPLICATE", `another gateway with ${what} is running at the site`);
   }
   return null;
+}
+
+/** Why the one who greets cannot have the journal that it comes with: another gateway is here with it. Null when none is. */
+export function copyOf(
+  { gateway, journal }: Greeting,
+  here: readonly { readonly gateway: string; readonly journal: string | null }[],
+): FieldgateError | null {
+  const owner = here.find((one) => one.journal === journal && one.gateway !== gateway);
+  if (owner === undefined) return null;
+  const message = `${gateway} comes with the journal of ${owner.gateway}: one of their stores is a copy of the other`;
+  return new FieldgateError("ERR_SITE_DUPLICATE", message, { details: { gateway, journal } });
 }
 
 /** What a refusal is for the one who is refused. */

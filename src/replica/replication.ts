@@ -7,7 +7,7 @@ import type { Message } from "../mqtt/message.ts";
 import { boundBacklogs } from "./backlogs.ts";
 import { newCounters } from "./counters.ts";
 import { PROTOCOL_VERSION } from "./frames.ts";
-import type { Greeting } from "./greeting.ts";
+import { copyOf, type Greeting } from "./greeting.ts";
 import type { PeerLimits } from "./limits.ts";
 import { Interests } from "./live.ts";
 import type { OfficeNote } from "./office.ts";
@@ -333,6 +333,11 @@ export class Replication implements Service {
       const message = `two gateways with the id ${other.gateway} and different stores are running`;
       throw new FieldgateError("ERR_SITE_DUPLICATE", message);
     }
+    const members = this.#tools.site.members
+      .get()
+      .map(({ id, journal }) => ({ gateway: id, journal }));
+    const copied = copyOf(other, [...members, ...this.#receivers.values()]);
+    if (copied !== null) throw copied;
     this.#receivers.set(other.gateway, receiver);
     if (before !== undefined) await before.stop();
     if (other.epoch > this.#tools.site.epoch()) this.#tools.site.outdated(other.epoch);

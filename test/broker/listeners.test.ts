@@ -6,8 +6,10 @@ import { describe, it } from "node:test";
 import packet from "mqtt-packet";
 import { WebSocket } from "ws";
 import type { BrokerOptions } from "../../src/broker/broker-options.ts";
+import { WsFrameEnds } from "../../src/broker/ws-frame-ends.ts";
 import { type TestSite, testListener, withBroker } from "../support/broker.ts";
 import { payloads, publish, subscribe } from "../support/mqtt-words.ts";
+import { seededRandom } from "../support/random.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
 import { dial, dialTcp, dialTls, WIRES, type Wire, withCertificates } from "../support/wires.ts";
@@ -121,6 +123,68 @@ describe("WebSocket", () => {
       assert.deepEqual([...(connack as Buffer)], [0x20, 2, 0, 0]);
       webSocket.terminate();
     }));
+
+  it("closes who begins a message and does not end it, in whatever pieces, and nobody who only pings", () =>
+    withBroker(
+      async ({ port, broker }) => {
+        const quiet = await opened(port);
+        quiet.send(packet.generate({ ...CONNECT, clientId: "quiet" }));
+        await once(quiet, "message");
+        quiet.send(Buffer.alloc(0)); // a message, though an empty one
+        for (const [index, start] of [
+          Buffer.from([0x82, 0xfe, 1, 0, 0, 0, 0, 0, 0x30]), // one of the frame's 256 bytes
+          Buffer.from([0x02, 0x81, 0, 0, 0, 0, 0x30]), // the first piece, whole
+          Buffer.from([0x82]),
+        ].entries()) {
+          const client = await opened(port);
+          client.on("error", () => {}).send(packet.generate(CONNECT));
+          await once(client, "message");
+          const { _socket: socket } = client as unknown as { _socket: Socket };
+          socket.write(Buffer.concat([Buffer.from([0x82, 0x82, 0, 0, 0, 0, 0xc0, 0]), start]));
+          const closed = once(client, "close");
+          quiet.ping("still there?");
+          await Promise.all([closed, once(quiet, "pong")]);
+          assert.deepEqual(broker.status().closed, { "packet not finished in time": index + 1 });
+        }
+        quiet.terminate();
+      },
+      { listeners: [testListener({ type: "ws" })], packetTimeoutMs: 400 },
+    ));
+
+  it("tells the end of a message from its middle, however frames are cut", () => {
+    const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+    const random = seededRandom(seed);
+    const below = (max: number) => Math.floor(random() * max);
+    for (let round = 0; round < 100; round++) {
+      const frames = new WsFrameEnds();
+      const bytes = messageOf(below);
+      for (let at = 0; at < bytes.length; ) {
+        const end = Math.min(bytes.length, at + 1 + below(below(2) === 0 ? 3 : 70_000));
+        frames.take(bytes.subarray(at, end));
+        at = end;
+        assert.equal(frames.isOpen, at < bytes.length, `SEED=${seed}, round ${round}, at ${at}`);
+      }
+    }
+  });
+
+  it("gives nobody the rights of loopback whom a proxy has brought", () =>
+    withBroker(
+      async ({ port }) => {
+        for (const [headers, code] of [
+          [{}, 0],
+          [{ "X-Forwarded-For": "203.0.113.7" }, 5],
+          [{ Forwarded: "for=203.0.113.7" }, 5],
+        ] as const) {
+          const webSocket = new WebSocket(`ws://127.0.0.1:${port}/mqtt`, "mqtt", { headers });
+          await once(webSocket, "open");
+          webSocket.send(packet.generate(CONNECT));
+          const [connack] = await once(webSocket, "message");
+          assert.equal((connack as Buffer)[3], code, JSON.stringify(headers));
+          webSocket.terminate();
+        }
+      },
+      { listeners: [testListener({ type: "ws" })] },
+    ));
 
   it("selects mqtt among the subprotocols, and compresses nothing [MQTT-6.0.0-4]", () =>
     withWire("ws", async ({ port }) => {
@@ -392,6 +456,29 @@ async function opened(port: number): Promise<WebSocket> {
   const webSocket = new WebSocket(`ws://127.0.0.1:${port}/mqtt`, "mqtt");
   await once(webSocket, "open");
   return webSocket;
+}
+
+/** A message in up to three pieces, pings between them. @param below a number from 0 on, by chance */
+function messageOf(below: (max: number) => number): Buffer {
+  const frames: Buffer[] = [];
+  const pieces = below(3);
+  for (let piece = 0; piece <= pieces; piece++) {
+    if (piece > 0 && below(2) === 0) frames.push(frameOf(0x89, below(126), below(2) === 0));
+    const head = (piece === 0 ? 2 : 0) | (piece === pieces ? 0x80 : 0);
+    frames.push(frameOf(head, [0, 1, 125, 126, 65_535, 65_536][below(6)] ?? 0, below(2) === 0));
+  }
+  return Buffer.concat(frames);
+}
+
+/** A frame of zeros. */
+function frameOf(head: number, length: number, isMasked: boolean): Buffer {
+  const mask = isMasked ? 0x80 : 0;
+  const long = Buffer.alloc(8);
+  long.writeBigUInt64BE(BigInt(length));
+  const own =
+    length < 126 ? [length] : length < 65_536 ? [126, ...long.subarray(6)] : [127, ...long];
+  own[0] = (own[0] as number) | mask;
+  return Buffer.concat([Buffer.from([head, ...own]), Buffer.alloc(length + (isMasked ? 4 : 0))]);
 }
 
 function withWire(wire: Wire, test: (site: TestSite) => Promise<void>): Promise<void> {

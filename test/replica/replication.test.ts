@@ -230,6 +230,24 @@ describe("a gateway that is no peer is refused, and nothing of it is kept:", () 
       assert.ok(a.status.inSync.includes("gw-b"), "the first one stays");
     }));
 
+  it("one with the journal of another gateway that is there", () =>
+    withPeers(async (peers) => {
+      const [a, b] = await pair(peers);
+      await fill(b, 5);
+      await until("copied", () => a.has(b) === 5);
+      const c = await peers.start("gw-c");
+      const hello = { protocol: PROTOCOL_VERSION, site: "plant-7", gateway: "gw-c", format: 1 };
+      const stolen = jsonFrame(FRAME.hello, { ...hello, journal: b.journal.id, epoch: 1 });
+      const channel = c.network.dial(a.replication.address, "gw-a", {
+        opened: () => channel.send(stolen),
+        frame: () => undefined,
+        closed: () => undefined,
+      });
+      await until("refused", () => failures(a, "ERR_SITE_DUPLICATE") > 0);
+      await fill(b, 5);
+      await until("that goes on", () => a.has(b) === 10);
+    }));
+
   it("one that sends what is not understood: out of turn, garbage, too large", () =>
     withPeers(async (peers) => {
       const a = await peers.start("gw-a");
@@ -247,6 +265,7 @@ describe("a gateway that is no peer is refused, and nothing of it is kept:", () 
         [frameOf(FRAME.hello, Buffer.from("{"))],
         [jsonFrame(FRAME.hello, { ...hello, journal: "../x" })],
         [jsonFrame(FRAME.hello, { ...hello, epoch: -1 })],
+        [jsonFrame(FRAME.hello, { ...hello, epoch: 2 ** 50 })],
         [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([7, 0, 0, 0, 1, 1]))],
         [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([1, 0, 0, 0, 9, 1]))],
         [jsonFrame(FRAME.hello, hello), frameOf(FRAME.batch, Buffer.from([0, 0, 0, 0, 1, 1]))],

@@ -104,15 +104,14 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#intake = new Intake(journal, this.#retained, counters, { clock, log });
     this.#backpressure = new Backpressure(options, this.#intake);
     const parts = { journal, router: this.routes, counters, log };
-    this.#replay = new RetainedReplay(
-      [this.#retained, this.#announced],
-      options.outputBytesMax,
-      (task) => clock.afterTurn(task),
-    );
+    const retained = [this.#retained, this.#announced];
+    const { outputBytesMax } = options;
+    this.#replay = new RetainedReplay(retained, outputBytesMax, (task) => clock.afterTurn(task));
     this.#shares = new ShareGroups(options, { ...parts, nowMs: () => clock.monotonicMs() });
     const absences = new Absences({ ...tools, rows: (space) => journal.rows(space) });
     this.#sessions = new Sessions(options, { ...parts, access, absences, shares: this.#shares });
-    this.#persistence = levelPersistence(journal.rows("aedes"), () => journal.lastSeq);
+    const known = { journal, sessions: this.#sessions };
+    this.#persistence = levelPersistence(journal.rows("aedes"), known);
     this.#admission = new Admission(options, { access, counters, log, sessions: this.#sessions });
     const kept = { ...tools, counters, persistence: this.#persistence, sessions: this.#sessions };
     this.#ends = new SessionEnds(options, {
@@ -123,7 +122,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
       ...{ sessions: this.#sessions, ends: this.#ends },
       connections: this.#connections,
       router: this.routes,
-      retained: [this.#retained, this.#announced],
+      retained,
       nowMs: () => clock.monotonicMs(),
     });
     this.#upkeep = new Upkeep(options, {

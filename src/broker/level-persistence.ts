@@ -28,6 +28,18 @@ export interface StoredSubscriptions {
   readonly subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[];
 }
 
+interface Known {
+  /** Its last seq is higher than the number of any will of an earlier process. */
+  readonly journal: { readonly lastSeq: number };
+  readonly sessions: {
+    persistentOf(
+      clientId: string,
+    ): { readonly subscriptions: ReadonlyMap<string, { readonly qos: 0 | 1 | 2 }> } | null;
+  };
+}
+
+const UNKNOWN: Known = { journal: { lastSeq: 0 }, sessions: { persistentOf: () => null } };
+
 export interface StoredWill {
   readonly clientId: string;
   readonly topic: string;
@@ -42,12 +54,9 @@ export interface StoredWill {
  * aedes-persistence-level on rows of the journal: what it writes goes through the group commit, and its promises
  * resolve when that is durable. It keeps subscriptions and wills. Messages never reach it: retained messages, queues
  * and identifiers of messages are the data plane's, so those calls do nothing here.
- * @param firstWill the number of the first will: higher than that of any will of an earlier process
+ * @param known what the number of the first will is taken from, and whose subscriptions need not be read
  */
-export function levelPersistence(
-  rows: Rows,
-  firstWill: () => number = () => 0,
-): ControlPersistence {
+export function levelPersistence(rows: Rows, known: Known = UNKNOWN): ControlPersistence {
   const persistence = aedesPersistenceLevel(levelOn(rows));
   const nothing = async () => undefined;
   const stored = new WeakMap<object, Promise<void>>();
@@ -57,13 +66,21 @@ export function levelPersistence(
   const putWill = persistence.putWill.bind(persistence);
   const delWill = persistence.delWill.bind(persistence);
   const streamWill = persistence.streamWill.bind(persistence);
-  const wills = new WillRows(firstWill);
+  const wills = new WillRows(() => known.journal.lastSeq);
   const refused = new WeakSet<object>();
+  const owners = new Owners();
   return Object.assign(persistence, {
+    async subscriptionsByClient(client: { readonly id: string }) {
+      const session = known.sessions.persistentOf(client.id);
+      if (session !== null)
+        return [...session.subscriptions].map(([topic, { qos }]) => ({ topic, qos }));
+      return owners.mayOwn(client.id) ? passing().subscriptionsByClient(client) : [];
+    },
     removeSubscriptions: (client: { readonly id: string }, topics: readonly string[]) =>
       passing().removeSubscriptions(client, topics),
-    cleanSubscriptions: (client: { readonly id: string }) => passing().cleanSubscriptions(client),
-    storedSubscriptions: () => subscriptionsIn(rows),
+    cleanSubscriptions: (client: { readonly id: string }) =>
+      owners.disown(client.id, () => passing().cleanSubscriptions(client)),
+    storedSubscriptions: () => owners.listed(subscriptionsIn(rows)),
     storeRetained: nothing,
     createRetainedStream: () => Readable.from([]),
     createRetainedStreamCombi: () => Readable.from([]),
@@ -88,6 +105,7 @@ export function levelPersistence(
       if (known !== undefined) return known;
       // In the turn in which it is called the topics behind the first one are not authorised yet.
       const granted = () => subscriptions.filter((each) => !refused.has(each));
+      owners.add(client.id);
       const adding = Promise.resolve().then(() => passing().addSubscriptions(client, granted()));
       stored.set(subscriptions, adding);
       return adding;
@@ -128,6 +146,42 @@ async function* subscriptionsIn(rows: Rows): AsyncGenerator<StoredSubscriptions>
 
 /** Keys: "subscriptions:", the client's id encoded as in an URI, ":", the filter. */
 const ALL_SUBSCRIPTIONS = { gte: "subscriptions:", lt: "subscriptions;" };
+
+/**
+ * The clients that may have subscriptions stored. aedes asks for each that connects, and the answer is nearly always no: to walk
+ * through rows for it would be a quarter of what a connection costs.
+ */
+class Owners {
+  /** By client id; each time that one stores, another number. */
+  readonly #stored = new Map<string, number>();
+  #count = 0;
+  #isComplete = false;
+
+  /** True, too, as long as nobody has been through all of them. */
+  mayOwn(clientId: string): boolean {
+    return !this.#isComplete || this.#stored.has(clientId);
+  }
+
+  add(clientId: string): void {
+    this.#stored.set(clientId, ++this.#count);
+  }
+
+  /** What is stored meanwhile stays known. */
+  async disown(clientId: string, clean: () => Promise<unknown>): Promise<void> {
+    if (!this.mayOwn(clientId)) return;
+    const before = this.#stored.get(clientId);
+    await clean();
+    if (this.#stored.get(clientId) === before) this.#stored.delete(clientId);
+  }
+
+  async *listed(all: AsyncIterable<StoredSubscriptions>): AsyncGenerator<StoredSubscriptions> {
+    for await (const each of all) {
+      this.add(each.clientId);
+      yield each;
+    }
+    this.#isComplete = true;
+  }
+}
 
 interface WillOwner {
   readonly id: string;

@@ -36,9 +36,10 @@ export const CATALOGUE: Catalogue = {
   },
   queue: {
     about: {
-      "queue show": "what waits for the cloud, lane by lane",
+      queue: "what waits for the cloud, lane by lane",
       "queue peek": "the oldest messages of a lane",
       "queue pause": "send nothing of a lane until it is resumed",
+      "queue resume": "send a lane again",
       "queue drop": "give up what waits in a lane",
     },
     load: () => import("./queue.ts"),
@@ -85,7 +86,13 @@ export const CATALOGUE: Catalogue = {
     load: () => import("./access.ts"),
   },
   user: {
-    about: { user: "users and their passwords: list, add, passwd, roles, remove" },
+    about: {
+      "user list": "users and their roles",
+      "user add": "a new user",
+      "user passwd": "another password",
+      "user roles": "other roles",
+      "user remove": "take a user away",
+    },
     load: () => import("./user.ts"),
   },
   config: {
@@ -95,6 +102,7 @@ export const CATALOGUE: Catalogue = {
       "config diff": "what another configuration would change",
       "config apply": "try another configuration, and go back unless it is confirmed",
       "config confirm": "keep the configuration that is being tried",
+      "config revert": "go back from it at once",
     },
     load: () => import("./config.ts"),
   },

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { commandReference } from "../../scripts/command-reference.ts";
 import { CATALOGUE } from "../../src/cli/catalogue.ts";
+import { helpText } from "../../src/cli/help.ts";
 import { wrongOption } from "../../src/cli/wrong-option.ts";
 
 const COMMON = ["config", "socket", "json", "help", "version"];
+const SHELLS = new Set(["bash", "zsh", "fish"]);
 
 describe("the help of each command", () => {
   it("names every option that the command takes, and none that it does not", async () => {
@@ -20,6 +24,65 @@ describe("the help of each command", () => {
     }
   });
 });
+
+describe("the first page of help", () => {
+  it("has what the usage of each command has, every action included, and nothing else", async () => {
+    const page = [...helpText().matchAll(/^ {2}([a-z]+(?: [a-z-]+)?) {2}/gm)];
+    const used = new Set<string>();
+    for (const [name, { load }] of Object.entries(CATALOGUE)) {
+      const { actions = [], help } = (await load()).command;
+      const seen = new Set<string>();
+      for (const line of help.split("\n\n")[0]?.split("\n") ?? []) {
+        // "site [status]": the action is another name of the command alone.
+        const [, bracket, word = ""] = /^fieldgate [a-z]+ (\[?)([a-z-]+)(?=[\] ])/.exec(line) ?? [];
+        const isAction = actions.includes(word);
+        if (isAction) seen.add(word);
+        used.add(isAction && bracket === "" ? `${name} ${word}` : name);
+      }
+      const unseen = actions.filter((action) => !seen.has(action) && !SHELLS.has(action));
+      assert.deepEqual(unseen, [], `usage of fieldgate ${name}`);
+    }
+    assert.deepEqual(page.map(([, each]) => each).sort(), [...used].sort());
+  });
+});
+
+describe("the documents", () => {
+  const docs = readdirSync("docs", { recursive: true }).map((path) => `docs/${path}`);
+  const files = ["README.md", "ARCHITECTURE.md", ...docs.filter((path) => path.endsWith(".md"))];
+
+  it("have the help of every command, as it is", async () => {
+    const fresh = await commandReference(CATALOGUE);
+    assert.equal(readFileSync("docs/commands.md", "utf8"), fresh, "npm run docs");
+  });
+
+  it("name no command, action or option that is not there", async () => {
+    let found = 0;
+    for (const file of files) {
+      for (const said of commandsIn(readFileSync(file, "utf8"))) {
+        const [name = "", ...words] = said.split(" ");
+        const { actions = [], options = {} } =
+          (await CATALOGUE[name]?.load())?.command ?? assert.fail(`${file}: ${said}`);
+        const [action = ""] = words;
+        const isAction =
+          actions.length === 0 || !/^[a-z-]{3,}$/.test(action) || action.startsWith("-");
+        assert.ok(isAction || actions.includes(action), `${file}: fieldgate ${said}`);
+        for (const option of words.filter((word) => /^--[a-z-]+$/.test(word))) {
+          const known = [...COMMON, ...Object.keys(options)];
+          assert.ok(known.includes(option.slice(2)), `${file}: fieldgate ${said}`);
+        }
+        found++;
+      }
+    }
+    assert.ok(found > 60, `only ${found} found`);
+  });
+});
+
+/** What of a page is a command line, without the program's name: in code, or in an indented line. */
+function commandsIn(page: string): string[] {
+  const inline = [...page.matchAll(/`(?:sudo )?fieldgate ([a-z][^`]*)`/g)];
+  const lines = [...page.matchAll(/^ {4}(?:\$ )?(?:sudo )?fieldgate ([a-z][a-z-]*(?: \S+)*)/gm)];
+  return [...inline, ...lines].map(([, said]) => said ?? "");
+}
 
 describe("an option that is wrong", () => {
   const known = ["count", "json", "config"];

@@ -8,13 +8,13 @@ const TESTS = join(import.meta.dirname, "..");
 /** Another name of what has a screen under its first one: the same test compares both. */
 const SAME: Readonly<Record<string, string>> = {
   "uplink status": "uplink",
+  "queue show": "queue",
   "serial list": "serial",
   "site status": "site",
   "time status": "time",
 };
 /** What is nothing by itself. */
 const WITHOUT: Readonly<Record<string, string>> = {
-  user: "only with an action",
   completion: "only with a shell",
 };
 

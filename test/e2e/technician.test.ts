@@ -126,7 +126,8 @@ describe("a technician at a running gateway", () => {
 
   it("looks into the queue, holds a lane, and gives up what waits only when it is confirmed", async () => {
     for (const degrees of [179, 180, 181]) await asked("pub", "plant/oven", String(degrees));
-    assertScreen("queue-show", settled((await asked("queue")).out));
+    assertScreen("queue", settled((await asked("queue")).out));
+    assertScreen("queue", settled((await asked("queue", "show")).out));
     const peeked = await asked("queue", "peek", "telemetry", "--count", "2");
     assert.equal(peeked.code, 0);
     assertScreen("queue-peek", peeked.out);

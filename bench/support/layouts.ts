@@ -36,10 +36,13 @@ export const bareLevel: OpenLayout = async (path) => {
     async commit(messages, passed) {
       const value = values.get(messages.length) ?? encode(messages, 1);
       values.set(messages.length, value);
-      const batch = db.batch().put(blockKey(lastSeq + 1), value);
-      batch.put(cursorKey, numbersRow(cursorKey, [passedSeq, passedSeq]));
-      if (passedSeq > 0) batch.del(blockKey(passedSeq));
-      await batch.write({ sync: true });
+      const cursor = numbersRow(cursorKey, [passedSeq, passedSeq]);
+      const put = [
+        { type: "put" as const, key: blockKey(lastSeq + 1), value },
+        { type: "put" as const, key: cursorKey, value: cursor },
+      ];
+      const gone = { type: "del" as const, key: blockKey(passedSeq) };
+      await db.batch(passedSeq > 0 ? [...put, gone] : put, { sync: true });
       if (passed) passedSeq = lastSeq + 1;
       lastSeq += messages.length;
     },

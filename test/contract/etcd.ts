@@ -91,7 +91,7 @@ export function etcdContract(kind: EtcdKind): void {
 
     it("ends a lease's keys when it is not renewed", async () => {
       const [etcd, under] = [await open(), prefix()];
-      const { lease } = await kind.done(etcd.grant(1));
+      const { lease } = await kind.done(etcd.grant(3));
       await kind.done(etcd.commit([], [{ key: `${under}a`, value: "", lease }]));
       await kind.until("the key is gone", async () => {
         return (await kind.done(etcd.list(under))).entries.length === 0;

@@ -21,7 +21,7 @@ const LONG = "a".repeat(60_000);
  * A far end that vanishes, or takes nothing more, in the middle of a command, on real lines. The reply says what is known; and what was
  * not taken never reaches the device later, when nobody expects it any more.
  */
-describe("a command in the middle of which", { timeout: 60_000 }, () => {
+describe("a command in the middle of which", { timeout: 300_000 }, () => {
   it("the far end of a pseudo-terminal dies has an unknown outcome, and is not written again", async (t) => {
     const far = await terminal(t);
     const near = await commanded(t, far.port);
@@ -44,7 +44,7 @@ describe("a command in the middle of which", { timeout: 60_000 }, () => {
 
   it("a pseudo-terminal takes nothing more is given up, and nothing of it comes later", async (t) => {
     const far = await terminal(t);
-    const near = await commanded(t, far.port, "writeTimeoutMs: 300");
+    const near = await commanded(t, far.port, "writeTimeoutMs: 1000");
     far.socat.kill("SIGSTOP");
     near.send({ id: "1", text: LONG });
     near.send({ id: "2", text: "late", deadlineMs: 100 });
@@ -88,7 +88,7 @@ describe("a command in the middle of which", { timeout: 60_000 }, () => {
 
   it("a serial server takes nothing more is given up, and nothing of it comes later", async (t) => {
     const far = await serialServer(t);
-    const near = await commanded(t, far.port, "writeTimeoutMs: 200");
+    const near = await commanded(t, far.port, "writeTimeoutMs: 1000");
     const said: Record<string, unknown>[] = [{ result: "success" }];
     while (said.at(-1)?.["result"] === "success" && said.length < 500) {
       const id = `${said.length}`;
@@ -116,7 +116,7 @@ async function commanded(
   keys = "writeTimeoutMs: 30000, commandsMax: 1000, commandIdsMax: 1000",
 ) {
   const [config] = parseConfig(
-    `devices: [{ name: d, port: "${port}", framing: { bytesMax: 65536 }, commandTopic: c, backoffFirstMs: 20, backoffMaxMs: 50, ${keys} }]`,
+    `devices: [{ name: d, port: "${port}", framing: { bytesMax: 65536 }, commandTopic: c, commandDeadlineMs: 600000, backoffFirstMs: 20, backoffMaxMs: 50, ${keys} }]`,
     "test",
   ).devices;
   assert.ok(config);

@@ -118,7 +118,7 @@ describe("the identity of a port", () => {
   });
 });
 
-describe("devices that are plugged in and out", { timeout: 120_000 }, () => {
+describe("devices that are plugged in and out", { timeout: 300_000 }, () => {
   it("are read again under another number, by their name below by-id", async () => {
     newTree();
     const field = await sensors([{ kind: "door-contact", name: "dc-1" }]);
@@ -157,7 +157,7 @@ describe("devices that are plugged in and out", { timeout: 120_000 }, () => {
   });
 });
 
-describe("a device that is looked for by what it says", { timeout: 120_000 }, () => {
+describe("a device that is looked for by what it says", { timeout: 300_000 }, () => {
   const names = ["th-1", "th-2", "th-3"];
   const probed = (contains: string): DeviceConfig => ({
     ...boardDevice("thermometer", "th-2", join(tree.places.dev, "ttyUSB*")),
@@ -190,7 +190,7 @@ describe("a device that is looked for by what it says", { timeout: 120_000 }, ()
     await field.sensor("th-2").plugIn();
     await tree.plugIn({ tty: "ttyUSB9", place: "1-9", behind: portOf(field, "th-2") });
     const before = reader.accepted();
-    await until("frames again", () => reader.accepted() > before + 5, 30_000);
+    await until("frames again", () => reader.accepted() > before + 5);
   });
 
   it("is found beside others that are looked for among the same ports", async () => {
@@ -198,7 +198,7 @@ describe("a device that is looked for by what it says", { timeout: 120_000 }, ()
     const readers = await Promise.all(
       names.map((name) => reading({ ...probed(`id=${name} `), name })),
     );
-    await until("all are read", () => readers.every(({ accepted }) => accepted() > 5), 60_000);
+    await until("all are read", () => readers.every(({ accepted }) => accepted() > 5));
     for (const [i, { payloads }] of readers.entries()) {
       assert.ok(payloads.every((text) => text.startsWith(`id=${names[i]} `)));
     }
@@ -209,11 +209,14 @@ describe("a device that is looked for by what it says", { timeout: 120_000 }, ()
     const ambiguous = await reading(probed("id=th-"));
     await until("two say it", () => ambiguous.device.status().reason === "ambiguous");
     await ambiguous.device.stop();
-    const silent = await reading(probed("id=th-9 "));
-    await until("none says it", () => silent.device.status().reason === "not-recognised", 30_000);
-    assert.match(silent.log.join(), /ttyUSB0: another device, .*ttyUSB1: another device/);
-    assert.equal(ambiguous.accepted() + silent.accepted(), 0);
-    await silent.device.stop();
+    // What was not heard in time is silent, on a machine that has much else to do.
+    await until("none says it, and all were heard", async () => {
+      const silent = await reading(probed("id=th-9 "));
+      await until("none says it", () => silent.device.status().reason === "not-recognised");
+      await silent.device.stop();
+      assert.equal(ambiguous.accepted() + silent.accepted(), 0);
+      return /ttyUSB0: another device, .*ttyUSB1: another device/.test(silent.log.join());
+    });
     newTree();
     const nowhere = await reading(probed("id=th-2 "));
     await until("no port", () => nowhere.device.status().reason === "no-such-port");
@@ -230,7 +233,7 @@ describe("a device that is looked for by what it says", { timeout: 120_000 }, ()
   }
 });
 
-describe("a port that others hold, or that is not ours", { timeout: 120_000 }, () => {
+describe("a port that others hold, or that is not ours", { timeout: 300_000 }, () => {
   it("is busy while another process has locked it, and taken when that ends", async () => {
     newTree();
     const port = await doorContact();

@@ -2,7 +2,7 @@
 export async function until(
   what: string,
   claim: () => boolean | Promise<boolean>,
-  msMax = 20_000,
+  msMax = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + msMax;
   while (!(await claim())) {

@@ -1,10 +1,10 @@
-import { clientPacketError } from "../mqtt/client-packet.ts";
+import { clientPacket } from "../mqtt/client-packet.ts";
 import { connectRefusal } from "../mqtt/connect-frame.ts";
 import { FRAME, FrameReader, MALFORMED, MORE } from "../mqtt/frame.ts";
 import type { QoS } from "../mqtt/message.ts";
 import { PACKET, PublishFrame, publishTopicEnd } from "../mqtt/publish-frame.ts";
 import { connack, PINGRESP } from "../mqtt/server-packet.ts";
-import { type Asked, filterCount, repeatedFilters, subackOf } from "../mqtt/subscribe-frame.ts";
+import { type Asked, repeatsItself, subackOf } from "../mqtt/subscribe-frame.ts";
 import { NO_RIGHTS, type Rights } from "./access.ts";
 import type { ConnectionWorld } from "./connection-world.ts";
 import type { ControlStream } from "./control-stream.ts";
@@ -248,22 +248,24 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
       this.#publish(bytes, start, bodyStart, end);
     } else {
       const { packetFiltersMax } = this.#world;
-      const error = clientPacketError(bytes, start, bodyStart, end, packetFiltersMax);
-      if (error !== null) this.close(error);
+      const asked = clientPacket(bytes, start, bodyStart, end, packetFiltersMax);
+      if (typeof asked === "string") this.close(asked);
       else if (type <= PACKET.pubcomp) this.#acknowledged(type, bytes.readUInt16BE(bodyStart));
-      else this.#controlPacket(type, bytes.subarray(start, end), bodyStart - start);
+      else this.#controlPacket(type, bytes.subarray(start, end), asked);
     }
   }
 
-  #controlPacket(type: number, packet: Buffer, bodyStart: number): void {
+  #controlPacket(type: number, packet: Buffer, asked: Asked | null): void {
     if (type === PACKET.pingreq) {
       this.outbox.raw(PINGRESP); // not aedes: a flood of them would cost it a hundred times as much
       return;
     }
     this.#hold(); // behind DISCONNECT nothing is looked at any more [MQTT-3.14.4-2]
-    if (type === PACKET.subscribe) this.#asked = repeatedFilters(packet, bodyStart);
-    const waitMs = this.#world.asked(this, filterCount(packet, bodyStart));
-    if (waitMs > 0) this.#pause(waitMs);
+    if (asked !== null) {
+      if (type === PACKET.subscribe && repeatsItself(asked)) this.#asked = asked;
+      const waitMs = this.#world.asked(this, asked.filters.length);
+      if (waitMs > 0) this.#pause(waitMs);
+    }
     this.#control?.feed(Buffer.from(packet));
   }
 
@@ -271,9 +273,8 @@ export class Connection implements ChannelReceiver, Publisher, SessionLink {
   #connect({ bytes, start, bodyStart, end }: FrameReader): void {
     const refusal = connectRefusal(bytes, bodyStart, end);
     if (refusal !== null) {
-      const { reason, returnCode } = refusal;
-      if (returnCode !== null) this.outbox.raw(connack(returnCode));
-      this.close(reason);
+      if (refusal.returnCode !== null) this.outbox.raw(connack(refusal.returnCode));
+      this.close(refusal.reason);
       return;
     }
     this.#hold();

@@ -10,6 +10,8 @@ import { assertScreen, fieldgate, type Said } from "../support/screens.ts";
 
 const PANEL = { clientId: "panel", clean: false };
 const MESSAGES = 3;
+/** By how much two looks at when it left may differ; between them lie two starts. */
+const LEFT_MS_MAX = 500;
 
 it("a session of a client that never comes back is found, forgotten, and stays so through SIGKILL", async () => {
   const directory = await mkdtemp(join(tmpdir(), "fieldgate-forget-"));
@@ -25,9 +27,15 @@ it("a session of a client that never comes back is found, forgotten, and stays s
     panel.send({ cmd: "disconnect" });
     await panel.ended();
     await published(port);
+    const left = await panelSeen(asked);
+    await gateway.terminate();
+    await gateway.start();
     await gateway.kill();
 
     port = await gateway.start();
+    const found = await panelSeen(asked);
+    assert.ok(Math.abs(found.awaySinceMs - left.awaySinceMs) < LEFT_MS_MAX, "since it left");
+    assert.ok(found.awayMs > left.awayMs, "and for longer than before");
     assertScreen("clients-away", (await asked("clients")).out);
     const { code, out, err } = await asked("status");
     assert.deepEqual([code, err], [1, ""], "one of one session");
@@ -60,6 +68,13 @@ it("a session of a client that never comes back is found, forgotten, and stays s
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+async function panelSeen(asked: (...argv: string[]) => Promise<Said>) {
+  const { clients } = JSON.parse((await asked("clients", "--json")).out);
+  const panel = clients.find(({ clientId }: { clientId: string }) => clientId === PANEL.clientId);
+  assert.equal(panel.connected, false);
+  return panel as { readonly awayMs: number; readonly awaySinceMs: number };
+}
 
 async function refused(saying: Promise<Said>, code: string): Promise<void> {
   const said = await saying;

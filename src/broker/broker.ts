@@ -140,7 +140,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { clock, journal, access } = this.#tools;
+    const { clock, journal, access, wallIsSure } = this.#tools;
     this.#intake.open();
     const follows = [
       journal.onCommit(() => this.#backpressure.relax()),
@@ -155,7 +155,7 @@ export class Broker implements Service, ConnectionWorld, ControlWorld {
     this.#upkeep.start();
     for (const options of this.#options.listeners) {
       const listener = new NetListener(options, {
-        ...{ clock, log: this.#tools.log, arrivals: this.#arrivals },
+        ...{ clock, log: this.#tools.log, arrivals: this.#arrivals, wallIsSure },
         ...{ connectBytesMax: this.connectBytesMax, packetBytesMax: this.packetBytesMax },
         accept: (channel, sinceMs) => this.#accept(channel, options.name, sinceMs),
         refused: (reason) => this.refused(reason),

@@ -34,6 +34,8 @@ export interface ListenerWorld {
   accept(channel: Channel, sinceMs: number): ChannelReceiver;
   /** Someone was turned away, for a reason that is counted. */
   refused(reason: string): void;
+  /** Whether this machine's clock was set since it started. */
+  wallIsSure(): boolean;
 }
 
 /** What a listener looks like now. */
@@ -119,6 +121,8 @@ export class NetListener {
       this.#tls = new TlsGate(certificates, this.options, {
         secured: (socket, identity) => this.#secured(socket, identity),
         refused: this.#world.refused,
+        wallIsSure: this.#world.wallIsSure,
+        wallMs: () => this.#world.clock.wallMs(),
       });
     }
     try {
@@ -133,6 +137,7 @@ export class NetListener {
   /** Called every now and then: closes those whose handshake takes too long, and tries again where the address was not there. */
   sweep(): void {
     this.#webSockets?.sweep();
+    this.#tls?.sweep();
     if (this.#waiting === null || this.#binding !== null || this.#isClosed) return;
     this.#binding = this.#bind()
       .catch((error: FieldgateError) => {

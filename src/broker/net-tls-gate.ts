@@ -1,6 +1,7 @@
-import { constants, X509Certificate } from "node:crypto";
+import { constants, type X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
+import { certificatesIn, isOfNow, isSignedFor, isVouchedFor } from "./client-certificate.ts";
 import type { Certificates } from "./file-certificates.ts";
 import type { CertificateIdentity } from "./ports.ts";
 
@@ -9,11 +10,15 @@ export interface TlsGateWorld {
   /** The handshake is done. `identity`: whom the client's certificate names, null when there is none. */
   secured(socket: TLSSocket, identity: CertificateIdentity | null): void;
   refused(reason: string): void;
+  /** Whether this machine's clock was set since it started. */
+  wallIsSure(): boolean;
+  wallMs(): number;
 }
 
 export interface TlsGateOptions {
   readonly clientCertificate: "required" | "optional";
   readonly handshakeTimeoutMs: number;
+  readonly whenClockIsUnsure: "accept" | "refuse";
 }
 
 /**
@@ -27,6 +32,8 @@ export class TlsGate {
   readonly #asks: boolean;
   /** Those who are in by a certificate of theirs. */
   readonly #certified = new Map<TLSSocket, X509Certificate>();
+  /** Those of them whose time is still to be judged. */
+  readonly #unjudged = new Map<TLSSocket, X509Certificate>();
   #clientCa: Buffer | null;
 
   constructor(certificates: Certificates, options: TlsGateOptions, world: TlsGateWorld) {
@@ -67,20 +74,48 @@ export class TlsGate {
     }
   }
 
+  /** Called every now and then: once the clock is set, those end who came before with a certificate whose time is not now. */
+  sweep(): void {
+    if (this.#unjudged.size === 0 || !this.#world.wallIsSure()) return;
+    for (const [socket, certificate] of this.#unjudged) {
+      const reason = isOfNow(certificate, this.#world.wallMs());
+      if (reason !== null) this.#refuse(socket, reason);
+    }
+    this.#unjudged.clear();
+  }
+
   #secured(socket: TLSSocket): void {
     const certificate = socket.getPeerX509Certificate();
     if (this.#asks && certificate === undefined && this.#options.clientCertificate === "required") {
       this.#refuse(socket, "no client certificate");
-    } else if (this.#asks && certificate !== undefined && !socket.authorized) {
+    } else if (
+      this.#asks &&
+      certificate !== undefined &&
+      !socket.authorized &&
+      !this.#mayComeUnjudged(socket, certificate)
+    ) {
       this.#refuse(socket, distrust(String(socket.authorizationError)));
     } else {
       if (this.#asks && certificate !== undefined) {
         this.#certified.set(socket, certificate);
-        socket.once("close", () => this.#certified.delete(socket));
+        socket.once("close", () => {
+          this.#certified.delete(socket);
+          this.#unjudged.delete(socket);
+        });
       }
       const known = this.#asks && certificate !== undefined ? identityOf(certificate) : null;
       this.#world.secured(socket, known);
     }
+  }
+
+  /** A gateway whose clock was never set cannot tell what time a certificate is for, and must not lock out all that it has. */
+  #mayComeUnjudged(socket: TLSSocket, certificate: X509Certificate): boolean {
+    if (this.#options.whenClockIsUnsure === "refuse" || this.#world.wallIsSure()) return false;
+    if (!OF_ANOTHER_TIME.has(String(socket.authorizationError))) return false;
+    // OpenSSL tells the last fault that it found, so the signature is looked at here.
+    if (!isSignedFor(certificate, certificatesIn(this.#clientCa ?? Buffer.alloc(0)))) return false;
+    this.#unjudged.set(socket, certificate);
+    return true;
   }
 
   #refuse(socket: TLSSocket, reason: string): void {
@@ -128,36 +163,14 @@ const NOT_TLS = /WRONG_VERSION_NUMBER|HTTP_REQUEST|HTTPS_PROXY_REQUEST|RECORD_LE
 const NOTHING_IN_COMMON =
   /UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|NO_SUITABLE_|VERSION_TOO_LOW|INAPPROPRIATE_FALLBACK|NO_SHARED_GROUP/;
 
+const OF_ANOTHER_TIME: ReadonlySet<string> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
+
 /** The clock may be what is wrong; then it is for all of them. */
 function distrust(code: string): string {
   if (code === "CERT_HAS_EXPIRED") return "client certificate has ended";
   if (code === "CERT_NOT_YET_VALID") return "client certificate not valid yet";
   return "client certificate not trusted";
 }
-
-const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-
-function certificatesIn(pem: Buffer): readonly X509Certificate[] {
-  return (pem.toString("latin1").match(PEM) ?? []).map((each) => new X509Certificate(each));
-}
-
-/** Of a certificate that was verified once: whether it, or one of those that lead to its root, is signed by one of the authorities. */
-function isVouchedFor(
-  certificate: X509Certificate,
-  authorities: readonly X509Certificate[],
-): boolean {
-  let link: X509Certificate | undefined = certificate;
-  for (let length = 0; link !== undefined && length < CHAIN_MAX; length++) {
-    const { issuerCertificate } = link as { readonly issuerCertificate?: X509Certificate };
-    const signed = link;
-    if (authorities.some((by) => signed.checkIssued(by) && signed.verify(by.publicKey)))
-      return true;
-    link = issuerCertificate;
-  }
-  return false;
-}
-
-const CHAIN_MAX = 10;
 
 function identityOf(certificate: X509Certificate): CertificateIdentity {
   const names = (certificate.toLegacyObject().subject ?? {}) as Record<string, unknown>;

@@ -83,6 +83,11 @@ export const listener = section({
     description:
       "Whether a client without a certificate is refused, where there is a clientCaFile. One that is not in order is always refused.",
   }),
+  whenClockIsUnsure: choice(["accept", "refuse"], {
+    default: "accept",
+    description:
+      "What becomes of a client certificate whose time seems not to be now while this machine's clock was not set since it started. accept: one that an authority in clientCaFile has signed itself is let in, and judged once the clock is set; refuse: it is not.",
+  }),
   certificateCheckSeconds: whole({
     default: 60,
     minimum: 1,

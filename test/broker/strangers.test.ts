@@ -24,7 +24,7 @@ describe("a stranger", () => {
     const limits = { connectionsMax: 10, connectionsPerAddressMax: 10, ...rates };
     const world = {
       ...{ clock, log: silentLog, arrivals: new Arrivals(limits, clock) },
-      ...{ connectBytesMax: 1000, packetBytesMax: 1000, refused() {} },
+      ...{ connectBytesMax: 1000, packetBytesMax: 1000, refused() {}, wallIsSure: () => true },
       accept(_channel: unknown, since: number) {
         sinceMs.push(since);
         return NOBODY;

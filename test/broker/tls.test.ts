@@ -180,6 +180,37 @@ describe("mutual TLS", () => {
       });
     }));
 
+  it("is not judged by its time while the clock was never set, but by who has signed it, and later by its time", () =>
+    withTls({ mutual: true }, async (site, { ca, directory }) => {
+      const { port, broker } = site;
+      const others = { cert: join(directory, "others.pem"), key: join(directory, "others.key") };
+      const [ours, ...theirs] = [
+        expiredCertificate(directory, ca, "ours", "subjectAltName=DNS:ours"),
+        expiredCertificate(directory, others, "theirs", "subjectAltName=DNS:theirs"),
+        expiredCertificate(directory, ca, "server-only", "extendedKeyUsage=serverAuth"),
+      ];
+      site.wallIsSure = false;
+      const client = await RawClient.connected(await dialTls(port, await shownBy(ours)));
+      for (const files of theirs) {
+        const shown = await shownBy(files);
+        await assert.rejects(async () => RawClient.connected(await dialTls(port, shown)));
+      }
+      await client.settled();
+      site.wallIsSure = true;
+      await client.ended();
+      await until("it is gone", () => broker.status().certified.length === 0);
+      // OpenSSL says of those, too, only that their time has ended.
+      assert.deepEqual(broker.status().closed, { "client certificate has ended": 3 });
+    }));
+
+  it("is refused by its time while the clock was never set, where the listener says so", () =>
+    withTls({ mutual: true, whenClockIsUnsure: "refuse" }, async (site, { ca, directory }) => {
+      site.wallIsSure = false;
+      const ended = expiredCertificate(directory, ca, "ended", "subjectAltName=DNS:ended");
+      const shown = await shownBy(ended);
+      await assert.rejects(async () => RawClient.connected(await dialTls(site.port, shown)));
+    }));
+
   it("is asked for again when the client CA has changed, and resumed sessions are not trusted", () =>
     withTls({ mutual: true }, async ({ port, broker }, { ca, client, stranger, directory }) => {
       const shown = await shownBy(client);

@@ -15,6 +15,7 @@ export function testListener(
   return {
     ...{ name: "test", type: "tcp", host: "127.0.0.1", port: 0, path: "/mqtt", origins: [] },
     ...{ clientCertificate: "required", certificateCheckSeconds: 60, handshakeTimeoutMs: 10_000 },
+    whenClockIsUnsure: "accept",
     ...options,
   };
 }

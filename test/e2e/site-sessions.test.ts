@@ -74,6 +74,21 @@ it("a client that goes from one gateway to another is let go by the first one, a
     await publish(a, "a", 31, 35);
     await took(client, numbered("a", 4, 35));
     assert.equal(await a.waiting("mover"), null, "it is not there any more");
+
+    // Forgotten where it is, it is at no gateway.
+    client.drop();
+    await publish(b, "b", 1, 3);
+    const forget = ["clients", "forget", "mover", "--confirm"];
+    assert.match((await a.command(...forget)).err, /ERR_NOT_THERE/);
+    await until("forgotten", async () => (await b.command(...forget)).code === 0);
+    const anew = await comes(a);
+    assert.equal(anew.connack.sessionPresent, false);
+    await publish(b, "b", 4, 6);
+    await settle();
+    assert.deepEqual(publishes(anew.client), []);
+    anew.client.drop();
+    const moved = await comes(b);
+    assert.equal(moved.connack.sessionPresent, true, "the one that began at the other gateway");
   }));
 
 it("a message of QoS 2 that a client began to publish at a gateway that was lost is taken once", () =>

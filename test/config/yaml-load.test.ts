@@ -22,7 +22,12 @@ describe("a configuration that is right", () => {
           path: "/mqtt",
           origins: [],
         },
-        ...{ insecure: false, anonymous: false, clientCertificate: "required" },
+        ...{
+          insecure: false,
+          anonymous: false,
+          clientCertificate: "required",
+          whenClockIsUnsure: "accept",
+        },
         ...{ certificateCheckSeconds: 60, handshakeTimeoutMs: 10_000 },
       },
     ]);

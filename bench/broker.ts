@@ -104,7 +104,7 @@ async function latencies(all: readonly Subject[]): Promise<void> {
 async function memory(): Promise<void> {
   const rows = [[`with ${IDLE} idle connections`, "KiB each"]];
   for (const [start, isBroker, target] of [
-    [() => startOurs("local", { connectRatePerAddress: 10_000 }), true, 28],
+    [() => startOurs("local", { connectRate: 10_000, connectRatePerAddress: 10_000 }), true, 28],
     [startTheirs, true, null],
     [startAedes, true, null],
     [startBareSockets, false, null],

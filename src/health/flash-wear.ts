@@ -6,7 +6,9 @@ import type { Service } from "../base/service.ts";
 import { hostWrites } from "./host-writes.ts";
 import { type FlashLife, flashLife, newWear, observe, type Wear } from "./wear.ts";
 
-const SAMPLE_MS = 60_000;
+/** Of a gateway that has just begun nothing is known otherwise: it is looked as often as it is old. */
+const SAMPLE_MS_MIN = 1000;
+const SAMPLE_MS_MAX = 60_000;
 /** The sums are written this often, and at the stop: it costs flash too. */
 const KEEP_MS = 3_600_000;
 const KEY = "wear";
@@ -85,7 +87,9 @@ export class FlashWear implements Service {
     const { clock } = this.#tools;
     const { signal } = this.#stopped;
     for (;;) {
-      await clock.sleep(SAMPLE_MS, signal).catch(() => {});
+      const runMs = clock.monotonicMs() - this.#startedMs;
+      const restMs = Math.min(SAMPLE_MS_MAX, Math.max(SAMPLE_MS_MIN, runMs));
+      await clock.sleep(restMs, signal).catch(() => {});
       if (signal.aborted) return;
       await this.sample();
       if (clock.monotonicMs() - this.#keptMs >= KEEP_MS) await this.#keep();

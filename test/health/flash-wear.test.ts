@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from "node:test";
 import { silentLog } from "../../src/base/log.ts";
 import { FlashWear } from "../../src/health/flash-wear.ts";
 import { SimClock } from "../support/sim-clock.ts";
+import { until } from "../support/until.ts";
 
 const WRITTEN = 2 ** 20;
 
@@ -27,6 +28,18 @@ describe("flash wear", () => {
       `${both} bytes after the second run, ${seen} after the first`,
     );
     assert.equal(second.life?.sinceMs, first.life?.sinceMs);
+  });
+
+  it("tells within seconds of the start what was written, and not after a minute only", async (t) => {
+    const path = await directory(t);
+    const clock = new SimClock();
+    const none = { get: async () => undefined, put: async () => {} };
+    const wear = flashWear(path, none, clock);
+    await wear.start();
+    await write(path);
+    await clock.run(1000);
+    await until("the bytes are told", () => (wear.life?.programBytes ?? 0) >= WRITTEN);
+    await wear.stop();
   });
 
   it("begins anew, and the gateway starts, when what was kept cannot be read", async (t) => {

@@ -162,8 +162,12 @@ export class Queues implements Contributor {
     this.#commit.want();
   }
 
-  lost(references: number): void {
+  lost({ name }: StoredQueue, references: number): void {
     this.#counters.missingReferences += references;
+    this.#log.error("references of a queue are missing: what they stood for is not delivered", {
+      name,
+      references,
+    });
   }
 
   contribute(batch: Batch): void {

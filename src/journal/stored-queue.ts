@@ -156,7 +156,7 @@ export class StoredQueue implements Queue {
     const from = Math.max(afterIndex, this.#lostThrough);
     if (throughIndex <= from) return;
     this.#lostThrough = throughIndex;
-    this.#queues.lost(throughIndex - from);
+    this.#queues.lost(this, throughIndex - from);
   }
 
   /** Keys of rows that were passed and can go with the next commit. */

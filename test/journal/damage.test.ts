@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { ClassicLevel } from "classic-level";
 import { FieldgateError } from "../../src/base/errors.ts";
-import { silentLog } from "../../src/base/log.ts";
+import { jsonLog, silentLog } from "../../src/base/log.ts";
 import { systemClock } from "../../src/base/system-clock.ts";
-import { blockKey, KEY, kindKey, namedKey, spacePrefix } from "../../src/journal/keys.ts";
+import { blockKey, indexKey, KEY, kindKey, namedKey, spacePrefix } from "../../src/journal/keys.ts";
 import { type LevelJournal, levelJournal } from "../../src/journal/level-journal.ts";
 import { sealRow } from "../../src/journal/small-row.ts";
 import { seededRandom } from "../support/random.ts";
@@ -85,6 +85,28 @@ describe("a damaged store", () => {
     await stopped(journal);
   });
 
+  it("tells, once, of references that vanished though all blocks are there", async () => {
+    const path = await filled();
+    await raw(path, (db) => db.del(indexKey(1, 4)));
+    const lines: string[] = [];
+    const log = jsonLog({ clock: systemClock, level: "warn", write: (line) => lines.push(line) });
+    const journal = await started(path, { log });
+    const queue = journal.queue("q");
+    for (let round = 0; round < 2; round++) {
+      const found = await queue.read(0, ALL);
+      assert.deepEqual(
+        found.map((one) => one.index),
+        [1, 2, 3, 7, 8, 9, 10],
+      );
+    }
+    assert.equal(journal.counters.missingReferences, 3);
+    assert.equal(lines.length, 1);
+    const { message, name, references } = JSON.parse(lines[0] ?? "");
+    assert.match(message, /references of a queue are missing/);
+    assert.deepEqual([name, references], ["q", 3]);
+    await stopped(journal);
+  });
+
   it("goes on behind a damaged last block without using its seqs again", async () => {
     const path = await filled();
     await raw(path, (db) => db.put(blockKey(10), Buffer.from("not a block")));
@@ -151,7 +173,7 @@ describe("a store that cannot be opened", () => {
 
   it("is repaired, which keeps everything, when MANIFEST has zeros that LevelDB passes over", async () => {
     const path = temporary();
-    const old = await started(path, 2 ** 20);
+    const old = await started(path, { bytesMax: 2 ** 20 });
     // LevelDB writes a table every 64 KiB: the last record of MANIFEST says so of the last one.
     for (let i = 0; i < 30; i++) {
       old.append(sample("x".repeat(10_000)), 0, 0, []);
@@ -159,7 +181,7 @@ describe("a store that cannot be opened", () => {
     }
     await stopped(old);
     zeroLastRecord(manifest(join(path, "journal")));
-    const journal = await started(path, 2 ** 20);
+    const journal = await started(path, { bytesMax: 2 ** 20 });
     assert.equal((await journal.read(0, ALL)).entries.length, 30);
     assert.deepEqual([journal.quarantine, journal.counters.missingEntries], [null, 0]);
     await stopped(journal);
@@ -278,10 +300,13 @@ async function filled(): Promise<string> {
   return path;
 }
 
-async function started(path: string, bytesMax = 2 ** 30): Promise<LevelJournal> {
+async function started(
+  path: string,
+  { bytesMax = 2 ** 30, log = silentLog } = {},
+): Promise<LevelJournal> {
   const journal = levelJournal(
     { path, bytesMax, durability: "local", tidyEveryMs: 60_000 },
-    { clock: systemClock, log: silentLog, random: Math.random },
+    { clock: systemClock, log, random: Math.random },
   );
   await journal.start(NEVER);
   open.add(journal);

@@ -82,9 +82,11 @@ export class Admission {
     return verdict instanceof Promise ? verdict.then(judged) : judged(verdict);
   }
 
-  /** Whether a client of that id is let in, and not there yet. */
-  isComing(clientId: string): boolean {
-    for (const coming of this.#coming.values()) if (coming.clientId === clientId) return true;
+  /** Whether a client of that id, and of such a user, is let in, and not there yet. */
+  isComing(clientId: string, isMeant: (user: string | null) => boolean = () => true): boolean {
+    for (const coming of this.#coming.values()) {
+      if (coming.clientId === clientId && isMeant(coming.user)) return true;
+    }
     return false;
   }
 
@@ -142,9 +144,11 @@ export class Admission {
     if (rights === null) return this.#refuse(verdict.code, verdict.reason);
     if (applicant.isClosed) return 3; // while its credentials were being checked
     const { user } = rights.principal;
+    // Nobody is thrown out by who was let in before.
+    const isAnother = (other: string | null) => other !== null && other !== user;
     if (
       this.#sessions.isAnothers(clientId, rights.principal) ||
-      this.#isAnothersComing(clientId, user)
+      this.isComing(clientId, isAnother)
     ) {
       return this.#refuse(5, "client id of another user");
     }
@@ -166,14 +170,6 @@ export class Admission {
     return 0;
   }
 
-  /** Whether another user is coming under that client id: nobody is thrown out by who was let in before. */
-  #isAnothersComing(clientId: string, user: string | null): boolean {
-    for (const coming of this.#coming.values()) {
-      if (coming.clientId === clientId && coming.user !== null && coming.user !== user) return true;
-    }
-    return false;
-  }
-
   /** Why there is no room for one more persistent session of that user; null when there is. */
   #hasNoRoom(user: string | null): string | null {
     const { sessionsMax, sessionsPerUserMax } = this.#limits;
@@ -189,13 +185,8 @@ export class Admission {
     const { sessionsMax, sessionsPerUserMax } = this.#limits;
     const todo =
       "fieldgate clients tells who is away, fieldgate clients forget ID ends its session; mqtt.sessionExpiryHours ends those of clients that stay away";
-    const limits = { sessionsMax, sessionsPerUserMax };
-    this.#log.warn("a client is refused: no room for its session", {
-      reason,
-      clientId,
-      ...limits,
-      todo,
-    });
+    const fields = { reason, clientId, sessionsMax, sessionsPerUserMax, todo };
+    this.#log.warn("a client is refused: no room for its session", fields);
     return this.#refuse(3, reason);
   }
 

@@ -101,8 +101,8 @@ export function levelPersistence(rows: Rows, known: Known = UNKNOWN): ControlPer
       client: { readonly id: string },
       subscriptions: readonly object[],
     ): Promise<void> {
-      const known = stored.get(subscriptions);
-      if (known !== undefined) return known;
+      const before = stored.get(subscriptions);
+      if (before !== undefined) return before;
       // In the turn in which it is called the topics behind the first one are not authorised yet.
       const granted = () => subscriptions.filter((each) => !refused.has(each));
       owners.add(client.id);

@@ -33,7 +33,7 @@ export class TlsGate {
   /** Those who are in by a certificate of theirs. */
   readonly #certified = new Map<TLSSocket, X509Certificate>();
   /** Those of them whose time is still to be judged. */
-  readonly #unjudged = new Map<TLSSocket, X509Certificate>();
+  readonly #unjudged = new Set<TLSSocket>();
   #clientCa: Buffer | null;
 
   constructor(certificates: Certificates, options: TlsGateOptions, world: TlsGateWorld) {
@@ -77,7 +77,8 @@ export class TlsGate {
   /** Called every now and then: once the clock is set, those end who came before with a certificate whose time is not now. */
   sweep(): void {
     if (this.#unjudged.size === 0 || !this.#world.wallIsSure()) return;
-    for (const [socket, certificate] of this.#unjudged) {
+    for (const [socket, certificate] of this.#certified) {
+      if (!this.#unjudged.has(socket)) continue;
       const reason = isOfNow(certificate, this.#world.wallMs());
       if (reason !== null) this.#refuse(socket, reason);
     }
@@ -85,27 +86,30 @@ export class TlsGate {
   }
 
   #secured(socket: TLSSocket): void {
-    const certificate = socket.getPeerX509Certificate();
-    if (this.#asks && certificate === undefined && this.#options.clientCertificate === "required") {
-      this.#refuse(socket, "no client certificate");
-    } else if (
-      this.#asks &&
-      certificate !== undefined &&
-      !socket.authorized &&
-      !this.#mayComeUnjudged(socket, certificate)
-    ) {
-      this.#refuse(socket, distrust(String(socket.authorizationError)));
-    } else {
-      if (this.#asks && certificate !== undefined) {
-        this.#certified.set(socket, certificate);
-        socket.once("close", () => {
-          this.#certified.delete(socket);
-          this.#unjudged.delete(socket);
-        });
-      }
-      const known = this.#asks && certificate !== undefined ? identityOf(certificate) : null;
-      this.#world.secured(socket, known);
+    const certificate = this.#asks ? socket.getPeerX509Certificate() : undefined;
+    const reason = this.#objection(socket, certificate);
+    if (reason !== null) {
+      this.#refuse(socket, reason);
+      return;
     }
+    if (certificate !== undefined) {
+      this.#certified.set(socket, certificate);
+      socket.once("close", () => {
+        this.#certified.delete(socket);
+        this.#unjudged.delete(socket);
+      });
+    }
+    this.#world.secured(socket, certificate === undefined ? null : identityOf(certificate));
+  }
+
+  /** Why whoever comes with this certificate, or without one, is refused; null when it is not. */
+  #objection(socket: TLSSocket, certificate: X509Certificate | undefined): string | null {
+    if (certificate === undefined) {
+      const isWanted = this.#asks && this.#options.clientCertificate === "required";
+      return isWanted ? "no client certificate" : null;
+    }
+    if (socket.authorized || this.#mayComeUnjudged(socket, certificate)) return null;
+    return distrust(String(socket.authorizationError));
   }
 
   /** A gateway whose clock was never set cannot tell what time a certificate is for, and must not lock out all that it has. */
@@ -114,7 +118,7 @@ export class TlsGate {
     if (!OF_ANOTHER_TIME.has(String(socket.authorizationError))) return false;
     // OpenSSL tells the last fault that it found, so the signature is looked at here.
     if (!isSignedFor(certificate, certificatesIn(this.#clientCa ?? Buffer.alloc(0)))) return false;
-    this.#unjudged.set(socket, certificate);
+    this.#unjudged.add(socket);
     return true;
   }
 

@@ -78,9 +78,8 @@ async function runOnce(
   output.pendingBytesMax = config.log.pendingBytesMax;
   const write = (line: string) => output.write(line);
   const { repeatsMax, repeatMinutes, repeatKindsMax } = config.log;
-  repeats.limits = {
-    ...{ most: repeatsMax, everyMs: repeatMinutes * 60_000, kindsMax: repeatKindsMax },
-  };
+  const everyMs = repeatMinutes * 60_000;
+  repeats.limits = { most: repeatsMax, everyMs, kindsMax: repeatKindsMax };
   const log = repeats.thinned(jsonLog({ clock, level: () => layers.live.log.level, write }));
   if (layers.fault !== null)
     log.error("what etcd said last is not used", errorFields(layers.fault));
